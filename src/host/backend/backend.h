@@ -1,0 +1,58 @@
+/* The interface between the engine (src/host/run) and the backends. A backend sees plans, never graphs.
+ * Every function that can fail returns a status and leaves a message with clg_fail (core/error.h). */
+#ifndef CLG_BACKEND_H
+#define CLG_BACKEND_H
+
+#include "../plan/plan.h"
+
+typedef struct backend_device backend_device;   /* each backend completes these for itself */
+typedef struct backend_buffer backend_buffer;
+typedef struct backend_program backend_program;
+
+/* What the scheduler must know of a device. */
+typedef struct backend_traits {
+    bool fuses_epilogue;   /* matmul steps run their body on the product while it is in registers or cache, and need
+                              no product buffer */
+    int32_t max_body;      /* most instructions in a step that the device likes (CPU path: practically unlimited) */
+    int32_t units;         /* independent workers worth having: reductions are split until there are that many */
+    int64_t max_allocation; /* bytes in one buffer */
+} backend_traits;
+
+typedef struct backend {
+    const char *name; /* "cpu", "opencl" */
+    void (*close)(backend_device *);
+    clg_status (*sync)(backend_device *);
+    /* bytes >= 0; a buffer of 0 bytes is legal. Contents undefined. The error for too large an allocation names
+     * both sizes. */
+    clg_status (*allocate)(backend_device *, int64_t bytes, backend_buffer **);
+    void (*free)(backend_device *, backend_buffer *);
+    /* write copies data before it returns and is ordered after work already queued; read waits for it. */
+    clg_status (*write)(backend_device *, backend_buffer *, int64_t offset, const void *data, int64_t bytes);
+    clg_status (*read)(backend_device *, backend_buffer *, int64_t offset, void *data, int64_t bytes);
+    /* Makes a plan runnable: kernels built, arguments set, arena allocated. bindings[i] serves the buffers whose
+     * binding is i; the plan and the bindings outlive the program. */
+    clg_status (*prepare)(backend_device *, const plan *, backend_buffer *const *bindings, backend_program **);
+    /* Replaces the bindings of a prepared program (same sizes and dtypes). */
+    clg_status (*bind)(backend_program *, backend_buffer *const *bindings);
+    clg_status (*run)(backend_program *);
+    void (*release)(backend_program *);
+    /* Kernel launches (or CPU equivalents) a run. */
+    int32_t (*launches)(const backend_program *);
+    /* Prints the generated source, if the backend generates any. */
+    clg_status (*print)(const backend_program *, FILE *);
+} backend;
+
+/* Opens: fills traits, info and returns the device. notice: NULL or a static or device-owned remark. */
+clg_status backend_cpu_open(backend_device **, backend_traits *, clg_device_info *);
+extern const backend backend_cpu;
+
+#ifdef CLG_WITH_OPENCL
+/* selector: "" best device, "N", or a substring. *found is false (with CLG_OK) if there is no OpenCL device at all
+ * (or no loader); a selector that matches none is an error that lists what there is. */
+clg_status backend_opencl_open(const char *selector, backend_device **, backend_traits *, clg_device_info *,
+                               bool *found);
+/* Appends the OpenCL devices to a malloc'ed array. */
+clg_status backend_opencl_list(clg_device_info **infos, size_t *count);
+extern const backend backend_opencl;
+#endif
+#endif

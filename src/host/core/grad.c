@@ -1,0 +1,297 @@
+/* Gradients: one rule an operation, each of which returns nodes of the same graph, and the reverse sweep that uses
+ * them. Summing over broadcast axes is the rule of broadcast_to; adding up several uses of a variable is the sweep's.
+ * In the rules x are the operands, y the result, gy the gradient of y; gx[i] is left alone where nothing flows. */
+#include "graph.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RULE(name)                                                                                                     \
+    static void gradient_##name(clg_var y __attribute__((unused)), const clg_var *x __attribute__((unused)),           \
+                                clg_var gy, clg_var *gx)
+
+static clg_var times(clg_var x, double factor) { return clg_mul(x, ops_like(x, factor)); }
+static clg_var zeros(clg_var x) { return ops_like(x, 0); }
+
+/* ---------------------------------------------------------------- maps */
+
+RULE(neg) { gx[0] = clg_neg(gy); }
+RULE(add) { gx[0] = gx[1] = gy; }
+RULE(sub)
+{
+    gx[0] = gy;
+    gx[1] = clg_neg(gy);
+}
+RULE(mul)
+{
+    gx[0] = clg_mul(gy, x[1]);
+    gx[1] = clg_mul(gy, x[0]);
+}
+RULE(div)
+{
+    gx[0] = clg_div(gy, x[1]);
+    gx[1] = clg_neg(clg_mul(gx[0], y));
+}
+/* d a^b = b a^(b-1) da + a^b log(a) db; both factors are taken as 0 where b, respectively a^b, is 0 */
+RULE(pow)
+{
+    clg_var slope = clg_mul(x[1], clg_pow(x[0], clg_sub(x[1], ops_like(x[1], 1))));
+    gx[0] = clg_mul(gy, clg_where(clg_equal(x[1], zeros(x[1])), zeros(y), slope));
+    gx[1] = clg_mul(gy, clg_where(clg_equal(y, zeros(y)), zeros(y), clg_mul(y, clg_log(x[0]))));
+}
+RULE(square) { gx[0] = clg_mul(gy, times(x[0], 2)); }
+RULE(sqrt) { gx[0] = clg_div(times(gy, 0.5), y); }
+RULE(exp) { gx[0] = clg_mul(gy, y); }
+RULE(log) { gx[0] = clg_div(gy, x[0]); }
+RULE(sin) { gx[0] = clg_mul(gy, clg_cos(x[0])); }
+RULE(cos) { gx[0] = clg_neg(clg_mul(gy, clg_sin(x[0]))); }
+RULE(tanh) { gx[0] = clg_mul(gy, clg_sub(ops_like(y, 1), clg_square(y))); }
+RULE(erf) { gx[0] = clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1)))); }
+/* by the mask of the result, so that the operand need not be kept; 0 at 0 */
+RULE(relu) { gx[0] = clg_where(clg_less(zeros(y), y), gy, zeros(gy)); }
+RULE(sigmoid) { gx[0] = clg_mul(gy, clg_mul(y, clg_sub(ops_like(y, 1), y))); }
+RULE(abs) { gx[0] = clg_mul(gy, clg_sign(x[0])); }
+static void extremum(clg_var first_wins, const clg_var *x, clg_var gy, clg_var *gx)
+{
+    clg_var tie = clg_equal(x[0], x[1]), half = times(gy, 0.5), none = zeros(gy);
+    gx[0] = clg_where(tie, half, clg_where(first_wins, gy, none));
+    gx[1] = clg_where(tie, half, clg_where(first_wins, none, gy));
+}
+RULE(maximum) { extremum(clg_less(x[1], x[0]), x, gy, gx); }
+RULE(minimum) { extremum(clg_less(x[0], x[1]), x, gy, gx); }
+RULE(where)
+{
+    gx[1] = clg_where(x[0], gy, zeros(gy));
+    gx[2] = clg_where(x[0], zeros(gy), gy);
+}
+RULE(cast) { gx[0] = clg_cast(gy, clg_dtype_of(x[0])); }
+
+/* ---------------------------------------------------------------- reductions and views */
+
+RULE(sum) { gx[0] = clg_broadcast_to(gy, clg_shape_of(x[0])); }
+RULE(max)
+{
+    clg_var chosen = clg_cast(clg_equal(x[0], y), clg_dtype_of(y));
+    uint32_t mask = (uint32_t)graph_at(y)->attr.integer;
+    gx[0] = clg_mul(chosen, clg_div(gy, ops_reduce(OP_SUM, chosen, mask)));
+}
+RULE(reshape) { gx[0] = clg_reshape(gy, clg_shape_of(x[0])); }
+RULE(permute)
+{
+    int64_t packed = graph_at(y)->attr.integer, inverse = 0;
+    for (int i = 0; i < clg_shape_of(y).rank; i++)
+        inverse |= (int64_t)i << (4 * permute_axis(packed, i));
+    gx[0] = views_permute(gy, inverse);
+}
+RULE(expand)
+{
+    clg_shape from = clg_shape_of(x[0]), to = clg_shape_of(y);
+    uint32_t mask = 0;
+    for (int d = 0; d < to.rank; d++)
+        if (from.dim[d] != to.dim[d])
+            mask |= 1u << d;
+    gx[0] = ops_reduce(OP_SUM, gy, mask);
+}
+RULE(slice) { gx[0] = views_pad(gy, clg_shape_of(x[0]), &y.graph->slices[graph_at(y)->attr.integer]); }
+RULE(pad) { gx[0] = views_slice(gy, clg_shape_of(x[0]), &y.graph->slices[graph_at(y)->attr.integer]); }
+
+/* ---------------------------------------------------------------- matrix product, gather and scatter-add */
+
+RULE(matmul)
+{
+    gx[0] = clg_matmul(gy, clg_transpose(x[1]));
+    gx[1] = clg_matmul(clg_transpose(x[0]), gy);
+}
+RULE(gather) { gx[0] = clg_scatter_add(x[1], gy, clg_shape_of(x[0]).dim[0]); }
+/* Indices out of range took nothing, so they give nothing back. */
+RULE(scatter_add)
+{
+    int64_t rows = clg_shape_of(y).dim[0];
+    clg_shape wide = clg_shape_of(x[0]), full = clg_shape_of(x[1]);
+    clg_var first = ops_like(x[0], 0), last = ops_like(x[0], (double)rows - 1);
+    clg_var inside = clg_mul(clg_less_equal(first, x[0]), clg_less_equal(x[0], last));
+    while (wide.rank < full.rank)
+        wide.dim[wide.rank++] = 1;
+    gx[1] = clg_gather(gy, x[0]);
+    gx[1] = clg_where(clg_reshape(inside, wide), gx[1], zeros(gx[1]));
+}
+RULE(after) { gx[0] = gy; }
+
+/* ---------------------------------------------------------------- the table of rules */
+
+#define gradient_NONE NULL
+static gradient_rule gradient_REFUSE;
+static void gradient_REFUSE(clg_var y, const clg_var *x, clg_var gy, clg_var *gx)
+{
+    (void)x, (void)gy, (void)gx;
+    graph_fail(y.graph, CLG_ERROR_UNSUPPORTED, "gradient: %s cannot be differentiated", clg_creator(y));
+}
+
+static gradient_rule *const rules[OP_COUNT] = {
+#define MAP(ID, name, arity, types, expr, grad, ...) gradient_##grad,
+#define REDUCE(ID, name, expr, init_f, init_i32, init_u8, grad, formula) gradient_##grad,
+#define VIEW(ID, name, grad, formula) gradient_##grad,
+#define OTHER(ID, name, kind, arity, grad, formula) gradient_##grad,
+#include "ops.def"
+};
+
+/* ---------------------------------------------------------------- the reverse sweep */
+
+static bool is_float(const graph_record *n) { return n->dtype == CLG_F32 || n->dtype == CLG_F64; }
+
+/* needed[i]: node i depends on a marked node by a path along which gradients flow. */
+static void spread(const clg_graph *g, int32_t count, uint8_t *needed)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const graph_record *n = &g->nodes[i];
+        if (needed[i] || !is_float(n) || !rules[n->op])
+            continue;
+        for (int s = 0; s < 3; s++)
+            needed[i] |= n->src[s] >= 0 && needed[n->src[s]];
+    }
+}
+
+/* grads[i]: the gradient of sum(y) with respect to node i, or -1. Both arrays have y.id + 1 elements. */
+static clg_status sweep(clg_var y, const uint8_t *needed, int32_t *grads)
+{
+    clg_graph *g = y.graph;
+    grads[y.id] = ops_like(y, 1).id;
+    for (int32_t i = y.id; i >= 0; i--) {
+        gradient_rule *rule = rules[g->nodes[i].op];
+        if (grads[i] < 0 || !needed[i] || !rule)
+            continue;
+        const int32_t src[3] = {g->nodes[i].src[0], g->nodes[i].src[1], g->nodes[i].src[2]};
+        clg_var x[3], gx[3];
+        for (int s = 0; s < 3; s++) {
+            x[s] = graph_var(g, src[s]);
+            gx[s] = POISON(g);
+        }
+        bool had_error = g->error[0];
+        rule(graph_var(g, i), x, graph_var(g, grads[i]), gx);
+        if (g->error[0] && !had_error)
+            return CLG_ERROR_UNSUPPORTED;
+        for (int s = 0; s < 3; s++) {
+            if (src[s] < 0 || !needed[src[s]] || gx[s].id < 0)
+                continue;
+            clg_var sum = grads[src[s]] < 0 ? gx[s] : clg_add(graph_var(g, grads[src[s]]), gx[s]);
+            grads[src[s]] = sum.id;
+        }
+    }
+    return CLG_OK;
+}
+
+static bool check_differentiable(const char *op, clg_var y)
+{
+    if (!graph_check(op, &y, 1))
+        return false;
+    if (is_float(graph_at(y)))
+        return true;
+    graph_fail(y.graph, CLG_ERROR_ARGUMENT, "%s: cannot differentiate a result of dtype %s (%s)", op,
+               clg_dtype_name(clg_dtype_of(y)), clg_creator(y));
+    return false;
+}
+
+/* Work arrays for nodes 0..y.id; freed with free(*needed). */
+static bool work_arrays(clg_var y, uint8_t **needed, int32_t **grads)
+{
+    size_t count = (size_t)y.id + 1;
+    int32_t *block = malloc(count * (sizeof **grads + 1));
+    if (!block) {
+        graph_fail(y.graph, CLG_ERROR_MEMORY, "gradient: out of memory");
+        return false;
+    }
+    *grads = block;
+    *needed = (uint8_t *)(block + count);
+    memset(*grads, 0xff, count * sizeof **grads);
+    memset(*needed, 0, count);
+    return true;
+}
+
+clg_status clg_gradients(clg_var y, const clg_var *xs, int count, clg_var *gxs)
+{
+    uint8_t *needed;
+    int32_t *grads;
+    clg_graph *g = y.graph;
+    for (int i = 0; i < count; i++)
+        gxs[i] = POISON(g);
+    if (!check_differentiable("gradients", y))
+        return CLG_ERROR_ARGUMENT;
+    for (int i = 0; i < count; i++) {
+        if (!graph_check("gradients", (clg_var[]){y, xs[i]}, 2) || !check_differentiable("gradients", xs[i]))
+            return CLG_ERROR_ARGUMENT;
+    }
+    if (!work_arrays(y, &needed, &grads))
+        return CLG_ERROR_MEMORY;
+    for (int i = 0; i < count; i++)
+        if (xs[i].id <= y.id)
+            needed[xs[i].id] = 1;
+    spread(g, y.id + 1, needed);
+    g->in_gradient++;
+    clg_status status = sweep(y, needed, grads);
+    for (int i = 0; i < count && status == CLG_OK; i++) {
+        bool reached = xs[i].id <= y.id && grads[xs[i].id] >= 0;
+        gxs[i] = reached ? graph_var(g, grads[xs[i].id]) : ops_like(xs[i], 0);
+    }
+    g->in_gradient--;
+    free(grads);
+    return status;
+}
+
+clg_status clg_backward(clg_var y)
+{
+    uint8_t *needed;
+    int32_t *grads;
+    clg_graph *g = y.graph;
+    if (!check_differentiable("backward", y))
+        return CLG_ERROR_ARGUMENT;
+    if (!work_arrays(y, &needed, &grads))
+        return CLG_ERROR_MEMORY;
+    for (int32_t i = 0; i < g->leaf_count && g->leaves[i].node <= y.id; i++)
+        needed[g->leaves[i].node] = is_float(&g->nodes[g->leaves[i].node]);
+    spread(g, y.id + 1, needed);
+    g->in_gradient++;
+    clg_status status = sweep(y, needed, grads);
+    for (int32_t i = 0; i < g->leaf_count && g->leaves[i].node <= y.id && status == CLG_OK; i++) {
+        leaf_record *l = &g->leaves[i];
+        if (!needed[l->node] || grads[l->node] < 0)
+            continue;
+        clg_var sum = graph_var(g, grads[l->node]);
+        if (l->grad >= 0)
+            sum = clg_add(graph_var(g, l->grad), sum);
+        l->grad = sum.id;
+    }
+    g->in_gradient--;
+    free(grads);
+    return status;
+}
+
+/* ---------------------------------------------------------------- accumulated gradients */
+
+clg_var clg_grad(clg_var leaf_var)
+{
+    if (!graph_check("grad", &leaf_var, 1))
+        return POISON(leaf_var.graph);
+    clg_graph *g = leaf_var.graph;
+    if (graph_at(leaf_var)->op != OP_INPUT)
+        return graph_fail(g, CLG_ERROR_ARGUMENT,
+                          "grad: only leaves keep gradients, not the result of %s; use clg_gradients",
+                          clg_creator(leaf_var));
+    int32_t grad = g->leaves[graph_at(leaf_var)->attr.integer].grad;
+    if (grad < 0)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "grad: %%%d has no gradient; call clg_backward first",
+                          (int)leaf_var.id);
+    return graph_var(g, grad);
+}
+
+void clg_cleargrad(clg_var leaf_var)
+{
+    if (clg_is_valid(leaf_var) && graph_at(leaf_var)->op == OP_INPUT)
+        leaf_var.graph->leaves[graph_at(leaf_var)->attr.integer].grad = -1;
+}
+
+void clg_cleargrads(clg_graph *graph)
+{
+    for (int32_t i = 0; i < graph->leaf_count; i++)
+        graph->leaves[i].grad = -1;
+}

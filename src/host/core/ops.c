@@ -1,0 +1,271 @@
+/* The table of operations and the builders of leaves, maps and reductions: dtype and shape rules by kind. */
+#include "graph.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NUMERIC TYPES_NUMERIC
+#define FLOATING TYPES_FLOATING
+#define COMPARE TYPES_COMPARE
+#define SELECT TYPES_SELECT
+#define CAST TYPES_CAST
+
+const op_row clg_ops[OP_COUNT] = {
+#define MAP(ID, name, arity, types, expr, grad, lo, hi, formula)                                                       \
+    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula},
+#define REDUCE(ID, name, expr, init_f, init_i32, init_u8, grad, formula)                                               \
+    {#name, KIND_REDUCE, 1, TYPES_NUMERIC, #expr, -3, 3, #grad, formula},
+#define VIEW(ID, name, grad, formula) {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula},
+#define OTHER(ID, name, kind, arity, grad, formula) {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula},
+#include "ops.def"
+};
+
+int clg_op_count(void) { return OP_COUNT; }
+
+clg_op_info clg_op_get_info(int op)
+{
+    static const char *const kinds[] = {"leaf",     "map",    "reduce",  "view",
+                                        "contract", "gather", "scatter", "effect"};
+    if (op < 0 || op >= OP_COUNT)
+        return (clg_op_info){"", "", "", "", 0};
+    const op_row *row = &clg_ops[op];
+    bool none = !strcmp(row->gradient, "NONE") || !strcmp(row->gradient, "REFUSE");
+    return (clg_op_info){row->name, kinds[row->kind], row->formula, none ? "" : row->gradient, row->arity};
+}
+
+/* ---------------------------------------------------------------- leaves */
+
+clg_var clg_input(clg_graph *graph, clg_dtype dtype, clg_shape shape) { return graph_leaf(graph, dtype, shape); }
+
+clg_var clg_array(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data)
+{
+    clg_var x = graph_leaf(graph, dtype, shape);
+    if (x.id >= 0 && clg_write(x, data, (size_t)clg_shape_count(shape) * clg_dtype_size(dtype)) != CLG_OK)
+        return graph_fail(graph, CLG_ERROR_DEVICE, "array: %s", clg_last_error());
+    return x;
+}
+
+clg_var clg_scalar(clg_graph *graph, double value)
+{
+    float v = (float)value;
+    return clg_array(graph, CLG_F32, CLG_SCALAR, &v);
+}
+
+clg_var ops_constant(clg_graph *g, clg_dtype dtype, int32_t shape, double value)
+{
+    graph_record attr = {.attr.value = fold_round(dtype, value)};
+    return graph_node(g, OP_CONST, dtype, shape, (int32_t[]){-1, -1, -1}, attr);
+}
+
+clg_var ops_like(clg_var x, double value)
+{
+    if (x.id < 0)
+        return x;
+    return ops_constant(x.graph, (clg_dtype)graph_at(x)->dtype, graph_at(x)->shape, value);
+}
+
+static bool check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape)
+{
+    bool good = (unsigned)dtype < CLG_DTYPE_COUNT && shape.rank >= 0 && shape.rank <= CLG_MAX_RANK;
+    for (int d = 0; good && d < shape.rank; d++)
+        good = shape.dim[d] >= 0;
+    if (!good)
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: bad dtype (%d) or shape %s", op, (int)dtype,
+                   shape.rank >= 0 && shape.rank <= CLG_MAX_RANK ? shape_text(shape) : "(rank out of 0..8)");
+    return good;
+}
+
+clg_var clg_full(clg_graph *graph, clg_dtype dtype, clg_shape shape, double value)
+{
+    if (!check_leaf(graph, "full", dtype, shape))
+        return POISON(graph);
+    return ops_constant(graph, dtype, graph_shape(graph, shape), value);
+}
+
+clg_var clg_arange(clg_graph *graph, clg_dtype dtype, int64_t count)
+{
+    if (!check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
+        return POISON(graph);
+    return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
+                      (graph_record){.attr.integer = 0});
+}
+
+/* ---------------------------------------------------------------- maps */
+
+/* Rank of promotion: u8 < i32 < f32 < f64. */
+static int promotion(clg_dtype dtype)
+{
+    static const int order[CLG_DTYPE_COUNT] = {[CLG_U8] = 0, [CLG_I32] = 1, [CLG_F32] = 2, [CLG_F64] = 3};
+    return order[dtype];
+}
+
+static clg_dtype common_dtype(const clg_var *x, int count, bool floating)
+{
+    clg_dtype dtype = (clg_dtype)graph_at(x[0])->dtype;
+    for (int i = 1; i < count; i++)
+        if (promotion((clg_dtype)graph_at(x[i])->dtype) > promotion(dtype))
+            dtype = (clg_dtype)graph_at(x[i])->dtype;
+    return floating && promotion(dtype) < promotion(CLG_F32) ? CLG_F32 : dtype;
+}
+
+static clg_var map_cast(clg_var x, clg_dtype dtype)
+{
+    const graph_record *n = graph_at(x);
+    const int32_t src[3] = {x.id, -1, -1};
+    if (n->dtype == dtype)
+        return x;
+    clg_var folded = fold_map(x.graph, OP_CAST, dtype, n->shape, src);
+    return folded.id >= 0 ? folded : graph_node(x.graph, OP_CAST, dtype, n->shape, src, (graph_record){0});
+}
+
+/* Brings operands to one shape; false (with an error) if they do not broadcast. */
+static bool broadcast_all(const char *name, clg_var *x, int count, int32_t *shape)
+{
+    clg_graph *g = x[0].graph;
+    *shape = graph_at(x[0])->shape;
+    bool same = true;
+    for (int i = 1; i < count; i++)
+        same &= graph_at(x[i])->shape == *shape;
+    if (same)
+        return true;
+    clg_shape all = clg_shape_of(x[0]);
+    for (int i = 1; i < count; i++)
+        if (!shape_broadcast(all, clg_shape_of(x[i]), &all)) {
+            graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shapes do not broadcast: %s and %s", name,
+                       shape_text(clg_shape_of(x[0])), shape_text(clg_shape_of(x[i])));
+            return false;
+        }
+    for (int i = 0; i < count; i++) {
+        x[i] = clg_broadcast_to(x[i], all);
+        if (x[i].id < 0)
+            return false;
+    }
+    *shape = graph_at(x[0])->shape;
+    return true;
+}
+
+clg_var ops_map(clg_op op, clg_var a, clg_var b, clg_var c)
+{
+    const op_row *row = &clg_ops[op];
+    clg_var x[3] = {a, b, c};
+    int32_t shape;
+    if (!graph_check(row->name, x, row->arity))
+        return POISON(a.graph);
+    clg_graph *g = a.graph;
+    int first = row->types == TYPES_SELECT ? 1 : 0; /* the condition keeps its own dtype */
+    clg_dtype dtype = common_dtype(x + first, row->arity - first, row->types == TYPES_FLOATING);
+    for (int i = first; i < row->arity; i++)
+        x[i] = map_cast(x[i], dtype);
+    if (!broadcast_all(row->name, x, row->arity, &shape))
+        return POISON(g);
+    if (row->types == TYPES_COMPARE)
+        dtype = CLG_U8;
+    const int32_t src[3] = {x[0].id, row->arity > 1 ? x[1].id : -1, row->arity > 2 ? x[2].id : -1};
+    clg_var folded = fold_map(g, op, dtype, shape, src);
+    return folded.id >= 0 ? folded : graph_node(g, op, dtype, shape, src, (graph_record){0});
+}
+
+#define UNARY(name, ID)                                                                                                \
+    clg_var clg_##name(clg_var x) { return ops_map(OP_##ID, x, x, x); }
+#define BINARY(name, ID)                                                                                               \
+    clg_var clg_##name(clg_var a, clg_var b) { return ops_map(OP_##ID, a, b, a); }
+UNARY(neg, NEG)
+UNARY(square, SQUARE)
+UNARY(sqrt, SQRT)
+UNARY(exp, EXP)
+UNARY(log, LOG)
+UNARY(sin, SIN)
+UNARY(cos, COS)
+UNARY(tanh, TANH)
+UNARY(erf, ERF)
+UNARY(relu, RELU)
+UNARY(sigmoid, SIGMOID)
+UNARY(abs, ABS)
+UNARY(sign, SIGN)
+BINARY(add, ADD)
+BINARY(sub, SUB)
+BINARY(mul, MUL)
+BINARY(div, DIV)
+BINARY(pow, POW)
+BINARY(maximum, MAXIMUM)
+BINARY(minimum, MINIMUM)
+BINARY(less, LESS)
+BINARY(less_equal, LESS_EQUAL)
+BINARY(equal, EQUAL)
+BINARY(not_equal, NOT_EQUAL)
+clg_var clg_greater(clg_var a, clg_var b) { return clg_less(b, a); }
+clg_var clg_greater_equal(clg_var a, clg_var b) { return clg_less_equal(b, a); }
+
+clg_var clg_where(clg_var condition, clg_var a, clg_var b)
+{
+    if (clg_is_valid(condition) && clg_dtype_of(condition) != CLG_U8)
+        condition = clg_not_equal(condition, ops_like(condition, 0));
+    return ops_map(OP_WHERE, condition, a, b);
+}
+
+clg_var clg_cast(clg_var x, clg_dtype dtype)
+{
+    if (!graph_check("cast", &x, 1))
+        return POISON(x.graph);
+    if ((unsigned)dtype >= CLG_DTYPE_COUNT)
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "cast: %d is not a dtype", (int)dtype);
+    return map_cast(x, dtype);
+}
+
+/* ---------------------------------------------------------------- reductions */
+
+clg_var ops_reduce(clg_op op, clg_var x, uint32_t mask)
+{
+    clg_graph *g = x.graph;
+    clg_shape shape = clg_shape_of(x);
+    for (int d = 0; d < shape.rank; d++)
+        if (mask >> d & 1) {
+            if (shape.dim[d] == 1)
+                mask &= ~(1u << d); /* nothing to reduce */
+            shape.dim[d] = 1;
+        }
+    if (!mask)
+        return x;
+    int32_t id = graph_shape(g, shape);
+    if (id < 0)
+        return POISON(g);
+    clg_var folded = fold_reduce(x, op, mask, id);
+    if (folded.id >= 0)
+        return folded;
+    return graph_node(g, op, (clg_dtype)graph_at(x)->dtype, id, (int32_t[]){x.id, -1, -1},
+                      (graph_record){.attr.integer = mask});
+}
+
+static clg_var reduce(clg_op op, clg_var x, clg_axes axes, bool keepdims)
+{
+    const char *name = clg_ops[op].name;
+    uint32_t mask;
+    if (!graph_check(name, &x, 1))
+        return POISON(x.graph);
+    clg_shape shape = clg_shape_of(x), kept = {0};
+    if (!axes_mask(axes, shape.rank, &mask))
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: an axis is repeated or not in -%d..%d of shape %s", name,
+                          shape.rank, shape.rank - 1, shape_text(shape));
+    clg_var y = ops_reduce(op, x, mask);
+    if (keepdims)
+        return y;
+    for (int d = 0; d < shape.rank; d++)
+        if (!(mask >> d & 1))
+            kept.dim[kept.rank++] = shape.dim[d];
+    return clg_reshape(y, kept);
+}
+
+clg_var clg_sum(clg_var x, clg_axes axes, bool keepdims) { return reduce(OP_SUM, x, axes, keepdims); }
+clg_var clg_max(clg_var x, clg_axes axes, bool keepdims) { return reduce(OP_MAX, x, axes, keepdims); }
+
+clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims)
+{
+    if (!graph_check("mean", &x, 1))
+        return POISON(x.graph);
+    x = map_cast(x, common_dtype(&x, 1, true));
+    clg_var total = clg_sum(x, axes, keepdims);
+    if (total.id < 0)
+        return total;
+    double count = (double)clg_shape_count(clg_shape_of(x)) / (double)clg_shape_count(clg_shape_of(total));
+    return clg_mul(total, ops_like(total, 1 / count)); /* 0/0: NaN, as NumPy's mean of nothing */
+}

@@ -1,0 +1,41 @@
+/* The table of operations (ops.def) as C data. */
+#ifndef CLG_OPS_H
+#define CLG_OPS_H
+
+#include <clgrad/clgrad.h>
+
+typedef enum clg_op {
+#define MAP(ID, ...) OP_##ID,
+#define REDUCE(ID, ...) OP_##ID,
+#define VIEW(ID, ...) OP_##ID,
+#define OTHER(ID, ...) OP_##ID,
+#include "ops.def"
+    OP_COUNT
+} clg_op;
+
+typedef enum op_kind {
+    KIND_LEAF,
+    KIND_MAP,
+    KIND_REDUCE,
+    KIND_VIEW,
+    KIND_CONTRACT,
+    KIND_GATHER,
+    KIND_SCATTER,
+    KIND_EFFECT
+} op_kind;
+
+typedef enum op_types { TYPES_NONE, TYPES_NUMERIC, TYPES_FLOATING, TYPES_COMPARE, TYPES_SELECT, TYPES_CAST } op_types;
+
+typedef struct op_row {
+    const char *name;
+    op_kind kind;
+    int arity;
+    op_types types;       /* MAP */
+    const char *expr;     /* MAP, REDUCE: text of the expression */
+    double lo, hi;        /* MAP: where tests draw operands */
+    const char *gradient; /* name of the rule, "NONE" or "REFUSE" */
+    const char *formula;
+} op_row;
+
+extern const op_row clg_ops[OP_COUNT];
+#endif

@@ -1,0 +1,612 @@
+/* Fusion: which nodes share a step.
+ *
+ * Nodes are visited in topological order. Maps and views wait until something demands them; reductions, matrix
+ * products and scatter-adds are placed into a group when visited, and pull the maps and views under them into it. A
+ * value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group runs after the
+ * groups with smaller indices, so a node may join a group if every value it reads from memory was made by an earlier one;
+ * it joins the latest such group of the same iteration space, else it opens a new one. That is greedy and linear.
+ *
+ * A map read by several groups is evaluated again in each if that is cheap, else stored by the first. */
+#include "schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CHEAP_COST = 4,           /* recompute a value rather than store it up to this many instructions ... */
+    CHEAP_LOADS = 1,          /* ... and this many full-size loads */
+    SPLIT_ELEMENTS = 1 << 18, /* reductions over fewer elements are never split */
+    LANE_BLOCK = 256,         /* outer positions that a worker takes at once when lanes run over them */
+    MAX_DEPTH = 200           /* nested materialisations */
+};
+
+static bool is_inline(const sub_node *n)
+{
+    op_kind kind = clg_ops[n->op].kind;
+    return kind == KIND_MAP || kind == KIND_VIEW || kind == KIND_GATHER;
+}
+
+static uint16_t saturate(int64_t value) { return value > 30000 ? 30000 : (uint16_t)value; }
+
+/* ---------------------------------------------------------------- groups */
+
+static space squeeze(clg_shape shape, uint32_t inner)
+{
+    space sp = {0};
+    for (int d = 0; d < shape.rank; d++) {
+        if (shape.dim[d] == 1)
+            continue;
+        sp.inner |= (inner >> d & 1) << sp.rank;
+        sp.extent[sp.rank++] = shape.dim[d];
+    }
+    return sp;
+}
+
+/* Space of a group that a node opens, and what follows from it. Matrix products keep all three dimensions. */
+static bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
+{
+    *g = (group){.kind = kind, .sp = sp, .full_count = 1, .outer_count = 1, .node = -1, .first_store = -1};
+    g->copy_from = g->copy_to = -1;
+    for (int d = 0; d < sp.rank; d++) {
+        g->full_count *= sp.extent[d];
+        g->outer_count *= sp.inner >> d & 1 ? 1 : sp.extent[d];
+    }
+    plan_map full = maps_identity(&sp, false), outer = maps_identity(&sp, true);
+    g->full_map = maps_intern(&f->maps, &full);
+    g->outer_map = maps_intern(&f->maps, &outer);
+    if (sp.inner && kind == STEP_LOOP) {
+        bool rows = sp.inner >> (sp.rank - 1) & 1;
+        int64_t workers = rows ? g->outer_count : g->outer_count / LANE_BLOCK + 1;
+        g->split = g->full_count >= SPLIT_ELEMENTS && workers < f->traits.units;
+    }
+    return g->full_map >= 0 && g->outer_map >= 0;
+}
+
+bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t map)
+{
+    int64_t count = f->s->nodes[node].count;
+    return (map == g->full_map && count == g->full_count) || (map == g->outer_map && count == g->outer_count);
+}
+
+static int32_t *latest_slot(scheduler *f, int64_t count)
+{
+    return &f->latest[(uint64_t)count * 0x9e3779b97f4a7c15u >> 54 & (uint64_t)(f->latest_capacity - 1)];
+}
+
+static int32_t group_append(scheduler *f, const group *g)
+{
+    if (!schedule_grow((void **)&f->groups, f->group_count, &f->group_capacity, sizeof *f->groups))
+        return -1;
+    f->groups[f->group_count] = *g;
+    *latest_slot(f, g->full_count) = f->group_count;
+    *latest_slot(f, g->outer_count) = f->group_count;
+    return f->group_count++;
+}
+
+/* ---------------------------------------------------------------- storing */
+
+static clg_status add_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer)
+{
+    if (buffer < 0 || !schedule_grow((void **)&f->stores, f->store_count, &f->store_capacity, sizeof *f->stores))
+        return CLG_ERROR_MEMORY;
+    f->stores[f->store_count] = (store){node, f->groups[group_index].first_store, buffer};
+    f->groups[group_index].first_store = f->store_count++;
+    return CLG_OK;
+}
+
+/* Keeps the value of a placed node in memory. */
+static clg_status keep(scheduler *f, int32_t node)
+{
+    node_state *state = &f->state[node];
+    const sub_node *n = &f->s->nodes[node];
+    if (state->stored)
+        return CLG_OK;
+    state->stored = true;
+    state->buffer = schedule_buffer(f, (plan_buffer){.kind = n->output ? BUFFER_OUTPUT : BUFFER_ARENA,
+                                                     .dtype = (clg_dtype)n->dtype,
+                                                     .count = n->count,
+                                                     .binding = n->output ? n->binding : -1,
+                                                     .node = n->id});
+    return add_store(f, node, state->group, state->buffer);
+}
+
+/* ---------------------------------------------------------------- walking the tree under a node */
+
+typedef struct walk {
+    const group *g; /* the space to evaluate in */
+    int32_t index;  /* the group's index; the number of groups if it is a new one */
+    bool commit;    /* record what was found */
+    bool fits;
+    int32_t blocker;     /* a node that must be materialised first, -1: none */
+    int32_t latest;      /* latest group among what is read */
+    bool inside;         /* reads a value that the group itself makes */
+    bool inside_outer;   /* ... one that is the same for all inner positions */
+    int32_t cost;        /* new instructions */
+    clg_status status;
+} walk;
+
+/* Records that a group reads a node's buffer; stray: at another map than the group's own. */
+static void read_at(scheduler *f, int32_t node, int32_t index, bool stray)
+{
+    node_state *state = &f->state[node];
+    state->reader = index > state->reader ? index : state->reader;
+    if (stray)
+        state->strays = index > state->strays ? index : state->strays;
+}
+
+static void read_leaf(scheduler *f, walk *w, int32_t node, int32_t map)
+{
+    if (!w->commit)
+        return;
+    read_at(f, node, w->index, !group_canonical(f, w->g, node, map));
+}
+
+static void push(scheduler *f, walk *w, int32_t node, int32_t map)
+{
+    if (map < 0 || !schedule_push(f, node, map))
+        w->status = CLG_ERROR_MEMORY;
+}
+
+static void push_gather(scheduler *f, walk *w, int32_t node, int32_t map)
+{
+    const sub_node *n = &f->s->nodes[node], *table = &f->s->nodes[n->src[0]];
+    int64_t rows = f->s->nodes[n->src[1]].count, row = rows ? n->count / rows : 0;
+    plan_map by_row, rest;
+    const plan_map whole = f->maps.maps[map];
+    if (whole.masked || !maps_split_row(&w->g->sp, &whole, rows, row, &by_row, &rest)) {
+        w->blocker = node;
+        return;
+    }
+    if (table->op == OP_INPUT) {
+        if (w->commit)
+            read_at(f, n->src[0], w->index, true);
+    } else if (f->state[n->src[0]].group >= w->index) {
+        w->fits = false;
+    } else if (f->state[n->src[0]].group > w->latest) {
+        w->latest = f->state[n->src[0]].group;
+    }
+    push(f, w, n->src[1], maps_intern(&f->maps, &by_row));
+}
+
+/* What lies under an inline node at a map. */
+static void push_operands(scheduler *f, walk *w, int32_t node, int32_t map)
+{
+    const sub_node *n = &f->s->nodes[node];
+    op_kind kind = clg_ops[n->op].kind;
+    w->cost++;
+    if (kind == KIND_GATHER) {
+        push_gather(f, w, node, map);
+    } else if (kind == KIND_VIEW) {
+        plan_map result, from = f->maps.maps[map];
+        if (maps_through_view(f->s, n, &w->g->sp, &from, &result))
+            push(f, w, n->src[0], maps_intern(&f->maps, &result));
+        else
+            w->blocker = node;
+    } else if (f->maps.maps[map].masked) {
+        w->blocker = node; /* the function of a zero is not zero */
+    } else {
+        for (int s = 0; s < 3; s++)
+            if (n->src[s] >= 0)
+                push(f, w, n->src[s], map);
+    }
+}
+
+/* One value at one map: read from memory, made in the group already, or evaluated here (then go deeper). */
+static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
+{
+    const sub_node *n = &f->s->nodes[node];
+    node_state *state = &f->state[node];
+    bool masked = f->maps.maps[map].masked;
+    if (n->op == OP_INPUT) {
+        read_leaf(f, w, node, map);
+        w->cost++;
+        return;
+    }
+    if ((n->op == OP_CONST || n->op == OP_IOTA) && (!masked || state->group < 0)) {
+        if (masked)
+            w->blocker = node;
+        w->cost++;
+        return;
+    }
+    if (state->group == w->index && group_canonical(f, w->g, node, map)) {
+        w->inside = true;
+        w->inside_outer |= map == w->g->outer_map && n->count != w->g->full_count;
+        return;
+    }
+    if (state->group >= w->index) {
+        if (is_inline(n) && state->group > w->index && !masked)
+            push_operands(f, w, node, map);
+        else
+            w->fits = false;
+        return;
+    }
+    if (state->group >= 0) {
+        bool again = !state->stored && is_inline(n) && !masked && state->cost <= CHEAP_COST &&
+                     state->loads <= CHEAP_LOADS;
+        if (again) {
+            push_operands(f, w, node, map);
+            return;
+        }
+        w->latest = state->group > w->latest ? state->group : w->latest;
+        w->cost++;
+        if (w->commit && keep(f, node) != CLG_OK)
+            w->status = CLG_ERROR_MEMORY;
+        return;
+    }
+    if (!is_inline(n)) { /* cannot be: those were placed when visited */
+        w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
+        return;
+    }
+    push_operands(f, w, node, map);
+    /* in a split group full-size values exist only piecewise: they are nobody else's */
+    if (w->commit && group_canonical(f, w->g, node, map) && !(w->g->split && n->count == w->g->full_count))
+        state->group = w->index;
+}
+
+static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t map)
+{
+    schedule_new_stamp(f);
+    w->fits = true;
+    w->blocker = w->latest = -1;
+    w->cost = 0;
+    w->inside = w->inside_outer = false;
+    w->status = CLG_OK;
+    f->stack.count = 0;
+    if (clg_ops[f->s->nodes[root].op].kind == KIND_REDUCE)
+        push(f, w, f->s->nodes[root].src[0], w->g->full_map);
+    else if (is_inline(&f->s->nodes[root]))
+        push_operands(f, w, root, map);
+    else
+        visit(f, w, root, map); /* a leaf or constant to be copied */
+    w->cost++;
+    while (f->stack.count && w->status == CLG_OK && w->fits && w->blocker < 0) {
+        int32_t node = f->stack.node[--f->stack.count], at = f->stack.map[f->stack.count];
+        node_state *state = &f->state[node];
+        bool found = state->seen == f->stamp && state->seen_map == at;
+        if (state->seen != f->stamp) {
+            state->seen = f->stamp;
+            state->seen_map = at;
+        } else if (!found && !schedule_seen(f, node, at, &found)) {
+            w->status = CLG_ERROR_MEMORY;
+            return;
+        }
+        if (!found)
+            visit(f, w, node, at);
+    }
+}
+
+/* ---------------------------------------------------------------- placing */
+
+/* Tries to put root into an existing group; on success *changed is the group as it is to become. */
+static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, const space *own, group *changed, walk *w)
+{
+    const sub_node *n = &f->s->nodes[root];
+    if (index < 0 || index < least || index >= f->group_count)
+        return false;
+    *changed = f->groups[index];
+    if (changed->kind == STEP_SCATTER_ADD || changed->copy_from >= 0)
+        return false;
+    bool reduces = clg_ops[n->op].kind == KIND_REDUCE;
+    int32_t map = changed->full_map;
+    if (reduces) {
+        space sp = changed->sp;
+        sp.inner = own->inner;
+        if (changed->kind != STEP_LOOP || memcmp(&sp, own, sizeof sp) ||
+            (changed->sp.inner && changed->sp.inner != own->inner))
+            return false;
+        if (!changed->sp.inner) { /* a group of maps begins to reduce */
+            group wider;
+            if (!group_fill(f, &wider, STEP_LOOP, *own) || wider.split)
+                return false;
+            wider.first_store = changed->first_store;
+            wider.cost = changed->cost;
+            *changed = wider;
+        }
+    } else if (n->count == changed->outer_count && changed->sp.inner) {
+        map = changed->outer_map;
+    } else if (n->count != changed->full_count || changed->split) {
+        return false;
+    }
+    *w = (walk){.g = changed, .index = index};
+    walk_tree(f, w, root, map);
+    bool good = w->status == CLG_OK && w->fits && w->blocker < 0 && w->latest < index &&
+                changed->cost + w->cost <= f->traits.max_body;
+    if (changed->split && w->inside_outer && map == changed->full_map)
+        return false;
+    /* a map that shares nothing with a reduction or matrix product gains nothing from its loops */
+    if (!reduces && (changed->sp.inner || changed->kind == STEP_MATMUL) && !w->inside)
+        return false;
+    return good;
+}
+
+static clg_status commit(scheduler *f, int32_t root, int32_t index, const group *g)
+{
+    int32_t map = g->full_map;
+    if (clg_ops[f->s->nodes[root].op].kind != KIND_REDUCE && f->s->nodes[root].count != g->full_count)
+        map = g->outer_map;
+    group copy = *g; /* keep() may move or change the array's groups, not this one's stores */
+    walk w = {.g = &copy, .index = index, .commit = true};
+    walk_tree(f, &w, root, map);
+    f->groups[index].cost += w.cost;
+    f->state[root].group = index;
+    f->state[root].cost = f->state[root].loads = 1;
+    return w.status;
+}
+
+static clg_status place(scheduler *f, int32_t root, int32_t least);
+
+/* Makes the node's value available in memory. */
+static clg_status materialise(scheduler *f, int32_t node)
+{
+    if (f->s->nodes[node].op == OP_INPUT)
+        return CLG_OK;
+    clg_status status = f->state[node].group < 0 ? place(f, node, 0) : CLG_OK;
+    return status == CLG_OK ? keep(f, node) : status;
+}
+
+static clg_status place(scheduler *f, int32_t root, int32_t least)
+{
+    const sub_node *n = &f->s->nodes[root];
+    bool reduces = clg_ops[n->op].kind == KIND_REDUCE;
+    space own = squeeze(f->s->shapes[reduces ? n->in_shape[0] : n->shape],
+                        reduces ? (uint32_t)n->attr.integer : 0);
+    if (++f->depth > MAX_DEPTH)
+        return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: views nested too deeply at %s", clg_ops[n->op].name);
+    for (;;) {
+        group fresh;
+        if (!group_fill(f, &fresh, STEP_LOOP, own))
+            return CLG_ERROR_MEMORY;
+        walk w = {.g = &fresh, .index = f->group_count};
+        walk_tree(f, &w, root, fresh.full_map);
+        if (w.status != CLG_OK)
+            return w.status;
+        if (w.blocker >= 0) {
+            if (w.blocker == root)
+                return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: cannot materialise %s", clg_ops[n->op].name);
+            clg_status status = materialise(f, w.blocker);
+            if (status != CLG_OK)
+                return status;
+            continue;
+        }
+        f->depth--;
+        int32_t candidates[2] = {*latest_slot(f, reduces ? fresh.full_count : n->count), w.latest};
+        if (w.cost <= f->traits.max_body) /* else it is alone anyway */
+            for (int i = 0; i < 2; i++) {
+                group changed;
+                walk attempt;
+                if (i && candidates[1] == candidates[0])
+                    continue;
+                if (joins(f, root, candidates[i], least, &own, &changed, &attempt)) {
+                    f->groups[candidates[i]] = changed;
+                    return commit(f, root, candidates[i], &changed);
+                }
+            }
+        int32_t index = group_append(f, &fresh);
+        return index < 0 ? CLG_ERROR_MEMORY : commit(f, root, index, &fresh);
+    }
+}
+
+/* ---------------------------------------------------------------- matrix products and scatter-adds */
+
+/* Finds what a matrix operand reads: a stored node at strides that the providers accept; else the operand is
+ * materialised as it is. rows, columns: its extents. */
+static clg_status matrix(scheduler *f, int32_t node, const space *sp, plan_matrix *out)
+{
+    int32_t base = node;
+    plan_map identity = maps_identity(sp, false), map = identity;
+    while (clg_ops[f->s->nodes[base].op].kind == KIND_VIEW && !f->state[base].stored) {
+        plan_map next;
+        if (!maps_through_view(f->s, &f->s->nodes[base], sp, &map, &next) || next.masked)
+            break;
+        map = next;
+        base = f->s->nodes[base].src[0];
+    }
+    int64_t r = sp->extent[1], c = sp->extent[2], sr = map.stride[1], sc = map.stride[2];
+    bool by_rows = (sc == 1 || c <= 1) && (sr >= c || r <= 1), by_columns = (sr == 1 || r <= 1) && (sc >= r || c <= 1);
+    bool usable = (by_rows || by_columns) && map.stride[0] >= 0 &&
+                  !(clg_ops[f->s->nodes[base].op].kind == KIND_VIEW && !f->state[base].stored);
+    if (!usable) {
+        base = node;
+        map = identity;
+        by_rows = true;
+        sr = c;
+    }
+    clg_status status = materialise(f, base);
+    *out = (plan_matrix){.buffer = base, .offset = map.offset, .batch_stride = map.stride[0]};
+    out->row_stride = by_rows ? (r <= 1 || sr < c ? c : sr) : 1;
+    out->column_stride = by_rows ? 1 : (c <= 1 || sc < r ? r : sc);
+    return status;
+}
+
+static clg_status place_matmul(scheduler *f, int32_t node)
+{
+    const sub_node *n = &f->s->nodes[node];
+    clg_shape a = f->s->shapes[n->in_shape[0]], b = f->s->shapes[n->in_shape[1]];
+    int64_t batch = a.rank == 3 ? a.dim[0] : 1;
+    int64_t m = a.dim[a.rank - 2], k = a.dim[a.rank - 1], c = b.dim[b.rank - 1];
+    space of_a = {3, {batch, m, k}, 0}, of_b = {3, {batch, k, c}, 0}, of_c = {3, {batch, m, c}, 0};
+    plan_matrix left, right;
+    group g;
+    if (matrix(f, n->src[0], &of_a, &left) != CLG_OK || matrix(f, n->src[1], &of_b, &right) != CLG_OK ||
+        !group_fill(f, &g, STEP_MATMUL, of_c))
+        return CLG_ERROR_MEMORY;
+    g.node = node;
+    g.a = left;
+    g.b = right;
+    g.cost = 1;
+    f->state[node].group = group_append(f, &g);
+    f->state[node].cost = f->state[node].loads = 1;
+    read_at(f, left.buffer, f->group_count - 1, true);
+    read_at(f, right.buffer, f->group_count - 1, true);
+    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
+static clg_status place_scatter(scheduler *f, int32_t node)
+{
+    const sub_node *n = &f->s->nodes[node];
+    group g;
+    if (materialise(f, n->src[0]) != CLG_OK || materialise(f, n->src[1]) != CLG_OK ||
+        !group_fill(f, &g, STEP_SCATTER_ADD, squeeze(f->s->shapes[n->shape], 0)))
+        return CLG_ERROR_MEMORY;
+    g.node = node;
+    f->state[node].group = group_append(f, &g);
+    f->state[node].cost = f->state[node].loads = 1;
+    for (int i = 0; i < 2; i++)
+        read_at(f, n->src[i], f->group_count - 1, true);
+    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : keep(f, node);
+}
+
+/* ---------------------------------------------------------------- assignments */
+
+static clg_status add_copy(scheduler *f, int32_t from, int32_t to, int64_t count)
+{
+    group g;
+    if (from < 0 || to < 0 || !group_fill(f, &g, STEP_LOOP, squeeze(CLG_SHAPE(count), 0)))
+        return CLG_ERROR_MEMORY;
+    g.copy_from = from;
+    g.copy_to = to;
+    return group_append(f, &g) < 0 ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
+/* All assigned values are evaluated before any leaf changes that a later group reads. */
+static clg_status evaluate_assigned(scheduler *f, int32_t node, int32_t *buffer)
+{
+    const sub_node *n = &f->s->nodes[node], *value = &f->s->nodes[n->src[1]];
+    *buffer = -1;
+    if (value->op != OP_INPUT)
+        return f->state[n->src[1]].group >= 0 ? CLG_OK : place(f, n->src[1], f->state[n->src[0]].reader);
+    *buffer = schedule_buffer(
+        f, (plan_buffer){.kind = BUFFER_ARENA, .dtype = (clg_dtype)value->dtype, .count = value->count, .node = n->id});
+    read_at(f, n->src[1], f->group_count, true);
+    return add_copy(f, f->state[n->src[1]].buffer, *buffer, value->count);
+}
+
+/* The leaf's buffer is stored to directly where no other reader can see the new value; else by a copy at the end. */
+static clg_status commit_assigned(scheduler *f, int32_t node, int32_t temporary)
+{
+    const sub_node *n = &f->s->nodes[node];
+    const node_state *target = &f->state[n->src[0]], *value = &f->state[n->src[1]];
+    if (temporary >= 0)
+        return add_copy(f, temporary, target->buffer, n->count);
+    const group *g = &f->groups[value->group];
+    bool last = value->group >= target->reader && value->group > target->strays;
+    bool simple = g->kind != STEP_SCATTER_ADD && g->copy_from < 0 &&
+                  !(g->sp.inner && n->count == g->full_count && g->full_count != g->outer_count);
+    if (last && simple)
+        return add_store(f, n->src[1], value->group, target->buffer);
+    clg_status status = keep(f, n->src[1]);
+    return status == CLG_OK ? add_copy(f, value->buffer, target->buffer, n->count) : status;
+}
+
+static clg_status fuse_assignments(scheduler *f)
+{
+    const subgraph *s = f->s;
+    int32_t count = 0;
+    for (int32_t i = 0; i < s->count; i++)
+        count += s->nodes[i].op == OP_ASSIGN;
+    int32_t *temporaries = malloc(((size_t)count + 1) * sizeof *temporaries);
+    clg_status status = temporaries ? CLG_OK : clg_fail_memory();
+    for (int32_t i = 0, k = 0; i < s->count && status == CLG_OK; i++)
+        if (s->nodes[i].op == OP_ASSIGN)
+            status = evaluate_assigned(f, i, &temporaries[k++]);
+    for (int32_t i = 0, k = 0; i < s->count && status == CLG_OK; i++)
+        if (s->nodes[i].op == OP_ASSIGN)
+            status = commit_assigned(f, i, temporaries[k++]);
+    free(temporaries);
+    return status;
+}
+
+/* ---------------------------------------------------------------- the pass */
+
+/* Cost of evaluating an inline node where it is used. */
+static void estimate(scheduler *f, int32_t node)
+{
+    const sub_node *n = &f->s->nodes[node];
+    int64_t cost = clg_ops[n->op].kind == KIND_VIEW ? 0 : 1, loads = 0;
+    if (clg_ops[n->op].types == TYPES_FLOATING && n->op != OP_DIV)
+        cost += 4; /* functions */
+    for (int s = 0; s < 3; s++) {
+        if (n->src[s] < 0)
+            continue;
+        cost += f->state[n->src[s]].cost;
+        loads += f->s->nodes[n->src[s]].count == n->count || n->op == OP_GATHER ? f->state[n->src[s]].loads : 0;
+    }
+    f->state[node].cost = saturate(cost);
+    f->state[node].loads = saturate(loads);
+}
+
+static clg_status fuse_node(scheduler *f, int32_t i)
+{
+    const sub_node *n = &f->s->nodes[i];
+    switch (clg_ops[n->op].kind) {
+    case KIND_LEAF:
+        f->state[i].cost = f->state[i].loads = n->op == OP_INPUT;
+        return CLG_OK;
+    case KIND_GATHER:
+        if (materialise(f, n->src[0]) != CLG_OK)
+            return CLG_ERROR_MEMORY;
+        estimate(f, i);
+        return CLG_OK;
+    case KIND_MAP:
+        if (f->state[i].dense) /* now, while the group that computes its operands is the one to join */
+            return materialise(f, i);
+        estimate(f, i);
+        return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? place(f, i, 0) : CLG_OK;
+    case KIND_VIEW:
+        estimate(f, i);
+        return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? place(f, i, 0) : CLG_OK;
+    case KIND_REDUCE:
+        return place(f, i, 0);
+    case KIND_CONTRACT:
+        return place_matmul(f, i);
+    case KIND_SCATTER:
+        return place_scatter(f, i);
+    default:
+        return CLG_OK;
+    }
+}
+
+/* Marks the maps that steps of other kinds will read from memory. */
+static void mark_dense(scheduler *f)
+{
+    const subgraph *s = f->s;
+    for (int32_t i = 0; i < s->count; i++) {
+        const sub_node *n = &s->nodes[i];
+        op_kind kind = clg_ops[n->op].kind;
+        f->state[i].dense |= n->output;
+        for (int k = 0; k < 2 && (kind == KIND_CONTRACT || kind == KIND_SCATTER || (kind == KIND_GATHER && !k)); k++) {
+            int32_t base = n->src[k];
+            while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD)
+                base = s->nodes[base].src[0];
+            f->state[base].dense = true;
+        }
+    }
+}
+
+clg_status fuse(scheduler *f)
+{
+    const subgraph *s = f->s;
+    clg_status status = CLG_OK;
+    memset(f->latest, 0xff, (size_t)f->latest_capacity * sizeof *f->latest);
+    for (int32_t i = 0; i < s->count; i++)
+        f->state[i] = (node_state){.group = -1, .buffer = -1, .reader = -1, .strays = -1};
+    mark_dense(f);
+    for (int32_t i = 0; i < s->count && status == CLG_OK; i++) {
+        const sub_node *n = &s->nodes[i];
+        if (n->op == OP_INPUT) {
+            f->state[i].stored = true;
+            f->state[i].buffer = schedule_buffer(f, (plan_buffer){.kind = BUFFER_LEAF,
+                                                                  .dtype = (clg_dtype)n->dtype,
+                                                                  .count = n->count,
+                                                                  .binding = n->binding,
+                                                                  .node = n->id});
+            if (f->state[i].buffer < 0)
+                return CLG_ERROR_MEMORY;
+        }
+        status = fuse_node(f, i);
+    }
+    for (int32_t i = 0; i < s->count && status == CLG_OK; i++)
+        if (s->nodes[i].output && s->nodes[i].op != OP_ASSIGN)
+            status = materialise(f, i);
+    return status == CLG_OK ? fuse_assignments(f) : status;
+}

@@ -1,0 +1,814 @@
+/* From groups to steps: the body of a step is the tree under its stores, cut into sections.
+ *
+ * A value depends on some of the group's dimensions; that gives its level: ONCE (none), OUTER (outer ones only) or
+ * INNER. A value that depends on a reduction made in the same step belongs to a later stage: stage p of a step is its
+ * OUTER section p followed by its INNER section p, and a reduction over stage p may be read from stage p + 1 on. An
+ * INNER value that several stages need is evaluated in each. */
+#include "schedule.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum level { LEVEL_ONCE, LEVEL_OUTER, LEVEL_INNER } level;
+
+/* One value of the body: a node at a map. Operands precede it. */
+typedef struct value {
+    int32_t node, map;
+    int32_t src[3];
+    uint8_t kind;  /* plan_instr_kind */
+    uint8_t level; /* where it is evaluated; for INSTR_REDUCE where its result lives */
+    uint16_t stage;
+    int32_t operand_stage; /* REDUCE: the stage whose INNER section accumulates it */
+    int32_t reg;           /* instruction, once emitted (INNER values: in this stage) */
+    int32_t needed;        /* stamp of the emission that wants it */
+    int64_t row_stride, row_count;
+    int32_t buffer; /* LOAD */
+} value;
+
+typedef struct lowering {
+    scheduler *f;
+    const group *g;
+    int32_t index; /* of the group */
+    value *values;
+    int32_t count, capacity;
+    int32_t *slot_of; /* per node: value of its first map */
+    plan_step *step;
+    int32_t instr_capacity, section_capacity, map_capacity;
+    int32_t *map_of; /* interned map -> map of the step + 1 */
+    int32_t map_of_capacity;
+    uint32_t combine_dims; /* the second step of a split: group dimensions that remain */
+    clg_status status;
+} lowering;
+
+/* ---------------------------------------------------------------- values */
+
+static uint8_t level_of_map(const lowering *l, int32_t map)
+{
+    const plan_map *m = &l->f->maps.maps[map];
+    level result = LEVEL_ONCE;
+    for (int d = 0; d < l->g->sp.rank; d++) {
+        bool used = m->stride[d] || (m->masked && (m->lo[d] > 0 || m->hi[d] < l->g->sp.extent[d]));
+        if (used && l->g->sp.inner >> d & 1)
+            return LEVEL_INNER;
+        if (used)
+            result = LEVEL_OUTER;
+    }
+    return (uint8_t)result;
+}
+
+static int32_t new_value(lowering *l, value v)
+{
+    if (!schedule_grow((void **)&l->values, l->count, &l->capacity, sizeof *l->values)) {
+        l->status = CLG_ERROR_MEMORY;
+        return -1;
+    }
+    v.reg = v.needed = -1;
+    l->values[l->count] = v;
+    return l->count++;
+}
+
+/* Slot that remembers the value of (node, map) in this step. */
+static int32_t *remember(lowering *l, int32_t node, int32_t map, bool *found)
+{
+    node_state *state = &l->f->state[node];
+    if (state->seen != l->f->stamp) {
+        state->seen = l->f->stamp;
+        state->seen_map = map;
+        *found = false;
+        return &l->slot_of[node];
+    }
+    if (state->seen_map == map) {
+        *found = true;
+        return &l->slot_of[node];
+    }
+    int32_t *slot = schedule_seen(l->f, node, map, found);
+    if (!slot)
+        l->status = CLG_ERROR_MEMORY;
+    return slot;
+}
+
+/* Walks through views to what is really read at which map. */
+static void resolve(lowering *l, int32_t *node, int32_t *map)
+{
+    for (;;) {
+        const sub_node *n = &l->f->s->nodes[*node];
+        const node_state *state = &l->f->state[*node];
+        plan_map result, from = l->f->maps.maps[*map];
+        if (clg_ops[n->op].kind != KIND_VIEW || (state->stored && state->group < l->index))
+            return;
+        if (!maps_through_view(l->f->s, n, &l->g->sp, &from, &result)) {
+            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s is not affine", clg_ops[n->op].name);
+            return;
+        }
+        *node = n->src[0];
+        *map = maps_intern(&l->f->maps, &result);
+        if (*map < 0) {
+            l->status = CLG_ERROR_MEMORY;
+            return;
+        }
+    }
+}
+
+static bool from_memory(const lowering *l, int32_t node)
+{
+    const sub_node *n = &l->f->s->nodes[node];
+    const node_state *state = &l->f->state[node];
+    if (n->op == OP_INPUT)
+        return true;
+    if (state->stored && state->group < l->index)
+        return true;
+    return false;
+}
+
+/* The operands of a value, as (node, map) pairs after resolve; -1 where none. */
+static void operands(lowering *l, int32_t node, int32_t map, int32_t src[3], int32_t maps[3], plan_map *rest)
+{
+    const sub_node *n = &l->f->s->nodes[node];
+    op_kind kind = clg_ops[n->op].kind;
+    for (int s = 0; s < 3; s++)
+        src[s] = -1;
+    if (from_memory(l, node) || kind == KIND_LEAF || kind == KIND_CONTRACT)
+        return;
+    if (kind == KIND_REDUCE) {
+        src[0] = n->src[0];
+        maps[0] = l->g->full_map;
+        if (l->combine_dims)
+            src[0] = -1; /* the combining step loads partial results instead */
+    } else if (kind == KIND_GATHER) {
+        int64_t rows = l->f->s->nodes[n->src[1]].count;
+        plan_map by_row, whole = l->f->maps.maps[map];
+        if (!maps_split_row(&l->g->sp, &whole, rows, rows ? n->count / rows : 0, &by_row, rest))
+            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: gather is not affine");
+        src[0] = n->src[1];
+        maps[0] = maps_intern(&l->f->maps, &by_row);
+    } else {
+        for (int s = 0; s < 3; s++) {
+            src[s] = n->src[s];
+            maps[s] = map;
+        }
+    }
+    for (int s = 0; s < 3 && l->status == CLG_OK; s++)
+        if (src[s] >= 0)
+            resolve(l, &src[s], &maps[s]);
+}
+
+/* Level and stage follow from the operands and the value's own map. */
+static void classify(const lowering *l, value *v)
+{
+    level own = v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_PRODUCT
+                    ? (level)level_of_map(l, v->map)
+                    : LEVEL_ONCE;
+    int stage = 0;
+    for (int s = 0; s < 3; s++) {
+        if (v->src[s] < 0)
+            continue;
+        const value *from = &l->values[v->src[s]];
+        own = from->level > own ? (level)from->level : own;
+        stage = from->stage > stage ? from->stage : stage;
+    }
+    v->level = (uint8_t)own;
+    v->stage = (uint16_t)stage;
+    if (v->kind == INSTR_REDUCE) {
+        v->operand_stage = stage;
+        v->stage = (uint16_t)(stage + 1);
+        v->level = LEVEL_OUTER;
+    }
+}
+
+static int32_t make_value(lowering *l, int32_t node, int32_t map, const int32_t src[3], const plan_map *rest)
+{
+    const sub_node *n = &l->f->s->nodes[node];
+    op_kind kind = clg_ops[n->op].kind;
+    value v = {.node = node, .map = map, .src = {src[0], src[1], src[2]}, .buffer = -1};
+    if (from_memory(l, node)) {
+        v.kind = INSTR_LOAD;
+        v.buffer = l->f->state[node].buffer;
+    } else if (n->op == OP_CONST) {
+        v.kind = INSTR_CONST;
+    } else if (n->op == OP_IOTA) {
+        v.kind = INSTR_IOTA;
+    } else if (kind == KIND_GATHER) {
+        int64_t rows = l->f->s->nodes[n->src[1]].count;
+        v.kind = INSTR_LOAD;
+        v.buffer = l->f->state[n->src[0]].buffer;
+        v.row_stride = rows ? n->count / rows : 0;
+        v.row_count = v.row_stride ? l->f->s->nodes[n->src[0]].count / v.row_stride : 0;
+        v.map = maps_intern(&l->f->maps, rest);
+    } else if (kind == KIND_CONTRACT) {
+        v.kind = INSTR_PRODUCT;
+    } else if (kind == KIND_REDUCE) {
+        v.kind = INSTR_REDUCE;
+    } else {
+        v.kind = INSTR_MAP;
+    }
+    if (v.map < 0)
+        l->status = CLG_ERROR_MEMORY;
+    classify(l, &v);
+    return new_value(l, v);
+}
+
+/* Makes the values under (node, map), operands first, without recursion: bodies can be very deep. */
+static int32_t build(lowering *l, int32_t root, int32_t root_map)
+{
+    scheduler *f = l->f;
+    resolve(l, &root, &root_map);
+    f->stack.count = 0;
+    if (l->status == CLG_OK && !schedule_push(f, root, root_map))
+        l->status = CLG_ERROR_MEMORY;
+    while (f->stack.count && l->status == CLG_OK) {
+        int32_t node = f->stack.node[f->stack.count - 1], map = f->stack.map[f->stack.count - 1];
+        int32_t src[3], maps[3] = {0, 0, 0}, missing = 0;
+        plan_map rest = {0};
+        bool found;
+        int32_t *slot = remember(l, node, map, &found);
+        if (!slot)
+            break;
+        if (found && *slot >= 0) {
+            f->stack.count--;
+            continue;
+        }
+        *slot = -1; /* being built */
+        operands(l, node, map, src, maps, &rest);
+        for (int s = 0; s < 3 && l->status == CLG_OK; s++) {
+            if (src[s] < 0)
+                continue;
+            int32_t *operand = remember(l, src[s], maps[s], &found);
+            if (!operand)
+                break;
+            if (!found)
+                *operand = -1;
+            if (*operand < 0) {
+                missing++;
+                if (!schedule_push(f, src[s], maps[s]))
+                    l->status = CLG_ERROR_MEMORY;
+            } else {
+                src[s] = *operand;
+            }
+        }
+        if (missing || l->status != CLG_OK)
+            continue;
+        f->stack.count--;
+        int32_t made = make_value(l, node, map, src, &rest);
+        slot = remember(l, node, map, &found);
+        if (slot)
+            *slot = made;
+    }
+    if (l->status != CLG_OK)
+        return -1;
+    bool found;
+    int32_t *slot = remember(l, root, root_map, &found);
+    return slot ? *slot : -1;
+}
+
+/* ---------------------------------------------------------------- instructions */
+
+/* The step's dimensions: the group's outer ones, then its inner ones. */
+static int dimension_order(const space *sp, int order[CLG_MAX_RANK])
+{
+    int count = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int d = 0; d < sp->rank; d++)
+            if ((int)(sp->inner >> d & 1) == pass)
+                order[count++] = d;
+    return count;
+}
+
+static int32_t append_map(lowering *l, plan_map map)
+{
+    if (!schedule_grow((void **)&l->step->maps, l->step->map_count, &l->map_capacity, sizeof *l->step->maps)) {
+        l->status = CLG_ERROR_MEMORY;
+        return -1;
+    }
+    l->step->maps[l->step->map_count] = map;
+    return l->step->map_count++;
+}
+
+/* The step's map for an interned map of the group. */
+static int32_t step_map(lowering *l, int32_t interned)
+{
+    while (interned >= l->map_of_capacity) {
+        int32_t larger = l->map_of_capacity ? l->map_of_capacity * 2 : 64;
+        int32_t *moved = realloc(l->map_of, (size_t)larger * sizeof *moved);
+        if (!moved) {
+            l->status = clg_fail_memory();
+            return -1;
+        }
+        memset(moved + l->map_of_capacity, 0, (size_t)(larger - l->map_of_capacity) * sizeof *moved);
+        l->map_of = moved;
+        l->map_of_capacity = larger;
+    }
+    if (l->map_of[interned])
+        return l->map_of[interned] - 1;
+    const plan_map *from = &l->f->maps.maps[interned];
+    plan_map map = {.offset = from->offset, .masked = from->masked};
+    int order[CLG_MAX_RANK], count = dimension_order(&l->g->sp, order), outer = 0;
+    for (int i = 0; i < count; i++) {
+        int d = order[i];
+        if (l->combine_dims && l->g->sp.inner >> d & 1)
+            continue; /* replaced by the dimension of pieces, on which these values do not depend */
+        map.stride[outer] = from->stride[d];
+        map.lo[outer] = from->masked ? from->lo[d] : 0;
+        map.hi[outer] = from->masked ? from->hi[d] : l->g->sp.extent[d];
+        outer++;
+    }
+    if (l->combine_dims) {
+        map.lo[outer] = 0;
+        map.hi[outer] = l->step->extent[outer];
+    }
+    int32_t index = append_map(l, map);
+    l->map_of[interned] = index + 1;
+    return index;
+}
+
+static int32_t emit(lowering *l, plan_instr in)
+{
+    if (!schedule_grow((void **)&l->step->instrs, l->step->instr_count, &l->instr_capacity, sizeof *l->step->instrs)) {
+        l->status = CLG_ERROR_MEMORY;
+        return -1;
+    }
+    l->step->instrs[l->step->instr_count] = in;
+    return l->step->instr_count++;
+}
+
+static void emit_value(lowering *l, value *v)
+{
+    const sub_node *n = &l->f->s->nodes[v->node];
+    plan_instr in = {.kind = v->kind, .op = n->op, .dtype = n->dtype, .buffer = v->buffer, .map = -1};
+    for (int s = 0; s < 3; s++)
+        in.src[s] = v->src[s] < 0 ? -1 : l->values[v->src[s]].reg;
+    if (v->kind == INSTR_CONST)
+        in.value = n->attr.value;
+    if (v->kind == INSTR_LOAD || v->kind == INSTR_IOTA)
+        in.map = step_map(l, v->map);
+    in.row_stride = v->row_stride;
+    in.row_count = v->row_count;
+    v->reg = emit(l, in);
+}
+
+static void emit_store(lowering *l, const value *v, int32_t buffer, int32_t map)
+{
+    plan_instr in = {.kind = INSTR_STORE,
+                     .dtype = (uint8_t)l->f->p->buffers[buffer].dtype,
+                     .src = {v->reg, -1, -1},
+                     .buffer = buffer,
+                     .map = map};
+    emit(l, in);
+}
+
+/* Ends a section that began at instruction first; empty ones vanish. */
+static void end_section(lowering *l, plan_section_kind kind, int32_t first)
+{
+    plan_step *step = l->step;
+    if (step->instr_count == first)
+        return;
+    if (!schedule_grow((void **)&step->sections, step->section_count, &l->section_capacity, sizeof *step->sections)) {
+        l->status = CLG_ERROR_MEMORY;
+        return;
+    }
+    step->sections[step->section_count++] = (plan_section){kind, first, step->instr_count - first};
+}
+
+/* ---------------------------------------------------------------- stores and sections */
+
+typedef struct target { /* a store to be emitted */
+    int32_t value, buffer, map;
+    bool inner;
+} target;
+
+/* Marks the INNER values that the roots of a stage need. Values are in topological order. */
+static void want_inner(lowering *l, int stage, const target *targets, int32_t count)
+{
+    for (int32_t t = 0; t < count; t++)
+        if (targets[t].inner && l->values[targets[t].value].stage == stage)
+            l->values[targets[t].value].needed = stage;
+    for (int32_t i = l->count; i-- > 0;) {
+        value *v = &l->values[i];
+        bool reduce_here = v->kind == INSTR_REDUCE && v->operand_stage == stage;
+        if (v->needed != stage && !reduce_here)
+            continue;
+        if (v->level != LEVEL_INNER && !reduce_here)
+            continue;
+        for (int s = 0; s < 3; s++)
+            if (v->src[s] >= 0 && l->values[v->src[s]].level == LEVEL_INNER)
+                l->values[v->src[s]].needed = stage;
+    }
+}
+
+static void emit_stage(lowering *l, int stage, const target *targets, int32_t count)
+{
+    int32_t first = l->step->instr_count;
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++) {
+        value *v = &l->values[i];
+        if (v->level == LEVEL_OUTER && v->kind != INSTR_REDUCE && v->stage == stage)
+            emit_value(l, v);
+    }
+    for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
+        if (!targets[t].inner && l->values[targets[t].value].stage == stage)
+            emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
+    end_section(l, SECTION_OUTER, first);
+    if (!l->g->sp.inner)
+        return;
+    first = l->step->instr_count;
+    want_inner(l, stage, targets, count);
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++) {
+        value *v = &l->values[i];
+        if ((v->level == LEVEL_INNER && v->needed == stage) ||
+            (v->kind == INSTR_REDUCE && v->operand_stage == stage))
+            emit_value(l, v);
+    }
+    for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
+        if (targets[t].inner && l->values[targets[t].value].stage == stage)
+            emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
+    end_section(l, SECTION_INNER, first);
+}
+
+static void emit_all(lowering *l, const target *targets, int32_t count)
+{
+    int stages = 1;
+    int32_t first = l->step->instr_count;
+    for (int32_t i = 0; i < l->count; i++)
+        stages = l->values[i].stage + 1 > stages ? l->values[i].stage + 1 : stages;
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
+        if (l->values[i].level == LEVEL_ONCE)
+            emit_value(l, &l->values[i]);
+    end_section(l, SECTION_ONCE, first);
+    for (int stage = 0; stage < stages && l->status == CLG_OK; stage++)
+        emit_stage(l, stage, targets, count);
+}
+
+/* ---------------------------------------------------------------- dimensions */
+
+static void fill_extents(lowering *l)
+{
+    plan_step *step = l->step;
+    int order[CLG_MAX_RANK], count = dimension_order(&l->g->sp, order);
+    step->outer_count = step->inner_count = 1;
+    for (int i = 0; i < count; i++) {
+        bool inner = l->g->sp.inner >> order[i] & 1;
+        step->extent[i] = l->g->sp.extent[order[i]];
+        *(inner ? &step->inner_rank : &step->outer_rank) += 1;
+        *(inner ? &step->inner_count : &step->outer_count) *= step->extent[i];
+    }
+    step->splits = 1;
+    step->inner_piece = step->inner_count;
+}
+
+static bool mergeable(const plan_step *step, int d)
+{
+    for (int32_t m = 0; m < step->map_count; m++) {
+        const plan_map *map = &step->maps[m];
+        if (map->stride[d] != map->stride[d + 1] * step->extent[d + 1])
+            return false;
+        for (int k = d; k <= d + 1 && map->masked; k++)
+            if (map->lo[k] > 0 || map->hi[k] < step->extent[k])
+                return false;
+    }
+    return true;
+}
+
+/* Merges dimensions d and d + 1 where every map walks through both as through one. */
+static void coalesce(plan_step *step)
+{
+    for (int d = 0; d + 1 < step->outer_rank + step->inner_rank;) {
+        if (d == step->outer_rank - 1 || !mergeable(step, d)) {
+            d++;
+            continue;
+        }
+        int rank = step->outer_rank + step->inner_rank;
+        int64_t merged = step->extent[d] * step->extent[d + 1];
+        for (int32_t m = 0; m < step->map_count; m++) {
+            plan_map *map = &step->maps[m];
+            for (int k = d; k + 1 < rank; k++) {
+                map->stride[k] = map->stride[k + 1];
+                map->lo[k] = map->lo[k + 1];
+                map->hi[k] = map->hi[k + 1];
+            }
+            map->stride[rank - 1] = map->lo[rank - 1] = map->hi[rank - 1] = 0;
+            map->hi[d] = merged;
+        }
+        for (int k = d; k + 1 < rank; k++)
+            step->extent[k] = step->extent[k + 1];
+        step->extent[d] = merged;
+        *(d < step->outer_rank ? &step->outer_rank : &step->inner_rank) -= 1;
+        d = d > 0 ? d - 1 : 0;
+    }
+}
+
+/* ---------------------------------------------------------------- groups to steps */
+
+static plan_step *append_step(scheduler *f)
+{
+    plan *p = f->p;
+    int32_t capacity = 1;
+    while (capacity < p->step_count)
+        capacity *= 2;
+    if (p->step_count == 0 || capacity == p->step_count) {
+        plan_step *moved = realloc(p->steps, (size_t)capacity * 2 * sizeof *moved);
+        if (!moved) {
+            clg_fail_memory();
+            return NULL;
+        }
+        p->steps = moved;
+    }
+    plan_step *step = &p->steps[p->step_count++];
+    *step = (plan_step){.product = -1, .indices = -1, .updates = -1, .result = -1, .name_node = -1};
+    return step;
+}
+
+static void start(lowering *l)
+{
+    l->step = append_step(l->f);
+    l->count = l->instr_capacity = l->section_capacity = l->map_capacity = 0;
+    if (!l->step) {
+        l->status = CLG_ERROR_MEMORY;
+        return;
+    }
+    if (l->map_of)
+        memset(l->map_of, 0, (size_t)l->map_of_capacity * sizeof *l->map_of);
+    schedule_new_stamp(l->f);
+}
+
+/* Builds the values of all stores of the group; returns their targets (malloc'ed). */
+static target *gather_targets(lowering *l, int32_t *count)
+{
+    scheduler *f = l->f;
+    *count = 0;
+    for (int32_t i = l->g->first_store; i >= 0; i = f->stores[i].next)
+        ++*count;
+    target *targets = malloc(((size_t)*count + 1) * sizeof *targets);
+    if (!targets) {
+        l->status = clg_fail_memory();
+        return NULL;
+    }
+    int32_t t = *count;
+    for (int32_t i = l->g->first_store; i >= 0 && l->status == CLG_OK; i = f->stores[i].next) {
+        bool full = f->s->nodes[f->stores[i].node].count == l->g->full_count;
+        int32_t map = full ? l->g->full_map : l->g->outer_map;
+        targets[--t] = (target){.value = build(l, f->stores[i].node, map),
+                                .buffer = f->stores[i].buffer,
+                                .map = map,
+                                .inner = full && l->g->sp.inner && l->g->full_count != l->g->outer_count};
+    }
+    return targets;
+}
+
+static void finish_targets(lowering *l, target *targets, int32_t count)
+{
+    for (int32_t t = 0; t < count && l->status == CLG_OK; t++) {
+        targets[t].map = step_map(l, targets[t].map);
+        l->step->name_node = l->f->p->buffers[targets[t].buffer].node;
+    }
+}
+
+static void lower_loop(lowering *l)
+{
+    int32_t count;
+    start(l);
+    if (l->status != CLG_OK)
+        return;
+    fill_extents(l);
+    target *targets = gather_targets(l, &count);
+    if (targets)
+        finish_targets(l, targets, count);
+    if (l->status == CLG_OK)
+        emit_all(l, targets, count);
+    if (l->status == CLG_OK)
+        coalesce(l->step);
+    free(targets);
+}
+
+/* ---------------------------------------------------------------- split reductions */
+
+/* First step of a split group: every reduction over each piece of the inner range, into partial results of shape
+ * (pieces, outer positions). Returns their buffers by reduction in *partials (node, buffer pairs). */
+static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, int32_t *partials)
+{
+    target *targets = malloc(((size_t)count + 1) * sizeof *targets);
+    start(l);
+    if (!targets || l->status != CLG_OK) {
+        free(targets);
+        l->status = clg_fail_memory();
+        return 0;
+    }
+    fill_extents(l);
+    plan_step *step = l->step;
+    bool rows = l->g->sp.inner >> (l->g->sp.rank - 1) & 1;
+    int64_t workers = rows ? step->outer_count : step->outer_count / 256 + 1;
+    int64_t pieces = (l->f->traits.units + workers - 1) / workers, most = step->inner_count / 256;
+    pieces = pieces > most ? most : pieces;
+    pieces = pieces < 2 ? 2 : pieces;
+    step->inner_piece = (step->inner_count + pieces - 1) / pieces;
+    step->inner_piece = (step->inner_piece + 15) / 16 * 16; /* whole vectors */
+    step->splits = (step->inner_count + step->inner_piece - 1) / step->inner_piece;
+    int64_t splits = step->splits;
+    for (int32_t i = 0; i < count && l->status == CLG_OK; i++) {
+        const sub_node *n = &l->f->s->nodes[nodes[i]];
+        partials[i] = schedule_buffer(l->f, (plan_buffer){.kind = BUFFER_ARENA,
+                                                          .dtype = (clg_dtype)n->dtype,
+                                                          .count = splits * l->g->outer_count,
+                                                          .node = n->id});
+        targets[i] = (target){.value = build(l, nodes[i], l->g->outer_map), .buffer = partials[i],
+                              .map = l->g->outer_map};
+        if (partials[i] < 0)
+            l->status = CLG_ERROR_MEMORY;
+    }
+    finish_targets(l, targets, l->status == CLG_OK ? count : 0);
+    if (l->status == CLG_OK)
+        emit_all(l, targets, count);
+    if (l->status == CLG_OK)
+        coalesce(l->step);
+    free(targets);
+    return (int32_t)splits;
+}
+
+/* Second step: combines the pieces and evaluates what follows. */
+static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions, const int32_t *partials, int64_t pieces)
+{
+    int32_t count;
+    l->combine_dims = 1;
+    start(l);
+    if (l->status != CLG_OK)
+        return;
+    plan_step *step = l->step;
+    int order[CLG_MAX_RANK], rank = dimension_order(&l->g->sp, order);
+    step->outer_count = 1;
+    for (int i = 0; i < rank && !(l->g->sp.inner >> order[i] & 1); i++) {
+        step->extent[step->outer_rank++] = l->g->sp.extent[order[i]];
+        step->outer_count *= l->g->sp.extent[order[i]];
+    }
+    step->extent[step->outer_rank] = step->inner_count = step->inner_piece = pieces;
+    step->inner_rank = 1;
+    step->splits = 1;
+    target *targets = gather_targets(l, &count);
+    if (targets)
+        finish_targets(l, targets, count);
+    plan_map map = {0};
+    int64_t stride = 1;
+    for (int d = step->outer_rank; d-- > 0; stride *= step->extent[d])
+        map.stride[d] = step->extent[d] == 1 ? 0 : stride;
+    map.stride[step->outer_rank] = l->g->outer_count;
+    int32_t partial_map = append_map(l, map), first = step->instr_count;
+    /* ONCE and OUTER values of stage 0, then the pieces, then what depends on them */
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
+        if (l->values[i].level == LEVEL_ONCE)
+            emit_value(l, &l->values[i]);
+    end_section(l, SECTION_ONCE, first);
+    first = step->instr_count;
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
+        if (l->values[i].level == LEVEL_OUTER && l->values[i].kind != INSTR_REDUCE && l->values[i].stage == 0)
+            emit_value(l, &l->values[i]);
+    end_section(l, SECTION_OUTER, first);
+    first = step->instr_count;
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++) {
+        value *v = &l->values[i];
+        for (int32_t r = 0; r < reductions && v->kind == INSTR_REDUCE; r++)
+            if (nodes[r] == v->node) {
+                plan_instr load = {.kind = INSTR_LOAD, .dtype = l->f->s->nodes[v->node].dtype, .src = {-1, -1, -1}};
+                load.buffer = partials[r];
+                load.map = partial_map;
+                plan_instr in = {.kind = INSTR_REDUCE, .op = l->f->s->nodes[v->node].op, .dtype = load.dtype};
+                in.src[0] = emit(l, load);
+                in.src[1] = in.src[2] = in.buffer = in.map = -1;
+                v->reg = emit(l, in);
+            }
+    }
+    end_section(l, SECTION_INNER, first);
+    first = step->instr_count;
+    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
+        if (l->values[i].level == LEVEL_OUTER && l->values[i].kind != INSTR_REDUCE && l->values[i].stage > 0)
+            emit_value(l, &l->values[i]);
+    for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
+        emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
+    end_section(l, SECTION_OUTER, first);
+    if (l->status == CLG_OK)
+        coalesce(step);
+    free(targets);
+    l->combine_dims = 0;
+}
+
+static void lower_split(lowering *l)
+{
+    int32_t count = 0, total = 0;
+    for (int32_t i = 0; i < l->f->s->count; i++)
+        total += clg_ops[l->f->s->nodes[i].op].kind == KIND_REDUCE && l->f->state[i].group == l->index;
+    int32_t *nodes = malloc(((size_t)total + 1) * 2 * sizeof *nodes), *partials = nodes + total + 1;
+    if (!nodes) {
+        l->status = clg_fail_memory();
+        return;
+    }
+    for (int32_t i = 0; i < l->f->s->count; i++)
+        if (clg_ops[l->f->s->nodes[i].op].kind == KIND_REDUCE && l->f->state[i].group == l->index)
+            nodes[count++] = i;
+    int64_t pieces = lower_partial(l, nodes, count, partials);
+    if (l->status == CLG_OK)
+        lower_combine(l, nodes, count, partials, pieces);
+    free(nodes);
+}
+
+/* ---------------------------------------------------------------- the other kinds */
+
+static void lower_matmul(lowering *l)
+{
+    const scheduler *f = l->f;
+    const sub_node *n = &f->s->nodes[l->g->node];
+    clg_shape a = f->s->shapes[n->in_shape[0]];
+    int32_t count, product = -1;
+    start(l);
+    if (l->status != CLG_OK)
+        return;
+    l->step->kind = STEP_MATMUL;
+    l->step->dtype = (clg_dtype)n->dtype;
+    fill_extents(l);
+    target *targets = gather_targets(l, &count);
+    if (targets)
+        finish_targets(l, targets, count);
+    if (l->status == CLG_OK)
+        emit_all(l, targets, count);
+    free(targets);
+    plan_step *step = l->step;
+    step->batch = l->g->sp.extent[0];
+    step->m = l->g->sp.extent[1];
+    step->n = l->g->sp.extent[2];
+    step->k = a.dim[a.rank - 1];
+    step->a = l->g->a;
+    step->b = l->g->b;
+    step->a.buffer = f->state[l->g->a.buffer].buffer;
+    step->b.buffer = f->state[l->g->b.buffer].buffer;
+    if (l->status != CLG_OK || f->traits.fuses_epilogue)
+        return;
+    for (int32_t i = 0; i < step->instr_count; i++) /* a stored product needs no second buffer */
+        if (step->instrs[i].kind == INSTR_STORE && step->instrs[step->instrs[i].src[0]].kind == INSTR_PRODUCT)
+            product = step->instrs[i].buffer;
+    if (product < 0)
+        product = schedule_buffer(
+            l->f, (plan_buffer){.kind = BUFFER_ARENA, .dtype = step->dtype, .count = n->count, .node = n->id});
+    l->step->product = product;
+    if (product < 0)
+        l->status = CLG_ERROR_MEMORY;
+}
+
+static void lower_scatter(lowering *l)
+{
+    const scheduler *f = l->f;
+    const sub_node *n = &f->s->nodes[l->g->node];
+    start(l);
+    if (l->status != CLG_OK)
+        return;
+    plan_step *step = l->step;
+    step->kind = STEP_SCATTER_ADD;
+    step->dtype = (clg_dtype)n->dtype;
+    step->outer_count = step->inner_count = step->splits = step->inner_piece = 1;
+    step->rows = f->s->shapes[n->shape].dim[0];
+    step->count = f->s->nodes[n->src[0]].count;
+    step->columns = step->rows ? n->count / step->rows : 0;
+    step->indices = f->state[n->src[0]].buffer;
+    step->updates = f->state[n->src[1]].buffer;
+    step->result = f->state[l->g->node].buffer;
+    step->name_node = n->id;
+}
+
+static void lower_copy(lowering *l)
+{
+    start(l);
+    if (l->status != CLG_OK)
+        return;
+    fill_extents(l);
+    int32_t map = step_map(l, l->g->full_map), first = 0;
+    clg_dtype dtype = l->f->p->buffers[l->g->copy_from].dtype;
+    plan_instr load = {.kind = INSTR_LOAD, .dtype = (uint8_t)dtype, .src = {-1, -1, -1}, .map = map};
+    load.buffer = l->g->copy_from;
+    value v = {.reg = emit(l, load)};
+    emit_store(l, &v, l->g->copy_to, map);
+    end_section(l, SECTION_OUTER, first);
+    l->step->name_node = l->f->p->buffers[l->g->copy_to].node;
+}
+
+clg_status lower(scheduler *f)
+{
+    lowering l = {.f = f, .status = CLG_OK};
+    l.slot_of = malloc(((size_t)f->s->count + 1) * sizeof *l.slot_of);
+    if (!l.slot_of)
+        return clg_fail_memory();
+    f->p->binding_count = f->s->binding_count;
+    for (int32_t i = 0; i < f->group_count && l.status == CLG_OK; i++) {
+        l.g = &f->groups[i];
+        l.index = i;
+        if (l.g->copy_from >= 0)
+            lower_copy(&l);
+        else if (l.g->first_store < 0)
+            continue; /* everything it made was evaluated again elsewhere */
+        else if (l.g->kind == STEP_MATMUL)
+            lower_matmul(&l);
+        else if (l.g->kind == STEP_SCATTER_ADD)
+            lower_scatter(&l);
+        else if (l.g->split)
+            lower_split(&l);
+        else
+            lower_loop(&l);
+    }
+    free(l.values);
+    free(l.slot_of);
+    free(l.map_of);
+    return l.status;
+}

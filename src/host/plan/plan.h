@@ -1,0 +1,135 @@
+/* A plan: what backends see of a program. Made by schedule.c from a graph, placed in memory by memory.c,
+ * printed by print.c, executed by src/host/backend/. It knows operations (ops.def) but no graph and no device.
+ *
+ * A step is a loop nest over outer x inner dimensions with a straight-line body. The body is an array of
+ * instructions; the index of an instruction is its register. Sections cut the array into runs:
+ *
+ *   SECTION_ONCE   does not depend on the position; evaluated once before the loops
+ *   SECTION_OUTER  evaluated for each outer position
+ *   SECTION_INNER  evaluated for each inner position of each outer position; its INSTR_REDUCE registers
+ *                  accumulate over the inner positions and may be read by later OUTER and INNER sections
+ *
+ * Registers of an INNER section are read only in that section, except INSTR_REDUCE. Registers of ONCE and
+ * OUTER sections may be read by any later section. So a plain map is one OUTER section; a softmax over the last axis
+ * is INNER (max), INNER (sum of exp), OUTER (reciprocal), INNER (store).
+ *
+ * A step with splits > 1 cuts the flattened inner range into that many pieces of inner_piece positions (the last may
+ * be shorter) which are computed independently as further outermost positions: its stores are at
+ * piece * outer_count + outer position (OUTER stores only: partial results). */
+#ifndef CLG_PLAN_H
+#define CLG_PLAN_H
+
+#include <clgrad/clgrad.h>
+
+/* An affine map from a position of the step to an element of a buffer (or to a value, for INSTR_IOTA):
+ * offset + sum over d of stride[d] * position[d], over outer dimensions then inner ones. If masked, the map is
+ * valid only where lo[d] <= position[d] < hi[d] for all d; a masked load gives 0 elsewhere and reads nothing. */
+typedef struct plan_map {
+    int64_t offset;
+    int64_t stride[CLG_MAX_RANK];
+    bool masked;
+    int64_t lo[CLG_MAX_RANK], hi[CLG_MAX_RANK];
+} plan_map;
+
+typedef enum plan_instr_kind {
+    INSTR_CONST,   /* value */
+    INSTR_IOTA,    /* the map's value as dtype */
+    INSTR_LOAD,    /* element of buffer at map. src[0] >= 0: an i32 register, the row: the element is at map +
+                      row * row_stride; a row outside 0..row_count-1 gives NaN (0 for integers) and reads nothing */
+    INSTR_PRODUCT, /* matmul steps: the product at this position */
+    INSTR_MAP,     /* op applied to registers src */
+    INSTR_REDUCE,  /* op (SUM or MAX) accumulates register src[0] over the inner positions */
+    INSTR_STORE    /* register src[0] to buffer at map (never masked) */
+} plan_instr_kind;
+
+typedef struct plan_instr {
+    uint8_t kind;  /* plan_instr_kind */
+    uint8_t op;    /* MAP, REDUCE: an op of ops.def */
+    uint8_t dtype; /* of the register (of the buffer, for STORE) */
+    int32_t src[3]; /* registers, -1: none */
+    int32_t buffer; /* LOAD, STORE: index into plan.buffers */
+    int32_t map;    /* IOTA, LOAD, STORE: index into step.maps */
+    double value;   /* CONST */
+    int64_t row_stride, row_count; /* LOAD with a row register */
+} plan_instr;
+
+typedef enum plan_section_kind { SECTION_ONCE, SECTION_OUTER, SECTION_INNER } plan_section_kind;
+
+typedef struct plan_section {
+    plan_section_kind kind;
+    int32_t first, count; /* instructions */
+} plan_section;
+
+typedef enum plan_step_kind { STEP_LOOP, STEP_MATMUL, STEP_SCATTER_ADD } plan_step_kind;
+
+/* An operand of a matrix product: element (b, r, c) is at offset + b*batch_stride + r*row_stride + c*column_stride.
+ * One of row_stride and column_stride is 1 (or its extent is 1); the other is >= the extent. batch_stride may be 0. */
+typedef struct plan_matrix {
+    int32_t buffer;
+    int64_t offset, batch_stride, row_stride, column_stride;
+} plan_matrix;
+
+typedef struct plan_step {
+    plan_step_kind kind;
+    clg_dtype dtype; /* MATMUL: of the product; SCATTER_ADD: of the updates */
+
+    /* LOOP, and the epilogue of MATMUL (outer dimensions batch, m, n; no inner ones). Adjacent dimensions are
+     * already merged where all maps allow it (not in MATMUL); extents are >= 1 except in empty steps (count 0). */
+    int outer_rank, inner_rank;
+    int64_t extent[CLG_MAX_RANK]; /* outer then inner */
+    int64_t outer_count, inner_count;
+    int64_t splits, inner_piece; /* 1, inner_count if not split */
+    plan_instr *instrs;
+    int32_t instr_count;
+    plan_section *sections;
+    int32_t section_count;
+    plan_map *maps;
+    int32_t map_count;
+
+    /* MATMUL: (batch, m, k) x (batch, k, n). product: the buffer (dense, batch*m*n) into which a provider that
+     * cannot run the epilogue itself writes the product before the body reads it as INSTR_PRODUCT; it may be
+     * the buffer of a STORE of the body. -1 if the device fuses epilogues (backend_traits.fuses_epilogue). */
+    int64_t batch, m, n, k;
+    plan_matrix a, b;
+    int32_t product;
+
+    /* SCATTER_ADD: result (rows, columns) += updates (count, columns) at indices (count, i32), all dense. */
+    int64_t rows, columns, count;
+    int32_t indices, updates, result;
+
+    int32_t name_node; /* a graph node for people: the last one the step computes */
+} plan_step;
+
+typedef enum plan_buffer_kind {
+    BUFFER_LEAF,   /* a leaf of the graph: index says which binding */
+    BUFFER_OUTPUT, /* an output of the program: index says which binding */
+    BUFFER_ARENA   /* intermediate: at offset of the program's arena */
+} plan_buffer_kind;
+
+typedef struct plan_buffer {
+    plan_buffer_kind kind;
+    clg_dtype dtype;
+    int64_t count; /* elements */
+    int64_t bytes;
+    int64_t offset;      /* ARENA: bytes from the start of the arena, a multiple of PLAN_ALIGNMENT */
+    int32_t binding;     /* LEAF, OUTPUT: index into the bindings given to prepare */
+    int32_t node;        /* graph node, for people */
+    int32_t first, last; /* steps between which an ARENA buffer lives */
+} plan_buffer;
+
+#define PLAN_ALIGNMENT 256 /* bytes; covers CL_DEVICE_MEM_BASE_ADDR_ALIGN of known devices and a cache line */
+
+typedef struct plan {
+    plan_step *steps;
+    int32_t step_count;
+    plan_buffer *buffers;
+    int32_t buffer_count;
+    int32_t binding_count;
+    int64_t arena_bytes, arena_lower_bound;
+} plan;
+
+void plan_free(plan *p);
+/* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer
+ * positions (columns reduced side by side). true: inner. Shared by the backends so that both agree with print.c. */
+bool plan_lanes_inner(const plan_step *step);
+#endif

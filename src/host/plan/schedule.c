@@ -1,0 +1,187 @@
+/* The scheduling stage as a sequence: fuse nodes into groups, lower groups to steps, place buffers in memory. Also
+ * the small containers that fuse.c and lower.c share. */
+#include "schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool schedule_grow(void **array, int32_t count, int32_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    int32_t larger = *capacity ? *capacity * 2 : 16;
+    void *moved = realloc(*array, (size_t)larger * size);
+    if (!moved) {
+        clg_fail_memory();
+        return false;
+    }
+    *array = moved;
+    *capacity = larger;
+    return true;
+}
+
+bool schedule_push(scheduler *f, int32_t node, int32_t map)
+{
+    if (f->stack.count == f->stack.capacity) {
+        int32_t larger = f->stack.capacity * 2;
+        int32_t *nodes = realloc(f->stack.node, (size_t)larger * sizeof *nodes);
+        if (nodes)
+            f->stack.node = nodes;
+        int32_t *maps = realloc(f->stack.map, (size_t)larger * sizeof *maps);
+        if (maps)
+            f->stack.map = maps;
+        if (!nodes || !maps) {
+            clg_fail_memory();
+            return false;
+        }
+        f->stack.capacity = larger;
+    }
+    f->stack.node[f->stack.count] = node;
+    f->stack.map[f->stack.count++] = map;
+    return true;
+}
+
+/* ---------------------------------------------------------------- pairs seen in a walk */
+
+void schedule_new_stamp(scheduler *f)
+{
+    f->stamp++;
+    f->seen.count = 0;
+}
+
+static int32_t *seen_slot(scheduler *f, uint64_t key, bool *found)
+{
+    uint32_t mask = (uint32_t)(f->seen.capacity - 1), slot = (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & mask;
+    for (; f->seen.stamp[slot] == f->stamp; slot = (slot + 1) & mask)
+        if (f->seen.key[slot] == key) {
+            *found = true;
+            return &f->seen.value[slot];
+        }
+    *found = false;
+    f->seen.key[slot] = key;
+    f->seen.stamp[slot] = f->stamp;
+    f->seen.count++;
+    return &f->seen.value[slot];
+}
+
+static bool seen_grow(scheduler *f)
+{
+    int32_t old = f->seen.capacity, larger = old ? old * 4 : 256;
+    uint64_t *keys = f->seen.key;
+    int32_t *stamps = f->seen.stamp, *values = f->seen.value;
+    f->seen.key = malloc((size_t)larger * sizeof *keys);
+    f->seen.stamp = calloc((size_t)larger, sizeof *stamps);
+    f->seen.value = malloc((size_t)larger * sizeof *values);
+    bool good = f->seen.key && f->seen.stamp && f->seen.value;
+    f->seen.capacity = larger;
+    f->seen.count = 0;
+    for (int32_t i = 0; good && i < old; i++)
+        if (stamps[i] == f->stamp) {
+            bool found;
+            *seen_slot(f, keys[i], &found) = values[i];
+        }
+    free(keys);
+    free(stamps);
+    free(values);
+    if (!good)
+        clg_fail_memory();
+    return good;
+}
+
+int32_t *schedule_seen(scheduler *f, int32_t node, int32_t map, bool *found)
+{
+    if (f->seen.count * 2 >= f->seen.capacity && !seen_grow(f))
+        return NULL;
+    return seen_slot(f, (uint64_t)(uint32_t)node << 32 | (uint32_t)map, found);
+}
+
+/* ---------------------------------------------------------------- the plan */
+
+int32_t schedule_buffer(scheduler *f, plan_buffer buffer)
+{
+    plan *p = f->p;
+    int32_t capacity = 1; /* grown at powers of two: no capacity field in the plan */
+    while (capacity < p->buffer_count)
+        capacity *= 2;
+    if (p->buffer_count == 0 || capacity == p->buffer_count) {
+        plan_buffer *moved = realloc(p->buffers, (size_t)capacity * 2 * sizeof *moved);
+        if (!moved) {
+            clg_fail_memory();
+            return -1;
+        }
+        p->buffers = moved;
+    }
+    buffer.bytes = buffer.count * (int64_t)clg_dtype_size(buffer.dtype);
+    buffer.first = buffer.last = -1;
+    p->buffers[p->buffer_count] = buffer;
+    return p->buffer_count++;
+}
+
+void plan_free(plan *p)
+{
+    if (!p)
+        return;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        free(p->steps[i].instrs);
+        free(p->steps[i].sections);
+        free(p->steps[i].maps);
+    }
+    free(p->steps);
+    free(p->buffers);
+    free(p);
+}
+
+clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
+{
+    scheduler f = {.s = s, .traits = traits, .latest_capacity = 1024};
+    f.p = calloc(1, sizeof *f.p);
+    f.state = malloc(((size_t)s->count + 1) * sizeof *f.state);
+    f.latest = malloc((size_t)f.latest_capacity * sizeof *f.latest);
+    f.stack.capacity = 64;
+    f.stack.node = malloc(64 * sizeof *f.stack.node);
+    f.stack.map = malloc(64 * sizeof *f.stack.map);
+    bool allocated = f.p && f.state && f.latest && f.stack.node && f.stack.map;
+    clg_status status = allocated ? maps_init(&f.maps) : clg_fail_memory();
+    if (status == CLG_OK)
+        status = fuse(&f);
+    if (status == CLG_OK)
+        status = lower(&f);
+    if (status == CLG_OK)
+        status = plan_memory(f.p);
+    maps_free(&f.maps);
+    free(f.state);
+    free(f.latest);
+    free(f.groups);
+    free(f.stores);
+    free(f.stack.node);
+    free(f.stack.map);
+    free(f.seen.key);
+    free(f.seen.stamp);
+    free(f.seen.value);
+    if (status != CLG_OK) {
+        plan_free(f.p);
+        return status;
+    }
+    *out = f.p;
+    return CLG_OK;
+}
+
+/* Lanes run over inner positions if that is where most loads and stores are contiguous, and rows are long enough. */
+bool plan_lanes_inner(const plan_step *step)
+{
+    if (step->kind != STEP_LOOP || step->inner_rank == 0)
+        return false;
+    int last_inner = step->outer_rank + step->inner_rank - 1, last_outer = step->outer_rank - 1;
+    int inner = 0, outer = 0;
+    for (int32_t i = 0; i < step->instr_count; i++) {
+        const plan_instr *in = &step->instrs[i];
+        if (in->kind != INSTR_LOAD && in->kind != INSTR_STORE)
+            continue;
+        inner += step->maps[in->map].stride[last_inner] == 1;
+        outer += last_outer >= 0 && step->maps[in->map].stride[last_outer] == 1 &&
+                 step->maps[in->map].stride[last_inner] != 0;
+    }
+    if (outer > inner)
+        return false;
+    return step->inner_count >= 32 || step->outer_count < 32;
+}

@@ -1,0 +1,92 @@
+/* From subgraph to groups to steps. fuse.c decides which nodes share a step (a group); lower.c turns groups into
+ * steps with bodies; schedule.c is the sequence of both. Internal to plan/. */
+#ifndef CLG_SCHEDULE_H
+#define CLG_SCHEDULE_H
+
+#include "maps.h"
+
+/* What the scheduler must know of a device; see backend_traits. */
+typedef struct schedule_traits {
+    bool fuses_epilogue;
+    int32_t max_body, units;
+} schedule_traits;
+
+/* A group: nodes evaluated in one step. Groups run in the order of their indices. */
+typedef struct group {
+    plan_step_kind kind;
+    space sp;
+    int64_t full_count, outer_count;
+    int32_t full_map, outer_map; /* the two canonical maps: where values of the group live */
+    int32_t cost;                /* instructions so far, about */
+    bool split;                  /* too few outer positions for the device: partial reductions, then a second step */
+    int32_t node;                /* MATMUL, SCATTER_ADD: the node */
+    int32_t first_store;         /* list of stores, by store.next */
+    plan_matrix a, b;            /* MATMUL: operands; buffer holds the subgraph node until lowered */
+    int32_t copy_from, copy_to;  /* >= 0: the group only copies one buffer to another */
+} group;
+
+typedef struct store {
+    int32_t node, next;
+    int32_t buffer; /* of the plan */
+} store;
+
+/* Side table: one entry a subgraph node. */
+typedef struct node_state {
+    int32_t group; /* first group that evaluates the node at its canonical map, -1: none yet */
+    bool stored;   /* kept in memory (buffer) by its group; leaves always are */
+    bool dense;    /* a matrix product, scatter-add or gather reads it, or it is an output: it will be stored */
+    int32_t buffer;
+    uint16_t cost, loads;   /* of evaluating it inline: instructions, full-size loads; saturating */
+    int32_t reader, strays; /* INPUT: last group that reads it; last that reads it at another map than its own */
+    int32_t seen, seen_map; /* walk stamp */
+} node_state;
+
+typedef struct scheduler {
+    const subgraph *s;
+    schedule_traits traits;
+    plan *p;
+    node_state *state;
+    map_table maps;
+    group *groups;
+    int32_t group_count, group_capacity;
+    store *stores;
+    int32_t store_count, store_capacity;
+    struct {
+        int32_t *node, *map;
+        int32_t count, capacity;
+    } stack;
+    struct { /* (node, map) pairs seen in this walk beyond the first map of a node */
+        uint64_t *key;
+        int32_t *stamp, *value;
+        int32_t count, capacity;
+    } seen;
+    int32_t stamp;
+    int32_t latest_capacity, *latest; /* hash of element count -> latest group with that full or outer count */
+    int depth;
+} scheduler;
+
+/* Fills the scheduler's groups, states, buffers and stores. */
+clg_status fuse(scheduler *f);
+/* Appends the steps of all groups to the plan. */
+clg_status lower(scheduler *f);
+
+/* Shared helpers. */
+bool schedule_push(scheduler *f, int32_t node, int32_t map);
+/* Slot of a (node, map) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The
+ * int32 belongs to the caller. */
+int32_t *schedule_seen(scheduler *f, int32_t node, int32_t map, bool *found);
+void schedule_new_stamp(scheduler *f);
+int32_t schedule_buffer(scheduler *f, plan_buffer buffer);
+bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t map);
+bool schedule_grow(void **array, int32_t count, int32_t *capacity, size_t size);
+
+/* The whole stage: subgraph to plan, with memory placed. The plan is freed with plan_free. */
+clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out);
+
+/* memory.c */
+clg_status plan_memory(plan *p);
+
+/* print.c */
+void plan_print_schedule(const plan *p, FILE *out);
+void plan_print_memory(const plan *p, FILE *out);
+#endif
