@@ -16,7 +16,6 @@ enum {
     CHEAP_COST = 4,           /* recompute a value rather than store it up to this many instructions ... */
     CHEAP_LOADS = 1,          /* ... and this many full-size loads */
     SPLIT_ELEMENTS = 1 << 18, /* reductions over fewer elements are never split */
-    LANE_BLOCK = 256,         /* outer positions that a worker takes at once when lanes run over them */
     MAX_DEPTH = 200           /* nested materialisations */
 };
 
@@ -42,6 +41,13 @@ static space squeeze(clg_shape shape, uint32_t inner)
     return sp;
 }
 
+int64_t group_workers(const group *g)
+{
+    enum { LANE_BLOCK = 128 }; /* outer positions that a worker takes at once when lanes run over them */
+    bool rows = g->sp.inner >> (g->sp.rank - 1) & 1;
+    return rows ? g->outer_count : g->outer_count / LANE_BLOCK + 1;
+}
+
 /* Space of a group that a node opens, and what follows from it. Matrix products keep all three dimensions. */
 static bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
 {
@@ -55,9 +61,7 @@ static bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
     g->full_map = maps_intern(&f->maps, &full);
     g->outer_map = maps_intern(&f->maps, &outer);
     if (sp.inner && kind == STEP_LOOP) {
-        bool rows = sp.inner >> (sp.rank - 1) & 1;
-        int64_t workers = rows ? g->outer_count : g->outer_count / LANE_BLOCK + 1;
-        g->split = g->full_count >= SPLIT_ELEMENTS && workers < f->traits.units;
+        g->split = g->full_count >= SPLIT_ELEMENTS && group_workers(g) < f->traits.units;
     }
     return g->full_map >= 0 && g->outer_map >= 0;
 }

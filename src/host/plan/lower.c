@@ -593,8 +593,7 @@ static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, i
     }
     fill_extents(l);
     plan_step *step = l->step;
-    bool rows = l->g->sp.inner >> (l->g->sp.rank - 1) & 1;
-    int64_t workers = rows ? step->outer_count : step->outer_count / 256 + 1;
+    int64_t workers = group_workers(l->g);
     int64_t pieces = (l->f->traits.units + workers - 1) / workers, most = step->inner_count / 256;
     pieces = pieces > most ? most : pieces;
     pieces = pieces < 2 ? 2 : pieces;

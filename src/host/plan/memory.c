@@ -214,6 +214,8 @@ static int larger_first(const void *x, const void *y)
     const placed *a = x, *b = y;
     if (a->bytes != b->bytes)
         return a->bytes < b->bytes ? 1 : -1;
+    if (a->first != b->first) /* equal sizes in time order: then lowest fit is optimal (interval colouring) */
+        return a->first < b->first ? -1 : 1;
     return a->unit - b->unit;
 }
 
@@ -232,14 +234,14 @@ static int64_t place_by_size(const unit *units, int32_t count, int64_t *offsets)
         list[u] = (placed){0, units[u].bytes, units[u].first, units[u].last, u};
     qsort(list, (size_t)count, sizeof *list, larger_first);
     for (int32_t i = 0; i < count; i++) {
-        int64_t at = 0, best = -1, best_gap = INT64_MAX;
+        int64_t at = 0, best = -1;
         for (int32_t k = 0; k < i; k++) {
             const placed *other = &list[order[k]];
             if (other->last < list[i].first || other->first > list[i].last)
                 continue;
-            if (other->offset - at >= list[i].bytes && other->offset - at < best_gap) {
+            if (other->offset - at >= list[i].bytes) {
                 best = at;
-                best_gap = other->offset - at;
+                break;
             }
             at = other->offset + other->bytes > at ? other->offset + other->bytes : at;
         }

@@ -77,6 +77,8 @@ bool schedule_push(scheduler *f, int32_t node, int32_t map);
 int32_t *schedule_seen(scheduler *f, int32_t node, int32_t map, bool *found);
 void schedule_new_stamp(scheduler *f);
 int32_t schedule_buffer(scheduler *f, plan_buffer buffer);
+/* How many workers a reducing group can keep busy without being split. */
+int64_t group_workers(const group *g);
 bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t map);
 bool schedule_grow(void **array, int32_t count, int32_t *capacity, size_t size);
 

@@ -1,0 +1,18 @@
+/* Helpers of generated kernels. */
+
+/* Folds value over the work-items of a group into result, in the same order on every run. R is a reduction
+ * "op_sum", s its suffix, scratch local memory with one element a work-item; the group size is a power of two.
+ * All work-items of the group must get here. */
+#define GROUP_FOLD(R, s, result, value, scratch)                                                                       \
+    do {                                                                                                               \
+        const int fold_id = (int)get_local_id(0);                                                                      \
+        scratch[fold_id] = (value);                                                                                    \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
+        for (int fold_half = (int)get_local_size(0) / 2; fold_half > 0; fold_half /= 2) {                              \
+            if (fold_id < fold_half)                                                                                   \
+                scratch[fold_id] = R(s, scratch[fold_id], scratch[fold_id + fold_half]);                               \
+            barrier(CLK_LOCAL_MEM_FENCE);                                                                              \
+        }                                                                                                              \
+        result = scratch[0];                                                                                           \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
+    } while (0)

@@ -1,0 +1,41 @@
+/* Rows of updates added to the rows of result that indices name; result starts from zeros. A work-item owns some
+ * columns of some rows and walks over all indices, so the order of additions is always the same. */
+#ifndef KERNEL
+#define KERNEL scatter_add_example
+#define T float
+#define INDEX int
+#define ROWS 10
+#define COLUMNS 8
+#define COUNT 100
+#define ROWS_EACH 10
+#define COLUMNS_EACH 4
+#define COLUMN_UNITS 2
+#define UNITS 2
+#endif
+
+kernel void KERNEL(global const int *indices, global const T *updates, global T *restrict result)
+{
+    const INDEX unit = (INDEX)get_global_id(0);
+    if (unit < UNITS) {
+        const INDEX first_row = unit / COLUMN_UNITS * ROWS_EACH, end_row = min((INDEX)ROWS, first_row + ROWS_EACH);
+        const INDEX first = unit % COLUMN_UNITS * COLUMNS_EACH, end = min((INDEX)COLUMNS, first + COLUMNS_EACH);
+        for (INDEX row = first_row; row < end_row; row++)
+            for (INDEX c = first; c < end; c++)
+                result[row * COLUMNS + c] = 0;
+        for (INDEX i = 0; i < COUNT; i++) {
+            const INDEX row = indices[i];
+            if (row >= first_row && row < end_row)
+                for (INDEX c = first; c < end; c++)
+                    result[row * COLUMNS + c] += updates[i * COLUMNS + c];
+        }
+    }
+}
+#undef T
+#undef INDEX
+#undef ROWS
+#undef COLUMNS
+#undef COUNT
+#undef ROWS_EACH
+#undef COLUMNS_EACH
+#undef COLUMN_UNITS
+#undef UNITS

@@ -1,0 +1,175 @@
+/* Inside the CPU backend: tapes, what runs them, and the tables of vector loops.
+ *
+ * A step becomes a tape: an array of entries, each a function over a block of n lanes whose operands are slots.
+ * A slot is a pointer that each thread keeps in a table: to block-sized scratch, to one scalar, or straight into a
+ * buffer (a view). Lanes run over the step's outer positions or its inner ones (plan_lanes_inner); the loop walks
+ * the others. */
+#ifndef CLG_CPU_H
+#define CLG_CPU_H
+
+#include "../../core/error.h"
+#include "../../core/ops.h"
+#include "../backend.h"
+
+typedef struct cpu_entry cpu_entry;
+typedef struct cpu_runner cpu_runner;
+typedef void (*cpu_fn)(cpu_runner *, const cpu_entry *, int64_t n);
+
+struct cpu_entry {
+    cpu_fn run;
+    int32_t d, a, b, c; /* slots, or indices into the tape's accesses and constants */
+};
+
+/* One dimension of an access. Lane dimensions are merged where the map allows it. */
+typedef struct cpu_dim {
+    int64_t extent, stride;
+    int64_t lo, hi; /* valid positions */
+} cpu_dim;
+
+/* A plan_map, cut into its part over lanes and its part over the loop. */
+typedef struct cpu_access {
+    int32_t buffer; /* of the plan; -1: IOTA */
+    clg_dtype dtype;
+    int32_t size; /* of an element */
+    int32_t lane_first, lane_rank;
+    int32_t loop_first, loop_rank;
+    bool masked;
+    int64_t offset, row_stride, row_count;
+} cpu_access;
+
+typedef struct cpu_range {
+    int32_t first, count;
+} cpu_range;
+
+/* A section. INNER: init, then body for each block or position, flush every CPU_FLUSH positions (lanes over outer
+ * positions only) and at the end, then finish. Others: body. */
+typedef struct cpu_phase {
+    plan_section_kind kind;
+    cpu_range init, body, flush, finish;
+} cpu_phase;
+
+#define CPU_FLUSH 128
+
+typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT_KINDS } cpu_slot_kind;
+
+typedef struct cpu_tape {
+    const plan_step *step;
+    bool lanes_inner;
+    int64_t lanes, loops; /* positions of each kind */
+    int64_t block;        /* most lanes at a time */
+    cpu_entry *entries, *once; /* once: evaluated when a thread begins the step */
+    cpu_access *accesses;
+    cpu_dim *dims;
+    double *constants;
+    cpu_phase *phases;
+    uint8_t *slot_kind;
+    int32_t entry_count, once_count, access_count, dim_count, constant_count, phase_count, slot_count;
+    int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, constant_capacity, slot_capacity;
+    int64_t slot_bytes[SLOT_KINDS];
+    int64_t scratch_bytes; /* a thread, pointer table included */
+    int64_t work;          /* element operations a run, about */
+    bool serial;           /* has effects in its ONCE sections */
+    int32_t product_store; /* MATMUL: the STORE into whose buffer the product goes, -1: scratch */
+} cpu_tape;
+
+struct cpu_runner {
+    void **slot;
+    const cpu_tape *tape;
+    char *const *address; /* of the plan's buffers */
+    char *product;        /* MATMUL: the product at the block's first lane */
+    int64_t lane;         /* first lane of the block */
+    int64_t fill;         /* lanes that a uniform value is spread over */
+    int64_t store_shift;  /* elements added to stores: the piece's place */
+    int64_t coord[CLG_MAX_RANK]; /* of the loop */
+};
+
+/* ---------------------------------------------------------------- vector.c, one table an instruction set */
+
+/* A reduction of one dtype. Entries: d the result (tiles: also the partial values), a the total, in the wide dtype
+ * (f64 for f32), b the source. Tile: n results side by side. Row: one result of n lanes. */
+typedef struct cpu_reducer {
+    cpu_fn tile_init, tile_add, tile_flush, tile_finish;
+    cpu_fn row_init, row_add, row_finish;
+} cpu_reducer;
+
+typedef struct cpu_vectors {
+    const char *name;
+    cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT]; /* by the dtype of the last operand; NULL: not defined */
+    cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT]; /* [from][to] */
+    cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
+    /* c (m, n), rows ldc apart = a (m, k) b (k, n), both with any strides, f32 and f64. */
+    void (*gemm_f32)(int64_t m, int64_t n, int64_t k, const float *a, const int64_t a_stride[2], const float *b,
+                     const int64_t b_stride[2], float *c, int64_t ldc);
+    void (*gemm_f64)(int64_t m, int64_t n, int64_t k, const double *a, const int64_t a_stride[2], const double *b,
+                     const int64_t b_stride[2], double *c, int64_t ldc);
+} cpu_vectors;
+
+extern const cpu_vectors cpu_vectors_baseline;
+#if defined(__x86_64__)
+extern const cpu_vectors cpu_vectors_avx2, cpu_vectors_avx512;
+#endif
+
+/* ---------------------------------------------------------------- the other files */
+
+/* access.c. Entries: d slot, a access (b: slot of the rows), except stores: a slot, b access. */
+void cpu_load_view(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_load_uniform(cpu_runner *, const cpu_entry *, int64_t n); /* b: fill lanes */
+void cpu_load_walk(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_load_rows(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_store_view(cpu_runner *, const cpu_entry *, int64_t n); /* d becomes a view of the destination */
+void cpu_store_walk(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_product(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_constant(cpu_runner *, const cpu_entry *, int64_t n); /* d slot, a constant, b dtype, c: fill lanes */
+void cpu_fill(cpu_runner *, const cpu_entry *, int64_t n);     /* d slot, a slot of a scalar, b element size */
+
+/* Adds the access of a LOAD, STORE or IOTA in a section of a kind. */
+clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_kind section, int32_t *index);
+/* Makes room for count elements of a size, doubling; false when memory runs out. */
+bool cpu_grow(void **data, size_t size, int32_t count, int32_t *capacity);
+
+/* alias.c. Memory that a step stores into, as disjoint spans sorted by address. Which instruction is when: an index
+ * into the body. */
+typedef struct cpu_span {
+    const char *lo, *hi;
+    int32_t stores, first, last; /* how many STOREs, the first and the last of them */
+    int32_t load_last;           /* the last use of what is loaded from there, -1: nothing is */
+} cpu_span;
+typedef struct cpu_spans {
+    cpu_span *span;
+    int32_t count;
+} cpu_spans;
+/* last_use[i]: when the register of instruction i is last read. */
+clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *address, const int32_t *last_use,
+                           cpu_spans *spans);
+/* The spans that meet a buffer: the first one, and how many follow each other. */
+cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer, int32_t *count);
+
+/* tape.c. address: of the plan's buffers, to see which share memory. */
+clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,
+                          cpu_tape *tape);
+void cpu_tape_free(cpu_tape *tape);
+
+/* run.c. Chooses the block and lays out the scratch, when all slots are known. */
+void cpu_tape_measure(cpu_tape *tape);
+/* scratch[t]: scratch_bytes of the tape for thread t, 64-byte aligned. */
+void cpu_run_loop(const cpu_tape *tape, char *const *address, char *const *scratch, int threads);
+/* A runner over scratch, its ONCE sections evaluated; then blocks of lanes of a tape without loop. */
+void cpu_runner_begin(cpu_runner *runner, const cpu_tape *tape, char *const *address, char *scratch);
+void cpu_runner_block(cpu_runner *runner, int64_t lane, int64_t n);
+
+/* Splits total over count workers; worker i does [*first, *last), cut at multiples of grain. */
+void cpu_share(int64_t total, int64_t grain, int i, int count, int64_t *first, int64_t *last);
+
+/* matmul.c */
+void cpu_matmul_open(void);
+/* Bytes of a thread's scratch for its part of the product. */
+int64_t cpu_matmul_scratch(const cpu_tape *tape, int threads);
+void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, int threads,
+                    const cpu_vectors *vectors);
+/* scatter.c */
+void cpu_run_scatter_add(const plan_step *step, char *const *address, int threads);
+
+/* Work below this many element operations is not worth a parallel region. */
+#define CPU_PARALLEL_WORK 32768
+#endif

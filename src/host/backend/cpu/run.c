@@ -1,0 +1,210 @@
+/* Runs tapes: threads share the step's tasks (pieces of the inner range x blocks of lanes, or rows), each with its own
+ * scratch. What a lane computes depends neither on the number of threads nor on how lanes are cut into blocks; rows
+ * are combined from blocks in order. */
+#include "cpu.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
+
+/* Blocks as long as the slots stay in the first-level cache, within bounds: long enough to hide the calls, short
+ * enough for the second level when there are many slots. */
+void cpu_tape_measure(cpu_tape *t)
+{
+    const plan_step *step = t->step;
+    int64_t count[SLOT_KINDS] = {0}, positions[3] = {0, step->outer_count, step->outer_count * step->inner_count};
+    for (int32_t i = 0; i < t->slot_count; i++)
+        count[t->slot_kind[i]]++;
+    int element = 1;
+    for (int32_t i = 0; i < step->instr_count; i++)
+        element = step->instrs[i].dtype == CLG_F64 ? 8 : step->instrs[i].dtype == CLG_U8 || element > 4 ? element : 4;
+    int64_t live = (count[SLOT_BLOCK] ? count[SLOT_BLOCK] : 1) * element + count[SLOT_WIDE] * 8;
+    t->block = 2048;
+    while (t->block > 128 && t->block * live > 24 * 1024)
+        t->block /= 2;
+    if (t->block > t->lanes)
+        t->block = t->lanes > 16 ? round_up(t->lanes, 16) : t->lanes > 0 ? t->lanes : 1;
+    /* 64 bytes more: slots that are a multiple of 4096 bytes apart get in each other's way */
+    int64_t pad = t->block > 16 ? 64 : 0;
+    t->slot_bytes[SLOT_SCALAR] = 8;
+    t->slot_bytes[SLOT_BLOCK] = round_up(t->block * element, t->block > 1 ? 64 : 8) + pad;
+    t->slot_bytes[SLOT_WIDE] = round_up(t->block * 8, t->block > 1 ? 64 : 8) + pad;
+    t->scratch_bytes = round_up(t->slot_count * (int64_t)sizeof(void *), 64);
+    for (int kind = SLOT_SCALAR; kind < SLOT_KINDS; kind++)
+        t->scratch_bytes += round_up(count[kind] * t->slot_bytes[kind], 64);
+    for (int32_t s = 0; s < t->phase_count; s++)
+        t->work += t->phases[s].body.count * positions[t->phases[s].kind];
+}
+
+/* ---------------------------------------------------------------- a runner */
+
+static void execute(cpu_runner *r, cpu_range range, int64_t n)
+{
+    const cpu_entry *e = r->tape->entries + range.first;
+    for (int32_t i = 0; i < range.count; i++, e++)
+        e->run(r, e, n);
+}
+
+void cpu_runner_begin(cpu_runner *r, const cpu_tape *t, char *const *address, char *scratch)
+{
+    *r = (cpu_runner){.slot = (void **)scratch, .tape = t, .address = address};
+    int64_t count[SLOT_KINDS] = {0};
+    for (int32_t i = 0; i < t->slot_count; i++)
+        count[t->slot_kind[i]]++;
+    char *at[SLOT_KINDS];
+    char *end = scratch + round_up(t->slot_count * (int64_t)sizeof(void *), 64);
+    for (int kind = SLOT_SCALAR; kind < SLOT_KINDS; kind++) {
+        at[kind] = end;
+        end += round_up(count[kind] * t->slot_bytes[kind], 64);
+    }
+    at[SLOT_VIEW] = scratch; /* until a load sets it */
+    for (int32_t i = 0; i < t->slot_count; i++) {
+        r->slot[i] = at[t->slot_kind[i]];
+        at[t->slot_kind[i]] += t->slot_bytes[t->slot_kind[i]];
+    }
+    r->fill = t->block < t->lanes ? t->block : t->lanes;
+    for (int32_t i = 0; i < t->once_count; i++)
+        t->once[i].run(r, &t->once[i], 1);
+}
+
+/* The loop's position number at, over dimensions first ... first + rank - 1 of the step. */
+static void loop_seek(cpu_runner *r, int first, int rank, int64_t at)
+{
+    const int64_t *extent = r->tape->step->extent + first;
+    for (int i = rank - 1; i >= 0; i--) {
+        r->coord[i] = at % extent[i];
+        at /= extent[i];
+    }
+}
+
+static void loop_next(cpu_runner *r, int first, int rank)
+{
+    const int64_t *extent = r->tape->step->extent + first;
+    for (int i = rank - 1; i >= 0; i--) {
+        if (++r->coord[i] < extent[i])
+            return;
+        r->coord[i] = 0;
+    }
+}
+
+/* An INNER section over positions begin ... end - 1, lanes over n outer positions: one inner position at a time. */
+static void inner_positions(cpu_runner *r, const cpu_phase *phase, int64_t n, int64_t begin, int64_t end)
+{
+    const plan_step *step = r->tape->step;
+    execute(r, phase->init, n);
+    if (begin < end) /* an empty range may have extents of 0 */
+        loop_seek(r, step->outer_rank, step->inner_rank, begin);
+    for (int64_t q = begin; q < end; q++) {
+        execute(r, phase->body, n);
+        if ((q - begin) % CPU_FLUSH == CPU_FLUSH - 1)
+            execute(r, phase->flush, n);
+        loop_next(r, step->outer_rank, step->inner_rank);
+    }
+    execute(r, phase->flush, n);
+    execute(r, phase->finish, n);
+}
+
+/* The same for one outer position, lanes over inner positions: a block at a time. */
+static void inner_row(cpu_runner *r, const cpu_phase *phase, int64_t begin, int64_t end)
+{
+    execute(r, phase->init, 1);
+    for (int64_t q = begin; q < end; q += r->tape->block) {
+        r->lane = q;
+        execute(r, phase->body, end - q < r->tape->block ? end - q : r->tape->block);
+    }
+    execute(r, phase->finish, 1);
+}
+
+/* All sections over n outer positions (1 if lanes are inner) and the inner positions begin ... end - 1. */
+static void run_sections(cpu_runner *r, int64_t n, int64_t begin, int64_t end)
+{
+    const cpu_tape *t = r->tape;
+    for (int32_t s = 0; s < t->phase_count; s++) {
+        const cpu_phase *phase = &t->phases[s];
+        if (phase->kind != SECTION_INNER)
+            execute(r, phase->body, n);
+        else if (t->lanes_inner)
+            inner_row(r, phase, begin, end);
+        else
+            inner_positions(r, phase, n, begin, end);
+    }
+}
+
+void cpu_runner_block(cpu_runner *r, int64_t lane, int64_t n)
+{
+    r->lane = lane;
+    for (int32_t s = 0; s < r->tape->phase_count; s++)
+        execute(r, r->tape->phases[s].body, n);
+}
+
+/* ---------------------------------------------------------------- a step */
+
+void cpu_share(int64_t total, int64_t grain, int i, int count, int64_t *first, int64_t *last)
+{
+    int64_t grains = (total + grain - 1) / grain;
+    *first = grains * i / count * grain;
+    *last = grains * (i + 1) / count * grain;
+    *first = *first < total ? *first : total;
+    *last = *last < total ? *last : total;
+}
+
+typedef struct job {
+    const cpu_tape *tape;
+    char *const *address;
+    char *const *scratch;
+    int64_t block;     /* lanes of a task; 1 if lanes are inner: a task is a row */
+    int64_t per_piece; /* tasks of a piece */
+} job;
+
+static void work(const job *j, int thread, int threads)
+{
+    const cpu_tape *t = j->tape;
+    const plan_step *step = t->step;
+    int64_t first, last, splits = step->splits > 1 ? step->splits : 1;
+    cpu_share(j->per_piece * splits, 1, thread, threads, &first, &last);
+    if (first == last)
+        return;
+    cpu_runner r;
+    cpu_runner_begin(&r, t, j->address, j->scratch[thread]);
+    for (int64_t task = first; task < last; task++) {
+        int64_t piece = task / j->per_piece, at = task % j->per_piece * j->block;
+        int64_t begin = splits > 1 ? piece * step->inner_piece : 0;
+        int64_t end = splits > 1 ? begin + step->inner_piece : step->inner_count;
+        end = end < step->inner_count ? end : step->inner_count;
+        begin = begin < end ? begin : end;
+        r.store_shift = piece * step->outer_count;
+        r.lane = at;
+        int64_t left = step->outer_count - at;
+        if (t->lanes_inner)
+            loop_seek(&r, 0, step->outer_rank, at);
+        run_sections(&r, left < j->block ? left : j->block, begin, end);
+    }
+}
+
+void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch, int threads)
+{
+    const plan_step *step = t->step;
+    if (step->outer_count == 0)
+        return;
+    if (t->serial || t->work < CPU_PARALLEL_WORK)
+        threads = 1;
+    job j = {t, address, scratch, t->lanes_inner ? 1 : t->block, 0};
+    int64_t splits = step->splits > 1 ? step->splits : 1;
+    if (threads > 1 && !t->lanes_inner) { /* shorter blocks if there are too few for the threads */
+        int64_t fair = round_up((step->outer_count * splits + 4 * threads - 1) / (4 * threads), 64);
+        j.block = fair < j.block ? fair : j.block;
+    }
+    j.per_piece = (step->outer_count + j.block - 1) / j.block;
+    if (j.per_piece * splits < threads)
+        threads = (int)(j.per_piece * splits);
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        work(&j, omp_get_thread_num(), omp_get_num_threads());
+        return;
+    }
+#endif
+    work(&j, 0, 1);
+}

@@ -1,0 +1,572 @@
+/* From a plan's step to a tape: slots given to registers by one scan over the straight-line body, loads turned into
+ * views and results computed straight into their destination where nothing else touches that memory meanwhile,
+ * uniform values spread over a block once. Linear in the length of the body. */
+#include "cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_WIDE = 1, READ_NARROW = 2 }; /* by a section with lanes, by one without */
+
+typedef struct builder {
+    const plan *p;
+    const plan_step *step;
+    char *const *address;
+    const cpu_vectors *vectors;
+    cpu_tape *tape;
+    /* for each register */
+    int32_t *slot;     /* -1: none */
+    int32_t *fill;     /* slot of a scalar's copies over a block, for readers with lanes; -1: none */
+    int32_t *last_use; /* instruction that reads it last (the end of its section, if that is a later one); -1 */
+    int32_t *direct;   /* the STORE into whose destination it is computed; -1 */
+    uint8_t *flags;
+    /* slots that are free, as lists through next */
+    int32_t *next;
+    int32_t next_capacity;
+    int32_t free[SLOT_KINDS];
+    cpu_spans spans;
+    plan_section_kind section; /* being compiled */
+    int32_t section_first, section_end;
+    bool wide; /* the section has lanes */
+} builder;
+
+bool cpu_grow(void **data, size_t size, int32_t count, int32_t *capacity)
+{
+    if (count <= *capacity)
+        return true;
+    int32_t wanted = *capacity < 16 ? 16 : *capacity * 2;
+    if (wanted < count)
+        wanted = count;
+    void *grown = realloc(*data, (size_t)wanted * size);
+    if (!grown)
+        return false;
+    *data = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static int dtype_bytes(int dtype) { return dtype == CLG_F64 ? 8 : dtype == CLG_U8 ? 1 : 4; }
+
+/* ---------------------------------------------------------------- slots and entries */
+
+/* A slot that nothing else uses: for values that are written before the first section runs, and stay. */
+static clg_status new_slot(builder *b, cpu_slot_kind kind, int32_t *slot)
+{
+    cpu_tape *t = b->tape;
+    if (!cpu_grow((void **)&t->slot_kind, sizeof *t->slot_kind, t->slot_count + 1, &t->slot_capacity) ||
+        !cpu_grow((void **)&b->next, sizeof *b->next, t->slot_count + 1, &b->next_capacity))
+        return clg_fail_memory();
+    t->slot_kind[t->slot_count] = (uint8_t)kind;
+    *slot = t->slot_count++;
+    return CLG_OK;
+}
+
+static clg_status take_slot(builder *b, cpu_slot_kind kind, int32_t *slot)
+{
+    if (b->free[kind] < 0)
+        return new_slot(b, kind, slot);
+    *slot = b->free[kind];
+    b->free[kind] = b->next[*slot];
+    return CLG_OK;
+}
+
+static void give_slot(builder *b, int32_t slot)
+{
+    cpu_slot_kind kind = b->tape->slot_kind[slot];
+    b->next[slot] = b->free[kind];
+    b->free[kind] = slot;
+}
+
+static clg_status emit_once(builder *b, cpu_entry entry)
+{
+    cpu_tape *t = b->tape;
+    if (!cpu_grow((void **)&t->once, sizeof *t->once, t->once_count + 1, &t->once_capacity))
+        return clg_fail_memory();
+    t->once[t->once_count++] = entry;
+    return CLG_OK;
+}
+
+static clg_status emit(builder *b, cpu_entry entry)
+{
+    cpu_tape *t = b->tape;
+    if (b->section == SECTION_ONCE)
+        return emit_once(b, entry);
+    if (!cpu_grow((void **)&t->entries, sizeof *t->entries, t->entry_count + 1, &t->entry_capacity))
+        return clg_fail_memory();
+    t->entries[t->entry_count++] = entry;
+    return CLG_OK;
+}
+
+/* Registers that may die: all uses within the section that defines them. */
+static bool is_local(const builder *b, int32_t reg)
+{
+    return reg >= b->section_first && b->last_use[reg] < b->section_end && b->step->instrs[reg].kind != INSTR_REDUCE;
+}
+
+/* Frees the sources whose last reader is instruction i and whose elements have a size (0: any). */
+static void free_sources(builder *b, int32_t i, int size)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    for (int s = 0; s < 3; s++) {
+        int32_t reg = instr->src[s];
+        if (reg < 0 || b->last_use[reg] != i || !is_local(b, reg) || b->slot[reg] < 0)
+            continue;
+        if (size == 0 || dtype_bytes(b->step->instrs[reg].dtype) == size) {
+            give_slot(b, b->slot[reg]);
+            b->slot[reg] = -1;
+        }
+    }
+}
+
+/* The slot from which the section being compiled reads a register. */
+static int32_t source(const builder *b, int32_t reg)
+{
+    if (reg < 0)
+        return -1;
+    return b->wide && b->fill[reg] >= 0 ? b->fill[reg] : b->slot[reg];
+}
+
+/* After a scalar register has its value: spreads it over a block if sections with lanes read it. */
+static clg_status spread(builder *b, int32_t reg)
+{
+    if (b->wide || b->tape->lanes <= 1 || !(b->flags[reg] & READ_WIDE) || b->fill[reg] >= 0)
+        return CLG_OK;
+    clg_status status = take_slot(b, SLOT_BLOCK, &b->fill[reg]);
+    if (status != CLG_OK)
+        return status;
+    return emit(b, (cpu_entry){cpu_fill, b->fill[reg], b->slot[reg], dtype_bytes(b->step->instrs[reg].dtype), -1});
+}
+
+/* ---------------------------------------------------------------- what is known before the scan */
+
+static bool section_is_wide(const cpu_tape *t, plan_section_kind kind)
+{
+    return kind == SECTION_INNER || (kind == SECTION_OUTER && !t->lanes_inner);
+}
+
+static clg_status bad_body(int32_t i, const char *what)
+{
+    return clg_fail(CLG_ERROR_ARGUMENT, "plan: instruction %d: %s", (int)i, what);
+}
+
+/* Uses of every register, and whether they are in sections with lanes. */
+static clg_status find_uses(builder *b)
+{
+    const plan_step *step = b->step;
+    for (int32_t s = 0; s < step->section_count; s++) {
+        const plan_section *section = &step->sections[s];
+        bool wide = section_is_wide(b->tape, section->kind);
+        int32_t end = section->first + section->count;
+        for (int32_t i = section->first; i < end; i++) {
+            for (int k = 0; k < 3; k++) {
+                int32_t reg = step->instrs[i].src[k];
+                if (reg >= i)
+                    return bad_body(i, "reads a register that is defined later");
+                if (reg < 0)
+                    continue;
+                bool local = reg >= section->first && step->instrs[reg].kind != INSTR_REDUCE;
+                b->last_use[reg] = local ? i : end;
+                b->flags[reg] |= wide ? READ_WIDE : READ_NARROW;
+            }
+        }
+    }
+    return CLG_OK;
+}
+
+static bool is_contiguous(const cpu_tape *t, const cpu_access *x)
+{
+    return !x->masked && (x->lane_rank == 0 || (x->lane_rank == 1 && t->dims[x->lane_first].stride == 1));
+}
+
+/* A STORE's source can be computed in place if it is a MAP of the same section and nothing reads or writes that
+ * memory between the computation and the STORE. */
+static void find_direct(builder *b, int32_t i)
+{
+    const plan_instr *store = &b->step->instrs[i];
+    int32_t reg = store->src[0], count;
+    if (reg < b->section_first || b->step->instrs[reg].kind != INSTR_MAP || b->direct[reg] >= 0)
+        return;
+    const cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, store->buffer, &count);
+    if (count == 1 && span->stores == 1 && span->load_last <= reg)
+        b->direct[reg] = i;
+}
+
+/* A matmul step's product goes straight into the buffer of a STORE of its dtype that covers it densely, if the body
+ * loads nothing from there and reads the product no more after that STORE. */
+static void find_product(builder *b)
+{
+    const plan_step *step = b->step;
+    int32_t product_last = -1;
+    for (int32_t i = 0; i < step->instr_count; i++)
+        if (step->instrs[i].kind == INSTR_PRODUCT && b->last_use[i] > product_last)
+            product_last = b->last_use[i];
+    int64_t dense[3] = {step->m * step->n, step->n, 1}, extent[3] = {step->batch, step->m, step->n};
+    for (int32_t i = 0; i < step->instr_count; i++) {
+        const plan_instr *instr = &step->instrs[i];
+        if (instr->kind != INSTR_STORE || instr->dtype != (uint8_t)step->dtype || product_last > i)
+            continue;
+        const plan_map *map = &step->maps[instr->map];
+        bool identity = true;
+        for (int d = 0; d < 3; d++)
+            identity &= extent[d] <= 1 || map->stride[d] == dense[d];
+        int32_t count;
+        cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, instr->buffer, &count);
+        if (identity && count == 1 && span->stores == 1 && span->load_last < 0) {
+            b->tape->product_store = i;
+            span->load_last = product_last; /* reading the product is loading from there */
+            return;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- instructions */
+
+/* Whether a load's register may point into the buffer: no store there between the load and its last use. */
+static bool may_view(const builder *b, int32_t i)
+{
+    int32_t count;
+    const cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, b->step->instrs[i].buffer, &count);
+    for (; count > 0; count--, span++)
+        if (span->last > i && span->first < b->last_use[i])
+            return false;
+    return true;
+}
+
+static bool is_uniform(const cpu_tape *t, const cpu_access *x)
+{
+    for (int k = 0; k < x->lane_rank; k++)
+        if (t->dims[x->lane_first + k].stride != 0)
+            return false;
+    return !x->masked;
+}
+
+static clg_status define(builder *b, int32_t i, cpu_slot_kind kind)
+{
+    return take_slot(b, kind, &b->slot[i]);
+}
+
+static cpu_slot_kind memory_kind(const builder *b) { return b->wide ? SLOT_BLOCK : SLOT_SCALAR; }
+
+static clg_status compile_load(builder *b, int32_t i)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    cpu_tape *t = b->tape;
+    int32_t index, met;
+    clg_status status = cpu_access_add(t, instr, b->section, &index);
+    if (status != CLG_OK)
+        return status;
+    const cpu_access *x = &t->accesses[index];
+    bool rows = instr->kind == INSTR_LOAD && instr->src[0] >= 0, whole = !x->masked;
+    for (int k = 0; k < x->loop_rank; k++)
+        whole &= t->dims[x->loop_first + k].lo <= 0 &&
+                 t->dims[x->loop_first + k].hi >= t->dims[x->loop_first + k].extent;
+    cpu_fn run = instr->kind == INSTR_IOTA ? cpu_iota : rows ? cpu_load_rows : cpu_load_walk;
+    cpu_slot_kind kind = memory_kind(b);
+    if (run == cpu_load_walk && whole) {
+        bool uniform = b->wide && t->lanes > 1 && is_uniform(t, x);
+        cpu_spans_find(&b->spans, b->p, b->address, instr->buffer, &met);
+        if (uniform && x->loop_rank == 0 && met == 0) { /* one value for the whole step */
+            status = new_slot(b, SLOT_BLOCK, &b->slot[i]);
+            b->last_use[i] = b->step->instr_count; /* never freed */
+            return status != CLG_OK ? status : emit_once(b, (cpu_entry){cpu_load_uniform, b->slot[i], index, 1, -1});
+        }
+        if (uniform)
+            run = cpu_load_uniform;
+        else if (is_contiguous(t, x) && may_view(b, i))
+            run = cpu_load_view, kind = SLOT_VIEW;
+    }
+    int32_t row = source(b, instr->kind == INSTR_LOAD ? instr->src[0] : -1);
+    status = define(b, i, kind);
+    if (status == CLG_OK)
+        status = emit(b, (cpu_entry){run, b->slot[i], index, run == cpu_load_uniform ? 0 : row, -1});
+    return status == CLG_OK ? spread(b, i) : status;
+}
+
+/* Constants are written once a thread, over a block where sections with lanes read them. */
+static clg_status compile_const(builder *b, int32_t i)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    cpu_tape *t = b->tape;
+    if (!cpu_grow((void **)&t->constants, sizeof *t->constants, t->constant_count + 1, &t->constant_capacity))
+        return clg_fail_memory();
+    int32_t index = t->constant_count++;
+    t->constants[index] = instr->value;
+    clg_status status = CLG_OK;
+    if (t->lanes <= 1) {
+        status = define(b, i, memory_kind(b));
+        return status != CLG_OK ? status : emit(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, 0});
+    }
+    if (b->flags[i] & READ_WIDE) {
+        status = new_slot(b, SLOT_BLOCK, &b->fill[i]);
+        if (status == CLG_OK)
+            status = emit_once(b, (cpu_entry){cpu_constant, b->fill[i], index, instr->dtype, 1});
+    }
+    if (status == CLG_OK && (b->flags[i] & READ_NARROW)) {
+        status = new_slot(b, SLOT_SCALAR, &b->slot[i]);
+        if (status == CLG_OK)
+            status = emit_once(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, 0});
+    }
+    b->last_use[i] = b->step->instr_count; /* never freed */
+    return status;
+}
+
+static clg_status compile_map(builder *b, int32_t i)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    const plan_instr *instrs = b->step->instrs;
+    const op_row *row = &clg_ops[instr->op];
+    if (instr->op >= OP_COUNT || row->kind != KIND_MAP || instr->src[row->arity - 1] < 0)
+        return bad_body(i, "not a map operation with its operands");
+    clg_dtype from = (clg_dtype)instrs[instr->src[row->arity - 1]].dtype;
+    cpu_fn run = row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype] : b->vectors->map[instr->op][from];
+    if (!run)
+        return clg_fail(CLG_ERROR_UNSUPPORTED, "%s is not defined for %s", row->name, clg_dtype_name(from));
+    int32_t src[3];
+    for (int k = 0; k < 3; k++)
+        src[k] = source(b, instr->src[k]);
+    clg_status status;
+    if (b->direct[i] >= 0) {
+        int32_t access;
+        status = define(b, i, SLOT_VIEW);
+        if (status == CLG_OK)
+            status = cpu_access_add(b->tape, &instrs[b->direct[i]], b->section, &access);
+        if (status == CLG_OK && !is_contiguous(b->tape, &b->tape->accesses[access])) {
+            b->direct[i] = -1; /* not a view after all */
+            b->tape->access_count--;
+            give_slot(b, b->slot[i]);
+        } else if (status == CLG_OK) {
+            status = emit(b, (cpu_entry){cpu_store_view, b->slot[i], -1, access, -1});
+        }
+        if (status != CLG_OK)
+            return status;
+    }
+    free_sources(b, i, dtype_bytes(instr->dtype)); /* a result may take the place of an operand of its size */
+    if (b->direct[i] < 0) {
+        status = define(b, i, memory_kind(b));
+        if (status != CLG_OK)
+            return status;
+    }
+    status = emit(b, (cpu_entry){run, b->slot[i], src[0], src[1], src[2]});
+    return status == CLG_OK ? spread(b, i) : status;
+}
+
+static clg_status compile_store(builder *b, int32_t i)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    int32_t reg = instr->src[0], access;
+    if (reg < 0 || b->step->instrs[reg].dtype != instr->dtype)
+        return bad_body(i, "a store needs a register of the buffer's dtype");
+    if (b->direct[reg] == i || (b->step->instrs[reg].kind == INSTR_PRODUCT && b->tape->product_store == i))
+        return CLG_OK; /* it is there already */
+    if (b->section == SECTION_ONCE)
+        b->tape->serial = true;
+    clg_status status = cpu_access_add(b->tape, instr, b->section, &access);
+    return status != CLG_OK ? status : emit(b, (cpu_entry){cpu_store_walk, -1, source(b, reg), access, -1});
+}
+
+/* A reduction in the body: add. Its slots exist since the section began. */
+static clg_status compile_reduce(builder *b, int32_t i, int32_t total)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    const cpu_reducer *reducer = &b->vectors->reduce[instr->op][instr->dtype];
+    cpu_fn run = b->tape->lanes_inner ? reducer->row_add : reducer->tile_add;
+    return emit(b, (cpu_entry){run, b->slot[i], total, source(b, instr->src[0]), -1});
+}
+
+static clg_status compile_instr(builder *b, int32_t i)
+{
+    clg_status status = CLG_OK;
+    switch ((plan_instr_kind)b->step->instrs[i].kind) {
+    case INSTR_CONST:
+        status = compile_const(b, i);
+        break;
+    case INSTR_IOTA:
+    case INSTR_LOAD:
+        status = compile_load(b, i);
+        break;
+    case INSTR_PRODUCT:
+        status = define(b, i, SLOT_VIEW);
+        if (status == CLG_OK)
+            status = emit(b, (cpu_entry){cpu_product, b->slot[i], -1, -1, -1});
+        break;
+    case INSTR_MAP:
+        status = compile_map(b, i);
+        break;
+    case INSTR_STORE:
+        status = compile_store(b, i);
+        break;
+    case INSTR_REDUCE:
+        return bad_body(i, "a reduction outside an inner section");
+    }
+    if (status != CLG_OK)
+        return status;
+    free_sources(b, i, 0);
+    if (b->last_use[i] < 0 && b->slot[i] >= 0)
+        give_slot(b, b->slot[i]); /* nobody reads it */
+    return CLG_OK;
+}
+
+/* ---------------------------------------------------------------- sections */
+
+static cpu_range range_from(const builder *b, int32_t first) { return (cpu_range){first, b->tape->entry_count - first}; }
+
+typedef enum reduce_part { PART_INIT, PART_FLUSH, PART_FINISH } reduce_part;
+
+/* One part of every reduction of the section. totals[]: the slots of their totals, in order. */
+static clg_status emit_reduce_part(builder *b, const int32_t *totals, reduce_part part)
+{
+    bool rows = b->tape->lanes_inner;
+    clg_status status = CLG_OK;
+    for (int32_t i = b->section_first, k = 0; i < b->section_end && status == CLG_OK; i++) {
+        const plan_instr *instr = &b->step->instrs[i];
+        if (instr->kind != INSTR_REDUCE)
+            continue;
+        const cpu_reducer *reducer = &b->vectors->reduce[instr->op][instr->dtype];
+        cpu_fn run = part == PART_INIT    ? (rows ? reducer->row_init : reducer->tile_init)
+                     : part == PART_FLUSH ? (rows ? NULL : reducer->tile_flush)
+                                          : (rows ? reducer->row_finish : reducer->tile_finish);
+        if (run)
+            status = emit(b, (cpu_entry){run, b->slot[i], totals[k], -1, -1});
+        if (status == CLG_OK && part == PART_FINISH && rows) {
+            b->wide = false; /* a row's result is one value */
+            status = spread(b, i);
+            b->wide = true;
+        }
+        k++;
+    }
+    return status;
+}
+
+static clg_status take_reduce_slots(builder *b, int32_t **totals)
+{
+    bool rows = b->tape->lanes_inner;
+    int32_t count = 0;
+    for (int32_t i = b->section_first; i < b->section_end; i++)
+        count += b->step->instrs[i].kind == INSTR_REDUCE;
+    *totals = malloc((size_t)(count ? count : 1) * sizeof **totals);
+    if (!*totals)
+        return clg_fail_memory();
+    clg_status status = CLG_OK;
+    for (int32_t i = b->section_first, k = 0; i < b->section_end && status == CLG_OK; i++) {
+        const plan_instr *instr = &b->step->instrs[i];
+        if (instr->kind != INSTR_REDUCE)
+            continue;
+        if (instr->op >= OP_COUNT || !b->vectors->reduce[instr->op][instr->dtype].row_add || instr->src[0] < 0 ||
+            b->step->instrs[instr->src[0]].dtype != instr->dtype)
+            return bad_body(i, "not a reduction of a register of its dtype");
+        status = take_slot(b, rows ? SLOT_SCALAR : SLOT_BLOCK, &b->slot[i]);
+        if (status == CLG_OK)
+            status = take_slot(b, rows ? SLOT_SCALAR : SLOT_WIDE, &(*totals)[k++]);
+    }
+    return status;
+}
+
+static clg_status compile_inner(builder *b, cpu_phase *phase)
+{
+    cpu_tape *t = b->tape;
+    int32_t *totals = NULL, first = t->entry_count;
+    clg_status status = take_reduce_slots(b, &totals);
+    if (status == CLG_OK)
+        status = emit_reduce_part(b, totals, PART_INIT);
+    phase->init = range_from(b, first);
+    first = t->entry_count;
+    bool empty = b->step->inner_count == 0;
+    for (int32_t i = b->section_first, k = 0; i < b->section_end && status == CLG_OK && !empty; i++) {
+        if (b->step->instrs[i].kind != INSTR_REDUCE) {
+            status = compile_instr(b, i);
+        } else {
+            status = compile_reduce(b, i, totals[k++]);
+            free_sources(b, i, 0);
+        }
+    }
+    phase->body = range_from(b, first);
+    first = t->entry_count;
+    if (status == CLG_OK)
+        status = emit_reduce_part(b, totals, PART_FLUSH);
+    phase->flush = range_from(b, first);
+    first = t->entry_count;
+    if (status == CLG_OK)
+        status = emit_reduce_part(b, totals, PART_FINISH);
+    phase->finish = range_from(b, first);
+    free(totals);
+    return status;
+}
+
+static clg_status compile_section(builder *b, const plan_section *section, cpu_phase *phase)
+{
+    b->section = section->kind;
+    b->wide = section_is_wide(b->tape, section->kind);
+    b->section_first = section->first;
+    b->section_end = section->first + section->count;
+    *phase = (cpu_phase){.kind = section->kind};
+    for (int32_t i = b->section_first; i < b->section_end; i++)
+        if (b->step->instrs[i].kind == INSTR_STORE && b->step->instrs[i].src[0] >= 0)
+            find_direct(b, i);
+    if (section->kind == SECTION_INNER)
+        return compile_inner(b, phase);
+    int32_t first = b->tape->entry_count;
+    clg_status status = CLG_OK;
+    for (int32_t i = b->section_first; i < b->section_end && status == CLG_OK; i++)
+        status = compile_instr(b, i);
+    phase->body = range_from(b, first);
+    return status;
+}
+
+static clg_status compile(builder *b)
+{
+    const plan_step *step = b->step;
+    clg_status status = find_uses(b);
+    if (status == CLG_OK)
+        status = cpu_spans_build(b->p, step, b->address, b->last_use, &b->spans);
+    if (status == CLG_OK && step->kind == STEP_MATMUL)
+        find_product(b);
+    for (int32_t s = 0; s < step->section_count && status == CLG_OK; s++)
+        status = compile_section(b, &step->sections[s], &b->tape->phases[s]);
+    if (status == CLG_OK)
+        cpu_tape_measure(b->tape);
+    return status;
+}
+
+clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,
+                          cpu_tape *tape)
+{
+    bool inner = step->kind == STEP_LOOP && step->inner_rank > 0 && plan_lanes_inner(step);
+    *tape = (cpu_tape){.step = step, .lanes_inner = inner, .product_store = -1, .phase_count = step->section_count};
+    tape->lanes = inner ? step->inner_count : step->outer_count;
+    size_t count = step->instr_count ? (size_t)step->instr_count : 1;
+    size_t sections = step->section_count ? (size_t)step->section_count : 1;
+    builder b = {.p = p, .step = step, .address = address, .vectors = vectors, .tape = tape, .free = {-1, -1, -1, -1}};
+    int32_t *numbers = malloc(4 * count * sizeof *numbers);
+    b.flags = calloc(count, 1);
+    tape->phases = calloc(sections, sizeof *tape->phases);
+    clg_status status = CLG_OK;
+    if (!numbers || !b.flags || !tape->phases) {
+        status = clg_fail_memory();
+    } else {
+        memset(numbers, -1, 4 * count * sizeof *numbers);
+        b.slot = numbers;
+        b.fill = numbers + count;
+        b.last_use = numbers + 2 * count;
+        b.direct = numbers + 3 * count;
+        status = compile(&b);
+    }
+    free(numbers);
+    free(b.flags);
+    free(b.next);
+    free(b.spans.span);
+    if (status != CLG_OK)
+        cpu_tape_free(tape);
+    return status;
+}
+
+void cpu_tape_free(cpu_tape *tape)
+{
+    free(tape->entries);
+    free(tape->once);
+    free(tape->accesses);
+    free(tape->dims);
+    free(tape->constants);
+    free(tape->phases);
+    free(tape->slot_kind);
+    *tape = (cpu_tape){.step = tape->step};
+}

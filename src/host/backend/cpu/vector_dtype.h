@@ -1,0 +1,167 @@
+/* The loops of vector.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64, i32, u8), WIDE the suffix
+ * in which totals of reductions are kept, REAL if floating point, INIT choosing the value of an empty reduction. */
+
+#define S TYPE
+#define T FN(TYPE, t)
+#define W FN(WIDE, t)
+
+#define KERNEL_NUMERIC(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
+#define KERNEL_COMPARE(ID, arity, expr) KERNEL(ID, arity, T, T, uint8_t, expr)
+#define KERNEL_SELECT(ID, arity, expr) KERNEL(ID, arity, uint8_t, T, T, expr)
+#define KERNEL_CAST(ID, arity, expr)
+#ifdef REAL
+#define KERNEL_FLOATING(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
+#else
+#define KERNEL_FLOATING(ID, arity, expr)
+#endif
+#define MAP(ID, name, arity, types, expr, ...) KERNEL_##types(ID, arity, expr)
+#include "../../core/ops.def"
+
+/* Combining two values, in the dtype and in the wide one. */
+#define REDUCE(ID, name, expr, ...)                                                                                    \
+    static inline T FN(TYPE, ID##_combine)(T a, T b) { return (T)(expr); }
+#include "../../core/ops.def"
+#undef S
+#define S WIDE
+#define REDUCE(ID, name, expr, ...)                                                                                    \
+    static inline W FN(TYPE, ID##_combine_wide)(W a, W b) { return (W)(expr); }
+#include "../../core/ops.def"
+
+/* Tiles: n results side by side. Partial values in the dtype take CPU_FLUSH positions, then join the wide total. */
+#define REDUCE(ID, name, expr, real, i32, u8, ...)                                                                     \
+    static void FN(TYPE, ID##_tile_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                \
+    {                                                                                                                  \
+        T *partial = r->slot[e->d];                                                                                    \
+        W *total = r->slot[e->a];                                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            partial[i] = (T)INIT(real, i32, u8);                                                                       \
+            total[i] = (W)INIT(real, i32, u8);                                                                         \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void FN(TYPE, ID##_tile_add)(cpu_runner * r, const cpu_entry *e, int64_t n)                                 \
+    {                                                                                                                  \
+        T *partial = r->slot[e->d];                                                                                    \
+        const T *b = r->slot[e->b];                                                                                    \
+        LANES for (int64_t i = 0; i < n; i++) partial[i] = FN(TYPE, ID##_combine)(partial[i], b[i]);                   \
+    }                                                                                                                  \
+    static void FN(TYPE, ID##_tile_flush)(cpu_runner * r, const cpu_entry *e, int64_t n)                               \
+    {                                                                                                                  \
+        T *partial = r->slot[e->d];                                                                                    \
+        W *total = r->slot[e->a];                                                                                      \
+        LANES for (int64_t i = 0; i < n; i++)                                                                          \
+        {                                                                                                              \
+            total[i] = FN(TYPE, ID##_combine_wide)(total[i], partial[i]);                                              \
+            partial[i] = (T)INIT(real, i32, u8);                                                                       \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void FN(TYPE, ID##_tile_finish)(cpu_runner * r, const cpu_entry *e, int64_t n)                              \
+    {                                                                                                                  \
+        T *partial = r->slot[e->d];                                                                                    \
+        const W *total = r->slot[e->a];                                                                                \
+        LANES for (int64_t i = 0; i < n; i++) partial[i] = (T)total[i];                                                \
+    }
+#include "../../core/ops.def"
+
+/* Rows: one result of n lanes. A fixed number of partial results, combined in a fixed order. */
+#define ROW_LANES ((int)(256 / sizeof(T)))
+#define REDUCE(ID, name, expr, real, i32, u8, ...)                                                                     \
+    static void FN(TYPE, ID##_row_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                 \
+    {                                                                                                                  \
+        (void)n;                                                                                                       \
+        *(W *)r->slot[e->a] = (W)INIT(real, i32, u8);                                                                  \
+    }                                                                                                                  \
+    static void FN(TYPE, ID##_row_add)(cpu_runner * r, const cpu_entry *e, int64_t n)                                  \
+    {                                                                                                                  \
+        const T *b = r->slot[e->b];                                                                                    \
+        W *total = r->slot[e->a];                                                                                      \
+        int64_t i = 0;                                                                                                 \
+        if (n >= ROW_LANES) {                                                                                          \
+            T v[256 / sizeof(T)];                                                                                      \
+            for (int j = 0; j < ROW_LANES; j++)                                                                        \
+                v[j] = b[j];                                                                                           \
+            for (i = ROW_LANES; i + ROW_LANES <= n; i += ROW_LANES)                                                    \
+                for (int j = 0; j < ROW_LANES; j++)                                                                    \
+                    v[j] = FN(TYPE, ID##_combine)(v[j], b[i + j]);                                                     \
+            for (int half = ROW_LANES / 2; half > 0; half /= 2)                                                        \
+                for (int j = 0; j < half; j++)                                                                         \
+                    v[j] = FN(TYPE, ID##_combine)(v[j], v[j + half]);                                                  \
+            *total = FN(TYPE, ID##_combine_wide)(*total, v[0]);                                                        \
+        }                                                                                                              \
+        if (i < n) {                                                                                                   \
+            T rest = b[i];                                                                                             \
+            for (i++; i < n; i++)                                                                                      \
+                rest = FN(TYPE, ID##_combine)(rest, b[i]);                                                             \
+            *total = FN(TYPE, ID##_combine_wide)(*total, rest);                                                        \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void FN(TYPE, ID##_row_finish)(cpu_runner * r, const cpu_entry *e, int64_t n)                               \
+    {                                                                                                                  \
+        (void)n;                                                                                                       \
+        *(T *)r->slot[e->d] = (T) * (const W *)r->slot[e->a];                                                          \
+    }
+#include "../../core/ops.def"
+
+/* A matrix product without a library: 4 rows by GEMM_COLUMNS columns of results in registers, panels of b packed. */
+#ifdef REAL
+#define GEMM_ROWS 4
+#define GEMM_COLUMNS ((int)(128 / sizeof(T)))
+#define GEMM_DEPTH 256
+
+static void FN(TYPE, gemm_tile)(int rows, int columns, int depth, const T *a, const int64_t a_stride[2], const T *panel,
+                                T *c, int64_t ldc, bool first)
+{
+    T sum[GEMM_ROWS][128 / sizeof(T)] = {{0}};
+    const T *row[GEMM_ROWS];
+    for (int i = 0; i < GEMM_ROWS; i++)
+        row[i] = a + (i < rows ? i : 0) * a_stride[0];
+    for (int p = 0; p < depth; p++, panel += GEMM_COLUMNS) {
+        int64_t at = p * a_stride[1];
+        T a0 = row[0][at], a1 = row[1][at], a2 = row[2][at], a3 = row[3][at];
+        for (int j = 0; j < GEMM_COLUMNS; j++) {
+            sum[0][j] += a0 * panel[j];
+            sum[1][j] += a1 * panel[j];
+            sum[2][j] += a2 * panel[j];
+            sum[3][j] += a3 * panel[j];
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            c[i * ldc + j] = first ? sum[i][j] : c[i * ldc + j] + sum[i][j];
+}
+
+static void FN(TYPE, gemm)(int64_t m, int64_t n, int64_t k, const T *a, const int64_t a_stride[2], const T *b,
+                           const int64_t b_stride[2], T *c, int64_t ldc)
+{
+    T panel[GEMM_DEPTH * (128 / sizeof(T))];
+    for (int64_t j = 0; j < n; j += GEMM_COLUMNS) {
+        int columns = n - j < GEMM_COLUMNS ? (int)(n - j) : GEMM_COLUMNS;
+        for (int64_t p = 0; p < k; p += GEMM_DEPTH) {
+            int depth = k - p < GEMM_DEPTH ? (int)(k - p) : GEMM_DEPTH;
+            for (int q = 0; q < depth; q++)
+                for (int t = 0; t < GEMM_COLUMNS; t++)
+                    panel[q * GEMM_COLUMNS + t] = t < columns ? b[(p + q) * b_stride[0] + (j + t) * b_stride[1]] : 0;
+            for (int64_t i = 0; i < m; i += GEMM_ROWS)
+                FN(TYPE, gemm_tile)
+                (m - i < GEMM_ROWS ? (int)(m - i) : GEMM_ROWS, columns, depth,
+                 a + i * a_stride[0] + p * a_stride[1], a_stride, panel, c + i * ldc + j, ldc, p == 0);
+        }
+    }
+}
+#undef GEMM_ROWS
+#undef GEMM_COLUMNS
+#undef GEMM_DEPTH
+#endif
+
+#undef S
+#undef T
+#undef W
+#undef TYPE
+#undef WIDE
+#undef REAL
+#undef INIT
+#undef ROW_LANES
+#undef KERNEL_NUMERIC
+#undef KERNEL_COMPARE
+#undef KERNEL_SELECT
+#undef KERNEL_CAST
+#undef KERNEL_FLOATING

@@ -1,0 +1,422 @@
+/* A MATMUL step, by the first provider that serves it:
+ *
+ *   CLBlast     GPUs: the product goes to step->product, the body runs as a kernel of its own
+ *   generated   kernels/matmul.cl (CPU devices) or kernels/matmul_gpu.cl, with the body as epilogue */
+#define _POSIX_C_SOURCE 200809L
+#include "opencl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef CLG_WITH_CLBLAST
+#include <clblast_c.h>
+#include <pthread.h>
+#endif
+
+#define DEPTH 4 /* spaces of one level */
+
+typedef struct provider {
+    bool (*serves)(const launch_list *list, const plan_step *step);
+    clg_status (*add)(launch_list *list, int32_t step);
+} provider;
+
+static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* ---------------------------------------------------------------- CLBlast */
+
+#ifdef CLG_WITH_CLBLAST
+
+/* A matrix in the words of BLAS. */
+typedef struct blas_matrix {
+    CLBlastTranspose transpose;
+    size_t offset, leading, stride;
+} blas_matrix;
+
+static blas_matrix to_blas(const plan_matrix *x, int64_t rows, int64_t columns)
+{
+    bool plain = x->column_stride == 1 || columns == 1;
+    return (blas_matrix){plain ? CLBlastTransposeNo : CLBlastTransposeYes, (size_t)x->offset,
+                         (size_t)(plain ? larger(x->row_stride, columns) : larger(x->column_stride, rows)),
+                         (size_t)x->batch_stride};
+}
+
+static bool clblast_serves(const launch_list *list, const plan_step *step)
+{
+    return list->device->matmul == MATMUL_CLBLAST && step->product >= 0 && step->k > 0 &&
+           (step->dtype == CLG_F32 || step->dtype == CLG_F64);
+}
+
+/* Its kernel cache is not safe across threads before 1.6.1. */
+static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static clg_status clblast_scratch(const backend_device *device, const plan_step *step, int64_t *bytes)
+{
+    blas_matrix a = to_blas(&step->a, step->m, step->k), b = to_blas(&step->b, step->k, step->n);
+    cl_command_queue queue = device->queue;
+    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, size = 0;
+    pthread_mutex_lock(&clblast_lock);
+    int code = step->dtype == CLG_F64
+                   ? CLBlastDGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
+                                                a.leading, b.offset, b.leading, 0, n, &queue, &size)
+                   : CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
+                                                a.leading, b.offset, b.leading, 0, n, &queue, &size);
+    pthread_mutex_unlock(&clblast_lock);
+    *bytes = (int64_t)size;
+    return status_check_clblast(code, "CLBlastGemmTempBufferSize");
+}
+
+/* Whether the body does no more than store the product where CLBlast has put it. */
+static bool body_is_store(const plan_step *step)
+{
+    for (int32_t i = 0; i < step->instr_count; i++) {
+        const plan_instr *instr = &step->instrs[i];
+        if (instr->kind == INSTR_PRODUCT)
+            continue;
+        if (instr->kind != INSTR_STORE || instr->buffer != step->product ||
+            step->instrs[instr->src[0]].kind != INSTR_PRODUCT)
+            return false;
+        const plan_map *map = &step->maps[instr->map];
+        if (map->offset != 0 || (step->n > 1 && map->stride[2] != 1) || (step->m > 1 && map->stride[1] != step->n) ||
+            (step->batch > 1 && map->stride[0] != step->m * step->n))
+            return false;
+    }
+    return true;
+}
+
+static clg_status clblast_add(launch_list *list, int32_t number)
+{
+    const plan_step *step = &list->plan->steps[number];
+    if (step->batch == 1) {
+        int64_t bytes = 0;
+        clg_status status = clblast_scratch(list->device, step, &bytes);
+        if (status != CLG_OK)
+            return status;
+        list->scratch_bytes = larger(list->scratch_bytes, bytes);
+    }
+    launch *added = NULL;
+    clg_status status = launch_add(list, number, NULL, NULL, 0, &added);
+    return status == CLG_OK && !body_is_store(step) ? loop_add(list, number) : status;
+}
+
+static int run_single(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
+                      cl_mem scratch, cl_command_queue *queue)
+{
+    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k;
+    if (step->dtype == CLG_F64)
+        return CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                          a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
+    return CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                      a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
+}
+
+static int run_batch(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
+                     cl_command_queue *queue)
+{
+    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, batch = (size_t)step->batch;
+    if (step->dtype == CLG_F64)
+        return CLBlastDgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                          a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n,
+                                          m * n, batch, queue, NULL);
+    return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                      a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n, m * n,
+                                      batch, queue, NULL);
+}
+
+clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
+                              cl_mem scratch)
+{
+    blas_matrix ba = to_blas(&step->a, step->m, step->k), bb = to_blas(&step->b, step->k, step->n);
+    pthread_mutex_lock(&clblast_lock);
+    int code = step->batch == 1 ? run_single(step, ba, bb, a, b, product, scratch, &device->queue)
+                                : run_batch(step, ba, bb, a, b, product, &device->queue);
+    pthread_mutex_unlock(&clblast_lock);
+    return code == CLBlastSuccess ? CLG_OK : status_check_clblast(code, "CLBlastGemm");
+}
+
+#else
+
+clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
+                              cl_mem scratch)
+{
+    (void)device, (void)step, (void)a, (void)b, (void)product, (void)scratch;
+    return clg_fail(CLG_ERROR_UNSUPPORTED, "this build has no CLBlast");
+}
+
+#endif
+
+/* ---------------------------------------------------------------- generated kernels */
+
+/* The register tile: rows x vectors of so many columns. */
+typedef struct tile_shape {
+    int rows, vectors, width;
+} tile_shape;
+
+/* Sixteen vector accumulators where the shape allows, none larger than the matrix; rows shared out evenly. */
+static tile_shape choose_tile(const plan_step *step)
+{
+    int full = step->dtype == CLG_F64 ? 8 : 16;
+    tile_shape tile = {.width = step->n >= full ? full : step->n >= 8 ? 8 : step->n >= 4 ? 4 : 1};
+    int64_t across = step->n / tile.width;
+    tile.vectors = across >= 2 ? 2 : 1;
+    if (tile.width == 1)
+        tile.vectors = (int)step->n;
+    else if (step->m < 4)
+        tile.vectors = across >= 8 ? 8 : across >= 4 ? 4 : tile.vectors;
+    int64_t most = tile.vectors == 1 ? 16 : step->m < 4 ? step->m : 8;
+    tile.rows = (int)divide_up(step->m, divide_up(step->m, most));
+    return tile;
+}
+
+static void define(text *t, const char *name, int64_t value)
+{
+    text_add(t, "#define %s %lld\n", name, (long long)value);
+}
+
+static void define_matrix(text *t, char letter, const plan_matrix *x)
+{
+    text_add(t, "#define %c_OFFSET %lld\n#define %c_BATCH %lld\n#define %c_ROW %lld\n", letter, (long long)x->offset,
+             letter, (long long)x->batch_stride, letter, (long long)x->row_stride);
+}
+
+/* The macros that walk over a tile: F(0) F(1) ... */
+static void define_tile(text *t, tile_shape tile, int dtype)
+{
+    text_add(t, "#define V %s_t\n", body_suffix(dtype, tile.width).s);
+    if (tile.width > 1)
+        text_add(t, "#define VLOAD vload%d\n#define VSTORE vstore%d\n", tile.width, tile.width);
+    else
+        text_add(t, "#define VLOAD(i, p) (*(p))\n#define VSTORE(x, i, p) (*(p) = (x))\n");
+    define(t, "W", tile.width);
+    define(t, "TM", tile.rows);
+    define(t, "NV", tile.vectors);
+    text_add(t, "#define EACH_ROW(F)");
+    for (int i = 0; i < tile.rows; i++)
+        text_add(t, " F(%d)", i);
+    text_add(t, "\n#define EACH_VECTOR(F, i)");
+    for (int i = 0; i < tile.vectors; i++)
+        text_add(t, " F(i, %d)", i);
+    text_add(t, "\n");
+}
+
+/* A generated product being made. */
+typedef struct product {
+    launch_list *list;
+    const plan_step *step;
+    int32_t number;
+    body_printer p;
+    text once, epilogue, source;
+    int32_t *arguments; /* of the body, behind a and b */
+    plan_matrix b;      /* as the kernel sees it */
+    bool b_in_scratch;
+} product;
+
+static void print_once(product *x)
+{
+    body_printer once = x->p;
+    once.out = &x->once;
+    once.width = 1;
+    once.indent = DEPTH;
+    body_print_sections(&once, SECTION_ONCE);
+}
+
+/* The body over one row of the tile: vectors, and single columns of a tile that was moved back to fit. */
+static void print_epilogue(product *x, tile_shape tile)
+{
+    bool edge = x->step->n % (tile.vectors * tile.width) != 0;
+    body_printer *p = &x->p;
+    char vector[64];
+    snprintf(vector, sizeof vector, tile.width > 1 ? "vload%d(0, tile + (i * NV + v) * W)" : "tile[i * NV + v]",
+             tile.width);
+    p->out = &x->epilogue;
+    p->indent = 2 * DEPTH;
+    p->width = tile.width;
+    p->product = vector;
+    if (edge) {
+        body_line(p, "if (first_column == column) {");
+        p->indent += DEPTH;
+    }
+    body_line(p, "for (int v = 0; v < NV; v++) {");
+    p->indent += DEPTH;
+    body_line(p, "const INDEX p2 = column + v * W;");
+    body_print_sections(p, SECTION_OUTER);
+    p->indent -= DEPTH;
+    body_line(p, "}");
+    if (!edge)
+        return;
+    p->indent -= DEPTH;
+    body_line(p, "} else {");
+    p->indent += DEPTH;
+    body_line(p, "for (INDEX p2 = first_column; p2 < N; p2++) {");
+    p->indent += DEPTH;
+    p->width = 1;
+    p->product = "tile[i * (NV * W) + (int)(p2 - column)]";
+    body_print_sections(p, SECTION_OUTER);
+    p->indent -= DEPTH;
+    body_line(p, "}");
+    p->indent -= DEPTH;
+    body_line(p, "}");
+}
+
+static void print_head(product *x)
+{
+    const plan_step *step = x->step;
+    text *t = &x->source;
+    text_add(t, "#define T %s_t\n#define INDEX %s\n#define PARAMETERS %s", body_suffix(step->dtype, 1).s, x->p.index,
+             x->p.argument_count ? ", " : "");
+    body_parameters(&x->p, t);
+    text_add(t, "\n");
+    define(t, "M", step->m);
+    define(t, "N", step->n);
+    define(t, "K", step->k);
+    define_matrix(t, 'A', &step->a);
+    define(t, "A_COLUMN", step->a.column_stride);
+    define_matrix(t, 'B', &x->b);
+}
+
+static clg_status add_product(product *x, const char *skeleton, launch **added)
+{
+    static const char *const names[] = {"once", "epilogue"};
+    const char *bodies[] = {x->once.data, x->epilogue.data};
+    text_add_skeleton(&x->source, skeleton, names, bodies, 2);
+    x->source.failed |= x->once.failed || x->epilogue.failed;
+    x->arguments[0] = x->step->a.buffer;
+    x->arguments[1] = x->b_in_scratch ? ARGUMENT_SCRATCH : x->step->b.buffer;
+    return launch_add(x->list, x->number, &x->source, x->arguments, x->p.argument_count + 2, added);
+}
+
+/* B as a dense (batch, k, n) copy in scratch memory, where its columns are neighbours. */
+static clg_status add_transpose(product *x)
+{
+    const plan_step *step = x->step;
+    int64_t batch = step->b.batch_stride ? step->batch : 1;
+    text t = {0};
+    text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s, x->p.index);
+    define(&t, "ROWS", step->k);
+    define(&t, "COLUMNS", step->n);
+    define(&t, "OFFSET", step->b.offset);
+    define(&t, "BATCH_STRIDE", step->b.batch_stride);
+    define(&t, "COLUMN_STRIDE", step->b.column_stride);
+    text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
+    launch *added = NULL;
+    clg_status status = launch_add(x->list, x->number, &t, (int32_t[]){step->b.buffer, ARGUMENT_SCRATCH}, 2, &added);
+    if (status != CLG_OK)
+        return status;
+    added->dimensions = 3;
+    added->global[0] = (size_t)divide_up(step->k, 16);
+    added->global[1] = (size_t)divide_up(step->n, 16);
+    added->global[2] = (size_t)batch;
+    x->list->scratch_bytes =
+        larger(x->list->scratch_bytes, batch * step->k * step->n * (int64_t)clg_dtype_size(step->dtype));
+    x->b = (plan_matrix){.batch_stride = batch > 1 ? step->k * step->n : 0, .row_stride = step->n, .column_stride = 1};
+    x->b_in_scratch = true;
+    return CLG_OK;
+}
+
+static clg_status add_cpu(product *x)
+{
+    const plan_step *step = x->step;
+    clg_status status = CLG_OK;
+    if (step->b.column_stride != 1 && step->n > 1 && step->k > 0)
+        status = add_transpose(x);
+    if (status != CLG_OK)
+        return status;
+    tile_shape tile = choose_tile(step);
+    print_once(x);
+    print_epilogue(x, tile);
+    print_head(x);
+    define_tile(&x->source, tile, step->dtype);
+    launch *added = NULL;
+    status = add_product(x, "matmul.cl", &added);
+    if (status != CLG_OK)
+        return status;
+    added->dimensions = 3;
+    added->global[0] = (size_t)divide_up(step->m, tile.rows);
+    added->global[1] = (size_t)divide_up(step->n, tile.vectors * tile.width);
+    added->global[2] = (size_t)step->batch;
+    return CLG_OK;
+}
+
+static clg_status add_gpu(product *x)
+{
+    const plan_step *step = x->step;
+    size_t side = 16;
+    while (side > 1 && side * side > x->list->device->group_limit)
+        side /= 2;
+    print_once(x);
+    x->p.out = &x->epilogue;
+    x->p.indent = 3 * DEPTH;
+    x->p.product = "sum[i]";
+    body_print_sections(&x->p, SECTION_OUTER);
+    print_head(x);
+    define(&x->source, "B_COLUMN", step->b.column_stride);
+    define(&x->source, "SIDE", (int64_t)side);
+    launch *added = NULL;
+    clg_status status = add_product(x, "matmul_gpu.cl", &added);
+    if (status != CLG_OK)
+        return status;
+    added->dimensions = 3;
+    added->local[0] = added->local[1] = side;
+    added->global[0] = (size_t)divide_up(step->n, 4 * (int64_t)side) * side;
+    added->global[1] = (size_t)divide_up(step->m, 4 * (int64_t)side) * side;
+    added->global[2] = (size_t)step->batch;
+    return CLG_OK;
+}
+
+static bool generated_serves(const launch_list *list, const plan_step *step)
+{
+    (void)list, (void)step;
+    return true;
+}
+
+/* The largest index that a kernel computes from a matrix. */
+static int64_t matrix_reach(const plan_matrix *x, int64_t batch, int64_t rows, int64_t columns)
+{
+    return x->offset + batch * x->batch_stride + rows * x->row_stride + columns * x->column_stride;
+}
+
+static clg_status generated_add(launch_list *list, int32_t number)
+{
+    const plan_step *step = &list->plan->steps[number];
+    bool gpu = list->device->strategy == STRATEGY_GPU;
+    product x = {.list = list, .step = step, .number = number, .b = step->b};
+    x.p = (body_printer){
+        .plan = list->plan, .step = step, .width = 1, .lane = gpu ? -1 : 2, .tile = 1, .accumulator = ""};
+    bool large = matrix_reach(&step->a, step->batch, step->m, step->k) >= (int64_t)1 << 30 ||
+                 matrix_reach(&step->b, step->batch, step->k, step->n) >= (int64_t)1 << 30 ||
+                 step->batch * step->k * step->n >= (int64_t)1 << 30;
+    x.p.index = large ? "long" : body_index_type(list->plan, step);
+    x.arguments = malloc(((size_t)step->instr_count + 3) * sizeof *x.arguments);
+    clg_status status = x.arguments ? body_analyse(&x.p) : clg_fail_memory();
+    if (status == CLG_OK) {
+        x.p.arguments = x.arguments + 2;
+        x.p.argument_count = body_buffers(step, x.arguments + 2);
+        status = gpu ? add_gpu(&x) : add_cpu(&x);
+    }
+    text_free(&x.once);
+    text_free(&x.epilogue);
+    text_free(&x.source);
+    body_free(&x.p);
+    free(x.arguments);
+    return status;
+}
+
+/* ---------------------------------------------------------------- */
+
+static const provider providers[] = {
+#ifdef CLG_WITH_CLBLAST
+    {clblast_serves, clblast_add},
+#endif
+    {generated_serves, generated_add},
+};
+
+clg_status matmul_add(launch_list *list, int32_t number)
+{
+    const plan_step *step = &list->plan->steps[number];
+    if (step->batch == 0 || step->m == 0 || step->n == 0)
+        return CLG_OK;
+    size_t i = 0;
+    while (!providers[i].serves(list, step))
+        i++;
+    return providers[i].add(list, number);
+}

@@ -1,0 +1,236 @@
+/* What the files of the OpenCL backend share. Only this folder includes CL/cl.h (and clblast_c.h).
+ *
+ *   status.c   names of status codes       source.c   a body's instructions as OpenCL C
+ *   text.c     a growing text              loop.c     a LOOP step as a kernel
+ *   device.c   platforms, devices, buffers matmul.c   a MATMUL step, by one of two providers
+ *   cache.c    built programs: table, disk program.c  prepare, bind, run */
+#ifndef CLG_OPENCL_H
+#define CLG_OPENCL_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+
+#include "../backend.h"
+#include "../../core/error.h"
+#include "../../core/ops.h"
+
+/* ---------------------------------------------------------------- status.c */
+
+const char *status_cl_name(cl_int code); /* "CL_OUT_OF_RESOURCES"; "unknown code" */
+/* CLG_OK for CL_SUCCESS, else an error whose message is "CALL: CL_NAME (code)". */
+clg_status status_check(cl_int code, const char *call);
+#ifdef CLG_WITH_CLBLAST
+clg_status status_check_clblast(int code, const char *call);
+#endif
+
+/* ---------------------------------------------------------------- text.c */
+
+/* A growing text. Failure to grow is remembered, so that only the end of a long print is checked. */
+typedef struct text {
+    char *data; /* terminated; NULL while empty */
+    size_t size, capacity;
+    bool failed;
+} text;
+
+void text_add(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_append(text *t, const char *bytes, size_t size);
+void text_free(text *t);
+
+/* ---------------------------------------------------------------- the embedded kernels/ (EmbedKernels.cmake) */
+
+typedef struct kernel_file {
+    const char *name; /* "loop.cl" */
+    const char *text;
+} kernel_file;
+
+extern const kernel_file clg_kernel_files[]; /* ends with a NULL name */
+const char *kernel_file_text(const char *name);
+
+/* Appends a skeleton. A line of it that reads "//@ NAME" is replaced by bodies[i], where names[i] is NAME. */
+void text_add_skeleton(text *t, const char *file, const char *const *names, const char *const *bodies, int count);
+
+/* ---------------------------------------------------------------- device.c */
+
+struct backend_buffer {
+    cl_mem memory;
+    int64_t bytes;
+};
+
+typedef enum device_strategy { STRATEGY_CPU, STRATEGY_GPU } device_strategy;
+typedef enum device_matmul { MATMUL_GENERATED, MATMUL_CLBLAST } device_matmul;
+
+#define STAGING_SLOTS 4
+
+/* A host copy of a small write, so that write need not wait for the device. */
+typedef struct device_staging {
+    void *data;
+    size_t capacity;
+    cl_event written; /* NULL: free */
+} device_staging;
+
+typedef struct program_entry program_entry;
+
+struct backend_device {
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue; /* in order */
+    clg_device_info info;
+    device_strategy strategy;
+    device_matmul matmul;
+    bool has_f64, rounds_division;
+    int64_t base_alignment; /* bytes */
+    int64_t local_memory;   /* bytes */
+    size_t group_limit;     /* work-items in a group */
+    char *cache_key;        /* what a disk cache entry depends on beside the source */
+    char *cache_folder;     /* NULL: no disk cache */
+    program_entry *programs;
+    int64_t cache_hits, cache_misses; /* of the disk cache, since the device was opened */
+    device_staging staging[STAGING_SLOTS];
+    int next_staging;
+};
+
+/* OpenCL objects that this backend has made and not released, in the whole process (for tests). */
+int opencl_live_objects(void);
+void opencl_count_object(int change);
+
+clg_status device_create_memory(backend_device *device, int64_t bytes, cl_mem *memory);
+void device_release_memory(cl_mem memory);
+
+/* ---------------------------------------------------------------- cache.c */
+
+/* One built kernel source, shared by the launches whose source is equal. */
+typedef struct program_kernel {
+    char *source; /* without its name */
+    uint64_t hash;
+    char name[16];
+} program_kernel;
+
+/* A cl_program in the device's table. */
+struct program_entry {
+    cl_program program;
+    program_kernel *kernels;
+    int count;
+    int users; /* programs that use it; unused entries go when there are many */
+    program_entry *next;
+};
+
+clg_status cache_open(backend_device *device);
+void cache_close(backend_device *device);
+/* Finds a built kernel in the device's table: its entry, NULL if there is none. */
+program_entry *cache_find(backend_device *device, const char *source, const program_kernel **kernel);
+uint64_t cache_hash(const char *source);
+/* Builds kernel sources (each uses the macro KERNEL as its name) behind a prelude, from the disk cache if it has
+ * them, and adds them to the device's table as one entry. */
+clg_status cache_build(backend_device *device, const char *prelude, const char *const *sources, int count,
+                       program_entry **entry);
+/* Releases entries without users while there are more than keep entries. */
+void cache_trim(backend_device *device, int keep);
+
+/* ---------------------------------------------------------------- source.c */
+
+#define MAX_LANES 16
+
+typedef enum body_part { PART_ALL, PART_VALUES, PART_STORES } body_part;
+
+/* How a body is printed. A register is a scalar when it does not depend on the lane dimension, else a vector of
+ * width elements. With tile > 1 registers that outlive their section are arrays indexed by t. */
+typedef struct body_printer {
+    text *out;
+    const plan *plan;
+    const plan_step *step;
+    int width; /* lanes of vectors: 1, 4, 8, 16 */
+    int lane;  /* dimension along which lanes run; -1: none */
+    int tile;  /* vectors side by side */
+    body_part part;
+    const char *accumulator;  /* ending of the names of accumulators */
+    int indent;               /* spaces in front of each line */
+    const char *product;      /* expression of INSTR_PRODUCT; NULL: loaded from step->product */
+    const int32_t *arguments; /* buffers of the plan, in the order of the kernel's arguments */
+    int argument_count;
+    const char *index; /* C type of indices: "int" or "long" */
+    bool *uniform;     /* of each register: the same for all lanes */
+    bool *crossing;    /* of each register: read by later sections, and not of a ONCE section */
+} body_printer;
+
+/* Allocates and fills uniform and crossing for the printer's lane dimension. */
+clg_status body_analyse(body_printer *p);
+void body_free(body_printer *p);
+void body_print_section(const body_printer *p, const plan_section *section);
+void body_print_sections(const body_printer *p, plan_section_kind kind);
+/* Prints one line at the printer's indent. */
+void body_line(const body_printer *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The suffix of kernels/math.h: "f32x16", "u8", ... */
+typedef struct body_suffix_text {
+    char s[8];
+} body_suffix_text;
+body_suffix_text body_suffix(int dtype, int width);
+/* Lanes of a register where the printer stands. */
+int body_register_width(const body_printer *p, int32_t reg);
+/* The value of an empty reduction as OpenCL C. */
+const char *body_initial(int op, int dtype);
+/* "int" where all index arithmetic of a step fits 31 bits with room to spare, else "long". */
+const char *body_index_type(const plan *schedule, const plan_step *step);
+/* The buffers of a step's body in order of first use: fills buffers (room for instr_count + 1), returns how many. */
+int body_buffers(const plan_step *step, int32_t *buffers);
+/* "global f32_t *b0, global i32_t *b1" */
+void body_parameters(const body_printer *p, text *out);
+/* What the kernels of a program share: math for the dtypes and widths they name, operations. */
+void source_prelude(const char *const *sources, int count, text *out);
+
+/* ---------------------------------------------------------------- launches (program.c) */
+
+#define MAX_OPERANDS 3 /* buffers of a library matrix product */
+
+typedef enum launch_kind { LAUNCH_KERNEL, LAUNCH_CLBLAST } launch_kind;
+
+/* One thing that a run enqueues. arguments are buffers of the plan; scratch is argument -1. */
+typedef struct launch {
+    launch_kind kind;
+    int32_t step;
+    char *source;      /* the kernel's source; until it is built */
+    const char *built; /* then the same text in the device's table */
+    const char *name;  /* and its name there */
+    program_entry *entry;
+    int32_t *arguments;
+    int argument_count;
+    cl_uint dimensions;
+    size_t global[3], local[3];
+    cl_kernel kernel;
+} launch;
+
+#define ARGUMENT_SCRATCH (-1)
+
+/* A program being prepared, as the generators see it. */
+typedef struct launch_list {
+    backend_device *device;
+    const plan *plan;
+    launch *launches;
+    int count, capacity;
+    int64_t scratch_bytes; /* the most that any launch needs */
+} launch_list;
+
+/* Appends a launch; takes over source's memory (also on failure). arguments are copied. */
+clg_status launch_add(launch_list *list, int32_t step, text *source, const int32_t *arguments, int argument_count,
+                      launch **added);
+
+clg_status program_prepare(backend_device *device, const plan *schedule, backend_buffer *const *bindings,
+                           backend_program **prepared);
+clg_status program_bind(backend_program *program, backend_buffer *const *bindings);
+clg_status program_run(backend_program *program);
+void program_release(backend_program *program);
+int32_t program_launches(const backend_program *program);
+clg_status program_print(const backend_program *program, FILE *out);
+
+/* loop.c: a LOOP step, or the body of a MATMUL step run on its own with the product in a buffer. */
+clg_status loop_add(launch_list *list, int32_t step);
+/* scatter.c */
+clg_status scatter_add(launch_list *list, int32_t step);
+/* matmul.c */
+clg_status matmul_add(launch_list *list, int32_t step);
+clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
+                              cl_mem scratch);
+
+#endif

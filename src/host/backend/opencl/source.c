@@ -1,0 +1,524 @@
+/* Prints a step's body, its straight-line instructions, as OpenCL C: one line an instruction, scalar or vector.
+ * The operations' expressions come from ops.def, their functions from kernels/math.h. */
+#include "opencl.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+void body_line(const body_printer *p, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    text_add(p->out, "%*s%s\n", p->indent, "", line);
+}
+
+body_suffix_text body_suffix(int dtype, int width)
+{
+    static const char *const names[CLG_DTYPE_COUNT] = {"f32", "f64", "i32", "u8"};
+    body_suffix_text suffix;
+    if (width == 1)
+        snprintf(suffix.s, sizeof suffix.s, "%s", names[dtype]);
+    else
+        snprintf(suffix.s, sizeof suffix.s, "%sx%d", names[dtype], width);
+    return suffix;
+}
+
+const char *body_initial(int op, int dtype)
+{
+    if (op == OP_SUM)
+        return "0";
+    return dtype == CLG_U8 ? "0" : dtype == CLG_I32 ? "INT_MIN" : "-INFINITY";
+}
+
+/* ---------------------------------------------------------------- what is known before printing */
+
+static bool lane_masked(const body_printer *p, const plan_map *map)
+{
+    return p->lane >= 0 && map->masked && (map->lo[p->lane] > 0 || map->hi[p->lane] < p->step->extent[p->lane]);
+}
+
+static bool map_uniform(const body_printer *p, const plan_map *map)
+{
+    return p->lane < 0 || (map->stride[p->lane] == 0 && !lane_masked(p, map));
+}
+
+static bool instr_uniform(const body_printer *p, const plan_instr *instr)
+{
+    switch ((plan_instr_kind)instr->kind) {
+    case INSTR_CONST:
+        return true;
+    case INSTR_IOTA:
+        return map_uniform(p, &p->step->maps[instr->map]);
+    case INSTR_LOAD:
+        return map_uniform(p, &p->step->maps[instr->map]) && (instr->src[0] < 0 || p->uniform[instr->src[0]]);
+    case INSTR_PRODUCT:
+        return p->lane < 0;
+    case INSTR_REDUCE:
+        /* where lanes run over inner positions the lanes' partial results are folded into a scalar */
+        return p->lane >= p->step->outer_rank || p->uniform[instr->src[0]];
+    case INSTR_MAP:
+        for (int i = 0; i < clg_ops[instr->op].arity; i++)
+            if (!p->uniform[instr->src[i]])
+                return false;
+        return true;
+    case INSTR_STORE:
+        break;
+    }
+    return false;
+}
+
+clg_status body_analyse(body_printer *p)
+{
+    const plan_step *step = p->step;
+    size_t n = (size_t)step->instr_count + 1;
+    p->uniform = calloc(n, sizeof *p->uniform);
+    p->crossing = calloc(n, sizeof *p->crossing);
+    if (!p->uniform || !p->crossing)
+        return clg_fail_memory();
+    for (int32_t i = 0; i < step->instr_count; i++)
+        p->uniform[i] = instr_uniform(p, &step->instrs[i]);
+    for (int32_t s = 0; s < step->section_count; s++) {
+        const plan_section *section = &step->sections[s];
+        for (int32_t i = section->first; i < section->first + section->count; i++)
+            for (int k = 0; k < 3; k++)
+                if (step->instrs[i].src[k] >= 0 && step->instrs[i].src[k] < section->first)
+                    p->crossing[step->instrs[i].src[k]] = true;
+    }
+    for (int32_t s = 0; s < step->section_count; s++)
+        for (int32_t i = 0; step->sections[s].kind == SECTION_ONCE && i < step->sections[s].count; i++)
+            p->crossing[step->sections[s].first + i] = false;
+    for (int32_t i = 0; i < step->instr_count; i++)
+        p->crossing[i] |= step->instrs[i].kind == INSTR_REDUCE;
+    return CLG_OK;
+}
+
+void body_free(body_printer *p)
+{
+    free(p->uniform);
+    free(p->crossing);
+    p->uniform = p->crossing = NULL;
+}
+
+#define INDEX_LIMIT ((int64_t)1 << 30)
+
+static int64_t map_reach(const plan_step *step, const plan_map *map)
+{
+    int64_t reach = llabs(map->offset);
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
+        reach += llabs(map->stride[d]) * (step->extent[d] > 0 ? step->extent[d] - 1 : 0);
+    return reach;
+}
+
+const char *body_index_type(const plan *schedule, const plan_step *step)
+{
+    bool large = step->outer_count * step->splits >= INDEX_LIMIT || step->inner_count >= INDEX_LIMIT ||
+                 step->batch * step->m * step->n >= INDEX_LIMIT;
+    for (int32_t i = 0; i < step->instr_count; i++) {
+        const plan_instr *instr = &step->instrs[i];
+        if (instr->kind == INSTR_LOAD || instr->kind == INSTR_STORE)
+            large = large || schedule->buffers[instr->buffer].count >= INDEX_LIMIT ||
+                    instr->row_count * llabs(instr->row_stride) >= INDEX_LIMIT;
+        if (instr->kind == INSTR_LOAD || instr->kind == INSTR_STORE || instr->kind == INSTR_IOTA)
+            large = large || map_reach(step, &step->maps[instr->map]) >= INDEX_LIMIT;
+    }
+    return large ? "long" : "int";
+}
+
+static int add_buffer(int32_t *buffers, int count, int32_t buffer)
+{
+    for (int i = 0; i < count; i++)
+        if (buffers[i] == buffer)
+            return count;
+    buffers[count] = buffer;
+    return count + 1;
+}
+
+int body_buffers(const plan_step *step, int32_t *buffers)
+{
+    int count = 0;
+    for (int32_t i = 0; i < step->instr_count; i++)
+        if (step->instrs[i].kind == INSTR_LOAD || step->instrs[i].kind == INSTR_STORE)
+            count = add_buffer(buffers, count, step->instrs[i].buffer);
+        else if (step->instrs[i].kind == INSTR_PRODUCT && step->product >= 0)
+            count = add_buffer(buffers, count, step->product);
+    return count;
+}
+
+void body_parameters(const body_printer *p, text *out)
+{
+    for (int i = 0; i < p->argument_count; i++)
+        text_add(out, "%sglobal %s_t *b%d", i ? ", " : "", body_suffix(p->plan->buffers[p->arguments[i]].dtype, 1).s,
+                 i);
+}
+
+static int argument_of(const body_printer *p, int32_t buffer)
+{
+    for (int i = 0; i < p->argument_count; i++)
+        if (p->arguments[i] == buffer)
+            return i;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- expressions */
+
+int body_register_width(const body_printer *p, int32_t reg) { return p->uniform[reg] ? 1 : p->width; }
+
+/* A register as an operand of so many lanes. */
+static void add_operand(const body_printer *p, text *t, int32_t reg, int width)
+{
+    const char *element = p->tile > 1 && p->crossing[reg] ? "[t]" : "";
+    if (width > body_register_width(p, reg))
+        text_add(t, "(%s_t)(r%d%s)", body_suffix(p->step->instrs[reg].dtype, width).s, reg, element);
+    else
+        text_add(t, "r%d%s", reg, element);
+}
+
+static void add_address(const body_printer *p, text *t, const plan_map *map)
+{
+    int terms = 0;
+    for (int d = 0; d < p->step->outer_rank + p->step->inner_rank; d++) {
+        if (map->stride[d] == 0 || p->step->extent[d] <= 1)
+            continue;
+        text_add(t, map->stride[d] == 1 ? "%sp%d" : "%sp%d * %lld", terms++ ? " + " : "", d, (long long)map->stride[d]);
+    }
+    if (map->offset || !terms)
+        text_add(t, "%s%lld", terms ? " + " : "", (long long)map->offset);
+}
+
+/* The condition under which lane..lane+lanes-1 are inside the mask, each term with " && " behind it. */
+static void add_mask(const body_printer *p, text *t, const plan_map *map, int lane, int lanes)
+{
+    for (int d = 0; map->masked && d < p->step->outer_rank + p->step->inner_rank; d++) {
+        int from = d == p->lane ? lane : 0, to = d == p->lane ? lane + lanes - 1 : 0;
+        if (map->lo[d] >= map->hi[d] || map->lo[d] >= p->step->extent[d] || map->hi[d] <= 0) {
+            text_add(t, "false && "); /* nowhere */
+            continue;
+        }
+        if (map->lo[d] > 0)
+            text_add(t, "p%d >= %lld && ", d, (long long)map->lo[d] - from);
+        if (map->hi[d] < p->step->extent[d])
+            text_add(t, "p%d < %lld && ", d, (long long)map->hi[d] - to);
+    }
+}
+
+static void add_constant(text *t, int dtype, double value)
+{
+    if (dtype == CLG_F32 || dtype == CLG_F64) {
+        double v = dtype == CLG_F32 ? (double)(float)value : value;
+        if (isnan(v))
+            text_add(t, "NAN");
+        else if (isinf(v))
+            text_add(t, v > 0 ? "INFINITY" : "-INFINITY");
+        else
+            text_add(t, dtype == CLG_F32 ? "%af" : "%a", v);
+    } else if (dtype == CLG_I32) {
+        text_add(t, value <= -2147483648.0 ? "INT_MIN" : "%d", value <= -2147483648.0 ? 0 : (int)value);
+    } else {
+        text_add(t, "%d", (int)value & 255);
+    }
+}
+
+static const char *outside_rows(int dtype) { return dtype == CLG_F32 || dtype == CLG_F64 ? "NAN" : "0"; }
+
+/* The row that a load with a row register takes in one lane: "r4" or "r4.s7". */
+static void add_row(const body_printer *p, text *t, const plan_instr *instr, int lane)
+{
+    add_operand(p, t, instr->src[0], 1);
+    if (body_register_width(p, instr->src[0]) > 1)
+        text_add(t, ".s%x", (unsigned)lane);
+}
+
+/* One lane of a load or iota, guarded by its mask and its row. e%d holds the address of lane 0. */
+static void add_lane(const body_printer *p, text *t, int32_t reg, int lane)
+{
+    const plan_instr *instr = &p->step->instrs[reg];
+    const plan_map *map = &p->step->maps[instr->map];
+    int64_t shift = p->lane >= 0 ? map->stride[p->lane] * lane : 0;
+    body_suffix_text s = body_suffix(instr->dtype, 1);
+    text guard = {0};
+    add_mask(p, &guard, map, lane, 1);
+    if (guard.size)
+        text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
+    if (instr->kind == INSTR_IOTA) {
+        text_add(t, "(%s_t)(e%d + %lld)", s.s, reg, (long long)shift);
+    } else if (instr->src[0] >= 0) {
+        text row = {0};
+        add_row(p, &row, instr, lane);
+        const char *name = row.data ? row.data : "";
+        text_add(t, "(%s >= 0 && %s < %lld ? b%d[e%d + %lld + (%s)%s * %lld] : (%s_t)(%s))", name, name,
+                 (long long)instr->row_count, argument_of(p, instr->buffer), reg, (long long)shift, p->index, name,
+                 (long long)instr->row_stride, s.s, outside_rows(instr->dtype));
+        t->failed |= row.failed;
+        text_free(&row);
+    } else {
+        text_add(t, "b%d[e%d + %lld]", argument_of(p, instr->buffer), reg, (long long)shift);
+    }
+    if (guard.size)
+        text_add(t, " : (%s_t)(0)", s.s);
+    t->failed |= guard.failed;
+    text_free(&guard);
+}
+
+/* All lanes, one by one. */
+static void add_lanes(const body_printer *p, text *t, int32_t reg, int width)
+{
+    if (width == 1) {
+        add_lane(p, t, reg, 0);
+        return;
+    }
+    text_add(t, "(%s_t)(", body_suffix(p->step->instrs[reg].dtype, width).s);
+    for (int lane = 0; lane < width; lane++) {
+        text_add(t, lane ? ", " : "");
+        add_lane(p, t, reg, lane);
+    }
+    text_add(t, ")");
+}
+
+/* A load whose lanes are neighbours: one vector load where the guards hold for all of them. */
+static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int width)
+{
+    const plan_instr *instr = &p->step->instrs[reg];
+    if (instr->kind != INSTR_LOAD || width == 1 || p->step->maps[instr->map].stride[p->lane] != 1 ||
+        (instr->src[0] >= 0 && !p->uniform[instr->src[0]]))
+        return false;
+    text guard = {0};
+    add_mask(p, &guard, &p->step->maps[instr->map], 0, width);
+    char row[96] = "";
+    if (instr->src[0] >= 0) {
+        text name = {0};
+        add_row(p, &name, instr, 0);
+        text_add(&guard, "%s >= 0 && %s < %lld && ", name.data ? name.data : "", name.data ? name.data : "",
+                 (long long)instr->row_count);
+        snprintf(row, sizeof row, " + (%s)%s * %lld", p->index, name.data ? name.data : "",
+                 (long long)instr->row_stride);
+        t->failed |= name.failed;
+        text_free(&name);
+    }
+    if (guard.size)
+        text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
+    text_add(t, "vload%d(0, b%d + e%d%s)", width, argument_of(p, instr->buffer), reg, row);
+    if (guard.size) {
+        text_add(t, " : ");
+        add_lanes(p, t, reg, width);
+    }
+    t->failed |= guard.failed;
+    text_free(&guard);
+    return true;
+}
+
+/* ---------------------------------------------------------------- instructions */
+
+/* "    const f32x16_t r7 = ", or "    r7[t] = " for an element of an array. */
+static void begin_value(const body_printer *p, int32_t reg)
+{
+    bool element = p->tile > 1 && p->crossing[reg];
+    text_add(p->out, "%*s", p->indent, "");
+    if (element)
+        text_add(p->out, "r%d[t] = ", reg);
+    else
+        text_add(p->out, "const %s_t r%d = ", body_suffix(p->step->instrs[reg].dtype, body_register_width(p, reg)).s,
+                 reg);
+}
+
+static void print_address(const body_printer *p, int32_t reg, const plan_map *map, bool with_piece)
+{
+    text address = {0};
+    add_address(p, &address, map);
+    if (with_piece && p->step->splits > 1)
+        text_add(&address, " + piece * %lld", (long long)p->step->outer_count);
+    text_add(p->out, "%*sconst %s e%d = %s;\n", p->indent, "", p->index, reg, address.data ? address.data : "0");
+    p->out->failed |= address.failed;
+    text_free(&address);
+}
+
+static void print_load(const body_printer *p, int32_t reg)
+{
+    int width = body_register_width(p, reg);
+    print_address(p, reg, &p->step->maps[p->step->instrs[reg].map], false);
+    begin_value(p, reg);
+    if (!add_vector_load(p, p->out, reg, width))
+        add_lanes(p, p->out, reg, width);
+    text_add(p->out, ";\n");
+}
+
+/* The product, from the register tile of a matrix kernel or from the buffer that a library filled. */
+static void print_product(const body_printer *p, int32_t reg)
+{
+    begin_value(p, reg);
+    if (p->product) {
+        text_add(p->out, "%s;\n", p->product);
+        return;
+    }
+    const plan_map dense = {.stride = {p->step->m * p->step->n, p->step->n, 1}};
+    text address = {0};
+    add_address(p, &address, &dense);
+    if (p->width == 1)
+        text_add(p->out, "b%d[%s];\n", argument_of(p, p->step->product), address.data ? address.data : "0");
+    else
+        text_add(p->out, "vload%d(0, b%d + %s);\n", p->width, argument_of(p, p->step->product),
+                 address.data ? address.data : "0");
+    p->out->failed |= address.failed;
+    text_free(&address);
+}
+
+static void print_map(const body_printer *p, int32_t reg)
+{
+    const plan_instr *instr = &p->step->instrs[reg];
+    const op_row *row = &clg_ops[instr->op];
+    int width = body_register_width(p, reg);
+    int source = p->step->instrs[instr->src[0]].dtype;
+    begin_value(p, reg);
+    if (row->types == TYPES_CAST)
+        text_add(p->out, "FN(%s, from_%s)(", body_suffix(instr->dtype, width).s, body_suffix(source, 1).s);
+    else
+        text_add(p->out, "op_%s(%s, ", row->name,
+                 body_suffix(row->types == TYPES_COMPARE ? source : instr->dtype, width).s);
+    for (int i = 0; i < row->arity; i++) {
+        text_add(p->out, i ? ", " : "");
+        add_operand(p, p->out, instr->src[i], width);
+    }
+    text_add(p->out, ");\n");
+}
+
+static void print_reduce(const body_printer *p, int32_t reg)
+{
+    const plan_instr *instr = &p->step->instrs[reg];
+    /* folded registers count as uniform, but their accumulators have all lanes */
+    int width = p->lane >= p->step->outer_rank ? p->width : body_register_width(p, reg);
+    char name[40];
+    snprintf(name, sizeof name, "a%d%s%s", reg, p->accumulator, p->tile > 1 ? "[t]" : "");
+    text_add(p->out, "%*s%s = op_%s(%s, %s, ", p->indent, "", name, clg_ops[instr->op].name,
+             body_suffix(instr->dtype, width).s, name);
+    add_operand(p, p->out, instr->src[0], width);
+    text_add(p->out, ");\n");
+}
+
+static void print_store(const body_printer *p, int32_t reg)
+{
+    const plan_instr *instr = &p->step->instrs[reg];
+    const plan_map *map = &p->step->maps[instr->map];
+    int buffer = argument_of(p, instr->buffer);
+    int64_t stride = p->lane >= 0 ? map->stride[p->lane] : 0;
+    text value = {0};
+    add_operand(p, &value, instr->src[0], p->width);
+    const char *name = value.data ? value.data : "";
+    print_address(p, reg, map, true);
+    if (p->width == 1) {
+        body_line(p, "b%d[e%d] = %s;", buffer, reg, name);
+    } else if (stride == 1) {
+        body_line(p, "vstore%d(%s, 0, b%d + e%d);", p->width, name, buffer, reg);
+    } else {
+        body_line(p, "const %s_t v%d = %s;", body_suffix(instr->dtype, p->width).s, reg, name);
+        for (int lane = 0; lane < p->width; lane++)
+            body_line(p, "b%d[e%d + %lld] = v%d.s%x;", buffer, reg, (long long)(stride * lane), reg, (unsigned)lane);
+    }
+    p->out->failed |= value.failed;
+    text_free(&value);
+}
+
+static void print_instr(const body_printer *p, int32_t reg)
+{
+    const plan_instr *instr = &p->step->instrs[reg];
+    switch ((plan_instr_kind)instr->kind) {
+    case INSTR_CONST:
+        begin_value(p, reg);
+        add_constant(p->out, instr->dtype, instr->value);
+        text_add(p->out, ";\n");
+        break;
+    case INSTR_IOTA:
+    case INSTR_LOAD:
+        print_load(p, reg);
+        break;
+    case INSTR_PRODUCT:
+        print_product(p, reg);
+        break;
+    case INSTR_MAP:
+        print_map(p, reg);
+        break;
+    case INSTR_REDUCE:
+        print_reduce(p, reg);
+        break;
+    case INSTR_STORE:
+        print_store(p, reg);
+        break;
+    }
+}
+
+void body_print_section(const body_printer *p, const plan_section *section)
+{
+    for (int32_t i = section->first; i < section->first + section->count; i++) {
+        bool store = p->step->instrs[i].kind == INSTR_STORE;
+        if (p->part == PART_ALL || store == (p->part == PART_STORES))
+            print_instr(p, i);
+    }
+}
+
+void body_print_sections(const body_printer *p, plan_section_kind kind)
+{
+    for (int32_t s = 0; s < p->step->section_count; s++)
+        if (p->step->sections[s].kind == kind)
+            body_print_section(p, &p->step->sections[s]);
+}
+
+/* ---------------------------------------------------------------- what kernels share */
+
+/* Whether a source names a suffix: "f32" is not named by "f32x16". */
+static bool names_suffix(const char *source, const char *suffix)
+{
+    size_t length = strlen(suffix);
+    for (const char *at = strstr(source, suffix); at; at = strstr(at + 1, suffix)) {
+        char next = at[length];
+        if (next != 'x' && !(next >= '0' && next <= '9'))
+            return true;
+    }
+    return false;
+}
+
+/* fold_sum_f32(a, b), ...: reductions as functions, whose arguments may be long. */
+static void print_folds(const char *const *sources, int count, text *out)
+{
+    for (int op = 0; op < OP_COUNT; op++)
+        for (int dtype = 0; clg_ops[op].kind == KIND_REDUCE && dtype < CLG_DTYPE_COUNT; dtype++) {
+            body_suffix_text suffix = body_suffix(dtype, 1);
+            const char *s = suffix.s;
+            char name[64];
+            snprintf(name, sizeof name, "fold_%s_%s(", clg_ops[op].name, s);
+            bool named = false;
+            for (int i = 0; i < count && !named; i++)
+                named = strstr(sources[i], name) != NULL;
+            if (named)
+                text_add(out, "static inline %s_t %s%s_t a, %s_t b) { return op_%s(%s, a, b); }\n", s, name, s, s,
+                         clg_ops[op].name, s);
+        }
+}
+
+void source_prelude(const char *const *sources, int count, text *out)
+{
+    static const int widths[] = {1, 4, 8, 16};
+    for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
+        for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+            body_suffix_text suffix = body_suffix(dtype, widths[w]);
+            bool named = false;
+            for (int i = 0; i < count && !named; i++)
+                named = names_suffix(sources[i], suffix.s);
+            if (!named)
+                continue;
+            text_add(out, "#define MATH_DTYPE %d\n#define MATH_WIDTH %d\n", dtype, widths[w]);
+            text_add_skeleton(out, "math.h", NULL, NULL, 0);
+        }
+    for (int op = 0; op < OP_COUNT; op++) {
+        const op_row *row = &clg_ops[op];
+        static const char *const operands[] = {"", "a", "a, b", "a, b, c"};
+        if (row->kind == KIND_MAP && row->types != TYPES_CAST)
+            text_add(out, "#define op_%s(S, %s) (%s)\n", row->name, operands[row->arity], row->expr);
+        if (row->kind == KIND_REDUCE)
+            text_add(out, "#define op_%s(S, a, b) (%s)\n", row->name, row->expr);
+    }
+    text_add_skeleton(out, "prelude.cl", NULL, NULL, 0);
+    print_folds(sources, count, out);
+}

@@ -1,0 +1,107 @@
+/* A growing text, and the skeletons of kernels/ into which generated code is set. */
+#include "opencl.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool reserve(text *t, size_t more)
+{
+    if (t->failed)
+        return false;
+    size_t needed = t->size + more + 1;
+    if (needed <= t->capacity)
+        return true;
+    size_t capacity = t->capacity ? t->capacity : 1024;
+    while (capacity < needed)
+        capacity *= 2;
+    char *data = realloc(t->data, capacity);
+    if (!data) {
+        t->failed = true;
+        return false;
+    }
+    t->data = data;
+    t->capacity = capacity;
+    return true;
+}
+
+void text_append(text *t, const char *bytes, size_t size)
+{
+    if (!reserve(t, size))
+        return;
+    memcpy(t->data + t->size, bytes, size);
+    t->size += size;
+    t->data[t->size] = '\0';
+}
+
+void text_add(text *t, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        t->failed = true;
+    } else if ((size_t)length < sizeof line) {
+        text_append(t, line, (size_t)length);
+    } else if (reserve(t, (size_t)length)) {
+        va_start(arguments, format);
+        vsnprintf(t->data + t->size, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+        t->size += (size_t)length;
+    }
+}
+
+void text_free(text *t)
+{
+    free(t->data);
+    *t = (text){0};
+}
+
+const char *kernel_file_text(const char *name)
+{
+    for (const kernel_file *file = clg_kernel_files; file->name; file++)
+        if (strcmp(file->name, name) == 0)
+            return file->text;
+    return "";
+}
+
+/* The name on a line "    //@ NAME", or NULL. */
+static const char *marker_name(const char *line, const char *end, size_t *length)
+{
+    while (line < end && *line == ' ')
+        line++;
+    if (end - line < 4 || memcmp(line, "//@ ", 4) != 0)
+        return NULL;
+    *length = (size_t)(end - line - 4);
+    return line + 4;
+}
+
+/* What follows a block, if the text starts with one. */
+static const char *skip_block(const char *start, const char *first, const char *last)
+{
+    const char *end = strncmp(start, first, strlen(first)) == 0 ? strstr(start, last) : NULL;
+    return end ? end + strlen(last) : start;
+}
+
+void text_add_skeleton(text *t, const char *file, const char *const *names, const char *const *bodies, int count)
+{
+    /* The comment and the defaults that open a skeleton make the file compile as it stands; a generated program
+     * does without. */
+    const char *line = skip_block(skip_block(kernel_file_text(file), "/*", "*/\n"), "#ifndef KERNEL\n", "#endif\n");
+    while (*line) {
+        const char *end = strchr(line, '\n');
+        const char *next = end ? end + 1 : line + strlen(line);
+        if (!end)
+            end = next;
+        size_t length = 0;
+        const char *name = marker_name(line, end, &length);
+        if (!name)
+            text_append(t, line, (size_t)(next - line));
+        for (int i = 0; name && i < count; i++)
+            if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0 && bodies[i])
+                text_append(t, bodies[i], strlen(bodies[i]));
+        line = next;
+    }
+}

@@ -1,0 +1,22 @@
+/* A live progress line on a terminal; nothing elsewhere. */
+#ifndef CLG_CLI_PROGRESS_H
+#define CLG_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct progress {
+    bool live; /* stdout is a terminal */
+    bool utf8;
+    bool shown; /* a line is on the screen */
+    double start, drawn;
+} progress;
+
+progress progress_new(void);
+/* Starts the clock of a stretch of work, such as an epoch. */
+void progress_start(progress *p);
+/* Redraws, at most ten times a second: label, bar, share done, loss, rate and time left. */
+void progress_update(progress *p, const char *label, int64_t done, int64_t total, double loss);
+/* Erases the line, so that ordinary output can follow. */
+void progress_clear(progress *p);
+#endif

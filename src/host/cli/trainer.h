@@ -1,0 +1,64 @@
+/* Training and evaluation of a classifier of images: the programs, the batches and their order. */
+#ifndef CLG_CLI_TRAINER_H
+#define CLG_CLI_TRAINER_H
+
+#include <clgrad/data.h>
+#include <clgrad/nn.h>
+#include <clgrad/optim.h>
+
+enum { TRAINER_MAX_HIDDEN = 16 };
+
+typedef struct trainer_options {
+    int64_t hidden[TRAINER_MAX_HIDDEN]; /* widths of the hidden layers */
+    int hidden_count;
+    int64_t batch_size;
+    bool adam; /* else sgd */
+    double lr;
+    uint64_t seed;
+} trainer_options;
+
+/* A compiled program for batches of one size. */
+typedef struct trainer_batch {
+    int64_t size; /* 0: not needed */
+    clg_var images, labels, loss;
+    clg_program *program;
+} trainer_batch;
+
+/* Sums over the batches since they were last taken, kept on the device so that a step waits for nothing. */
+typedef struct trainer_sums {
+    clg_var loss, correct;
+} trainer_sums;
+
+typedef struct trainer {
+    clg_graph *graph;
+    clg_mlp *mlp;
+    clg_optimizer *optimizer;
+    trainer_sums train_sums, test_sums;
+    trainer_batch train[2], test[2]; /* full batches, and the rest of the examples */
+    uint64_t seed;
+    const clg_dataset *train_set, *test_set;
+    int32_t *order;  /* of the training examples in this epoch */
+    uint8_t *images; /* one batch, on its way to the device */
+    int32_t *labels;
+} trainer;
+
+typedef struct trainer_result {
+    double loss, accuracy;
+} trainer_result;
+
+/* Called after each training step with the number of examples done and the mean loss so far in this epoch; false
+ * stops the training. */
+typedef bool trainer_watch(void *context, int64_t done, double loss);
+
+/* Functions return a status; the message is clg_last_error(). The data sets must outlive the trainer. */
+clg_status trainer_new(clg_device *device, const clg_dataset *train, const clg_dataset *test,
+                       const trainer_options *options, trainer *t);
+void trainer_free(trainer *t);
+/* One pass over the training set in the order that (seed, epoch) gives; the last, smaller batch is trained on too.
+ * losses: NULL, or a file that gets the loss of every step. *mean_loss: over the examples done. */
+clg_status trainer_epoch(trainer *t, int64_t epoch, FILE *losses, trainer_watch *watch, void *context,
+                         double *mean_loss);
+clg_status trainer_evaluate(trainer *t, trainer_result *result);
+/* Writes the parameters as "layers.0.weight", "layers.0.bias", ... */
+clg_status trainer_save(const trainer *t, const char *path);
+#endif

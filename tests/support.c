@@ -1,0 +1,170 @@
+/* Helpers of the engine's tests. */
+#include "support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+clg_device *support_open(const char *spec)
+{
+    clg_device *device;
+    if (clg_device_open(spec, &device) != CLG_OK)
+        fail_msg("cannot open device %s: %s", spec, clg_last_error());
+    return device;
+}
+
+static bool opencl_available(void)
+{
+    clg_device *device;
+    if (clg_device_open("opencl", &device) != CLG_OK)
+        return false;
+    clg_device_close(device);
+    return true;
+}
+
+const char *const *support_devices(void)
+{
+    static const char *const both[] = {"cpu", "opencl", NULL}, *const cpu[] = {"cpu", NULL};
+    const char *required = getenv("CLGRAD_REQUIRE_OPENCL");
+    bool available = opencl_available();
+    if (required && !strcmp(required, "1") && !available)
+        fail_msg("CLGRAD_REQUIRE_OPENCL=1 but there is no OpenCL device: %s", clg_last_error());
+    return available ? both : cpu;
+}
+
+uint64_t support_seed(void)
+{
+    static uint64_t seed;
+    const char *given = getenv("CLGRAD_TEST_SEED");
+    if (!seed) {
+        struct timespec now;
+        timespec_get(&now, TIME_UTC);
+        seed = given ? strtoull(given, NULL, 10) : (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec;
+        seed = seed ? seed : 1;
+        printf("CLGRAD_TEST_SEED=%llu\n", (unsigned long long)seed);
+    }
+    return seed;
+}
+
+bool support_close(double got, double want, double tolerance)
+{
+    if (isnan(want))
+        return isnan(got);
+    if (isinf(want))
+        return got == want;
+    return fabs(got - want) <= tolerance * fmax(1, fabs(want));
+}
+
+double *support_values(clg_var x)
+{
+    size_t count = (size_t)clg_shape_count(clg_shape_of(x)), size = clg_dtype_size(clg_dtype_of(x));
+    char *data = malloc(count * size + 1);
+    double *values = malloc((count + 1) * sizeof *values);
+    assert_true(data && values);
+    if (clg_read(x, data, count * size) != CLG_OK)
+        fail_msg("read: %s", clg_last_error());
+    for (size_t i = 0; i < count; i++) {
+        const void *at = data + i * size;
+        switch (clg_dtype_of(x)) {
+        case CLG_F32:
+            values[i] = (double)*(const float *)at;
+            break;
+        case CLG_F64:
+            values[i] = *(const double *)at;
+            break;
+        case CLG_I32:
+            values[i] = *(const int32_t *)at;
+            break;
+        default:
+            values[i] = *(const uint8_t *)at;
+        }
+    }
+    free(data);
+    return values;
+}
+
+double *support_spread(int64_t count, double lo, double hi, clg_random *random)
+{
+    double *values = malloc((size_t)(count + 1) * sizeof *values), width = (hi - lo) / (double)(count ? count : 1);
+    assert_non_null(values);
+    for (int64_t i = 0; i < count; i++) {
+        values[i] = lo + width * ((double)i + 0.3 + 0.4 * clg_random_uniform(random));
+        if (fabs(values[i]) < width * 0.05)
+            values[i] = width * 0.05;
+    }
+    for (int64_t i = count; i > 1; i--) {
+        int64_t j = clg_random_below(random, (uint32_t)i);
+        double swap = values[i - 1];
+        values[i - 1] = values[j];
+        values[j] = swap;
+    }
+    return values;
+}
+
+clg_var support_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape, const double *values)
+{
+    size_t count = (size_t)clg_shape_count(shape), size = clg_dtype_size(dtype);
+    char *data = malloc(count * size + 1);
+    assert_non_null(data);
+    for (size_t i = 0; i < count; i++) {
+        float f32 = (float)values[i];
+        int32_t i32 = (int32_t)values[i];
+        uint8_t u8 = (uint8_t)values[i];
+        const void *from[] = {&f32, &values[i], &i32, &u8};
+        memcpy(data + i * size, from[dtype], size);
+    }
+    clg_var x = clg_array(g, dtype, shape, data);
+    free(data);
+    return x;
+}
+
+/* ---------------------------------------------------------------- central differences */
+
+static double evaluate_at(clg_program *program, clg_var loss, clg_var leaf, double *values, int64_t i, double x)
+{
+    double before = values[i];
+    values[i] = x;
+    size_t bytes = (size_t)clg_shape_count(clg_shape_of(leaf)) * sizeof *values;
+    assert_int_equal(clg_write(leaf, values, bytes), CLG_OK);
+    assert_int_equal(clg_run(program), CLG_OK);
+    values[i] = before;
+    return clg_item(loss);
+}
+
+int support_gradient_errors(clg_var loss, const clg_var *leaves, const clg_var *grads, int count, int samples,
+                            clg_random *random)
+{
+    int errors = 0;
+    clg_program *program = clg_compile(loss.graph, &loss, 1);
+    if (!program)
+        fail_msg("compile: %s", clg_last_error());
+    for (int k = 0; k < count; k++) {
+        int64_t n = clg_shape_count(clg_shape_of(leaves[k]));
+        double *values = support_values(leaves[k]), *got = support_values(grads[k]), scale = 0;
+        assert_true(clg_shape_equal(clg_shape_of(leaves[k]), clg_shape_of(grads[k])));
+        for (int64_t i = 0; i < n; i++)
+            scale = fmax(scale, fabs(got[i]));
+        for (int s = 0; s < samples && s < n; s++) {
+            int64_t i = n <= samples ? s : (int64_t)clg_random_below(random, (uint32_t)n);
+            double h = 1e-6 * fmax(1, fabs(values[i]));
+            double up = evaluate_at(program, loss, leaves[k], values, i, values[i] + h);
+            double down = evaluate_at(program, loss, leaves[k], values, i, values[i] - h);
+            double want = (up - down) / (2 * h), unit = fmax(fmax(1e-3, scale), fabs(want));
+            /* rounding of the loss, divided by h, limits the comparison */
+            double allowed = 2e-6 * unit + 1e-9 * fmax(fabs(up), fabs(down)) + 1e-8;
+            if (!(fabs(got[i] - want) <= allowed)) {
+                if (errors < 3)
+                    print_message("gradient of leaf %d at %lld: %.9g, differences say %.9g\n", k, (long long)i, got[i],
+                                  want);
+                errors++;
+            }
+        }
+        assert_int_equal(clg_write(leaves[k], values, (size_t)n * sizeof *values), CLG_OK);
+        free(values);
+        free(got);
+    }
+    clg_program_free(program);
+    return errors;
+}

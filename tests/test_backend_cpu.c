@@ -1,0 +1,927 @@
+/* The CPU backend on hand-made and random plans, against a plain interpreter of plan.h in f64. The plans store at
+ * offsets into bindings whose first and last elements are guard words, which must survive. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "../src/host/backend/backend.h"
+#include "../src/host/core/ops.h"
+
+#define MATH_DTYPE 1
+#include "kernels/math.h"
+#define MATH_DTYPE 2
+#include "kernels/math.h"
+#define MATH_DTYPE 3
+#include "kernels/math.h"
+
+#define GUARD 5 /* elements; odd, so that stores are not aligned */
+#define MAX_BUFFERS 16
+#define MAX_STEPS 4
+#define MAX_INSTRS 64
+#define MAX_SECTIONS 8
+
+static backend_device *device;
+static backend_traits traits;
+
+static uint64_t random_state = 88172645463325252u;
+static uint32_t random_u32(void)
+{
+    random_state ^= random_state << 13, random_state ^= random_state >> 7, random_state ^= random_state << 17;
+    return (uint32_t)(random_state >> 32);
+}
+static int random_below(int bound) { return (int)(random_u32() % (uint32_t)bound); }
+
+/* ---------------------------------------------------------------- plans by hand */
+
+typedef struct rig {
+    plan p;
+    plan_step steps[MAX_STEPS];
+    plan_instr instrs[MAX_STEPS][MAX_INSTRS];
+    plan_section sections[MAX_STEPS][MAX_SECTIONS];
+    plan_map maps[MAX_STEPS][MAX_INSTRS];
+    plan_buffer buffers[MAX_BUFFERS];
+    backend_buffer *bindings[MAX_BUFFERS];
+    double *want[MAX_BUFFERS];       /* the reference's contents, guards included */
+    void *before[MAX_BUFFERS];       /* initial bytes */
+} rig;
+
+static int element_size(clg_dtype dtype) { return dtype == CLG_F64 ? 8 : dtype == CLG_U8 ? 1 : 4; }
+
+static double get(const void *data, clg_dtype dtype, int64_t i)
+{
+    switch (dtype) {
+    case CLG_F32:
+        return ((const float *)data)[i];
+    case CLG_F64:
+        return ((const double *)data)[i];
+    case CLG_I32:
+        return ((const int32_t *)data)[i];
+    default:
+        return ((const uint8_t *)data)[i];
+    }
+}
+
+static void put(void *data, clg_dtype dtype, int64_t i, double value)
+{
+    if (dtype == CLG_F32)
+        ((float *)data)[i] = (float)value;
+    else if (dtype == CLG_F64)
+        ((double *)data)[i] = value;
+    else if (dtype == CLG_I32)
+        ((int32_t *)data)[i] = i32_from_f64(value);
+    else
+        ((uint8_t *)data)[i] = u8_from_f64(value);
+}
+
+static rig *rig_new(void)
+{
+    rig *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    r->p.steps = r->steps;
+    r->p.buffers = r->buffers;
+    for (int i = 0; i < MAX_STEPS; i++) {
+        r->steps[i].instrs = r->instrs[i];
+        r->steps[i].sections = r->sections[i];
+        r->steps[i].maps = r->maps[i];
+    }
+    return r;
+}
+
+/* A leaf of count random elements in [lo, hi] between guards. */
+static int32_t leaf(rig *r, clg_dtype dtype, int64_t count, double lo, double hi)
+{
+    int32_t id = r->p.buffer_count++;
+    int64_t all = count + 2 * GUARD, bytes = all * element_size(dtype);
+    r->buffers[id] = (plan_buffer){BUFFER_LEAF, dtype, all, bytes, 0, r->p.binding_count++, -1, 0, 0};
+    r->before[id] = malloc((size_t)bytes);
+    r->want[id] = malloc((size_t)all * sizeof(double));
+    assert_non_null(r->before[id]);
+    for (int64_t i = 0; i < all; i++) {
+        put(r->before[id], dtype, i, lo + (hi - lo) * (random_u32() / 4294967296.0));
+        r->want[id][i] = get(r->before[id], dtype, i);
+    }
+    assert_int_equal(backend_cpu.allocate(device, bytes, &r->bindings[r->buffers[id].binding]), CLG_OK);
+    return id;
+}
+
+static int32_t arena(rig *r, clg_dtype dtype, int64_t count, int64_t offset)
+{
+    int32_t id = r->p.buffer_count++;
+    int64_t all = count + 2 * GUARD, bytes = all * element_size(dtype);
+    r->buffers[id] = (plan_buffer){BUFFER_ARENA, dtype, all, bytes, offset, -1, -1, 0, 0};
+    r->want[id] = calloc((size_t)all, sizeof(double));
+    if (offset + bytes > r->p.arena_bytes)
+        r->p.arena_bytes = offset + bytes;
+    return id;
+}
+
+static plan_step *step_new(rig *r, int outer_rank, int inner_rank, const int64_t *extent)
+{
+    plan_step *s = &r->steps[r->p.step_count++];
+    s->kind = STEP_LOOP;
+    s->outer_rank = outer_rank;
+    s->inner_rank = inner_rank;
+    s->outer_count = s->inner_count = 1;
+    for (int i = 0; i < outer_rank + inner_rank; i++) {
+        s->extent[i] = extent[i];
+        *(i < outer_rank ? &s->outer_count : &s->inner_count) *= extent[i];
+    }
+    s->splits = 1;
+    s->inner_piece = s->inner_count;
+    s->product = -1;
+    return s;
+}
+
+static void section(plan_step *s, plan_section_kind kind)
+{
+    s->sections[s->section_count++] = (plan_section){kind, s->instr_count, 0};
+}
+
+static int32_t emit(plan_step *s, plan_instr instr)
+{
+    assert_true(s->instr_count < MAX_INSTRS);
+    s->instrs[s->instr_count] = instr;
+    s->sections[s->section_count - 1].count++;
+    return s->instr_count++;
+}
+
+/* A dense row-major map over the dimensions of which bits are set in used; others have stride 0. */
+static plan_map dense(const plan_step *s, unsigned used)
+{
+    plan_map map = {.offset = GUARD};
+    int64_t stride = 1;
+    for (int d = s->outer_rank + s->inner_rank - 1; d >= 0; d--)
+        if (used >> d & 1) {
+            map.stride[d] = stride;
+            stride *= s->extent[d];
+        }
+    return map;
+}
+
+static unsigned outer_bits(const plan_step *s) { return (1u << s->outer_rank) - 1; }
+static unsigned all_bits(const plan_step *s) { return (1u << (s->outer_rank + s->inner_rank)) - 1; }
+
+static int32_t add_map(plan_step *s, plan_map map)
+{
+    s->maps[s->map_count] = map;
+    return s->map_count++;
+}
+
+static int32_t load(const rig *r, plan_step *s, int32_t buffer, plan_map map)
+{
+    return emit(s, (plan_instr){INSTR_LOAD, 0, (uint8_t)r->buffers[buffer].dtype, {-1, -1, -1}, buffer, add_map(s, map),
+                                0, 0, 0});
+}
+
+static int32_t load_rows(const rig *r, plan_step *s, int32_t buffer, plan_map map, int32_t row, int64_t stride,
+                         int64_t count)
+{
+    return emit(s, (plan_instr){INSTR_LOAD, 0, (uint8_t)r->buffers[buffer].dtype, {row, -1, -1}, buffer,
+                                add_map(s, map), 0, stride, count});
+}
+
+static int32_t constant(plan_step *s, clg_dtype dtype, double value)
+{
+    return emit(s, (plan_instr){INSTR_CONST, 0, (uint8_t)dtype, {-1, -1, -1}, -1, -1, value, 0, 0});
+}
+
+static int32_t apply(plan_step *s, clg_op op, clg_dtype dtype, int32_t a, int32_t b, int32_t c)
+{
+    return emit(s, (plan_instr){INSTR_MAP, (uint8_t)op, (uint8_t)dtype, {a, b, c}, -1, -1, 0, 0, 0});
+}
+
+static int32_t reduce(plan_step *s, clg_op op, int32_t a)
+{
+    return emit(s, (plan_instr){INSTR_REDUCE, (uint8_t)op, s->instrs[a].dtype, {a, -1, -1}, -1, -1, 0, 0, 0});
+}
+
+static void store(plan_step *s, int32_t reg, int32_t buffer, plan_map map)
+{
+    emit(s, (plan_instr){INSTR_STORE, 0, s->instrs[reg].dtype, {reg, -1, -1}, buffer, add_map(s, map), 0, 0, 0});
+}
+
+/* ---------------------------------------------------------------- the reference */
+
+static double as_dtype(clg_dtype dtype, double x)
+{
+    if (dtype == CLG_F32)
+        return (float)x;
+    if (dtype == CLG_I32)
+        return (int32_t)(uint32_t)(int64_t)x;
+    if (dtype == CLG_U8)
+        return (uint8_t)(int64_t)x;
+    return x;
+}
+
+#define S f64
+static double evaluate(int op, double a, double b, double c)
+{
+    switch (op) {
+#define MAP(ID, name, arity, types, expr, ...)                                                                         \
+    case OP_##ID:                                                                                                      \
+        return expr;
+#define REDUCE(ID, name, expr, ...)                                                                                    \
+    case OP_##ID:                                                                                                      \
+        return expr;
+#include "../src/host/core/ops.def"
+    default:
+        fail_msg("not an operation: %d", op);
+        return c;
+    }
+}
+#undef S
+
+static double reduce_start(int op, clg_dtype dtype)
+{
+#define REDUCE(ID, name, expr, real, i32, u8, ...)                                                                     \
+    if (op == OP_##ID)                                                                                                 \
+        return dtype <= CLG_F64 ? (double)(real) : dtype == CLG_I32 ? (double)(i32) : (double)(u8);
+#include "../src/host/core/ops.def"
+    return 0;
+}
+
+static double cast(clg_dtype from, clg_dtype to, double x)
+{
+    if (to == CLG_I32)
+        return i32_from_f64(x);
+    if (to == CLG_U8)
+        return from == CLG_I32 ? u8_from_i32((int32_t)x) : u8_from_f64(x);
+    return as_dtype(to, x);
+}
+
+static bool locate(const plan_step *s, int32_t map_index, const int64_t *at, int64_t *place)
+{
+    const plan_map *map = &s->maps[map_index];
+    bool valid = true;
+    *place = map->offset;
+    for (int d = 0; d < s->outer_rank + s->inner_rank; d++) {
+        *place += map->stride[d] * at[d];
+        valid &= !map->masked || (at[d] >= map->lo[d] && at[d] < map->hi[d]);
+    }
+    return valid;
+}
+
+static void reference_instr(rig *r, const plan_step *s, int32_t i, const int64_t *at, int64_t shift, double product,
+                            double *reg)
+{
+    const plan_instr *x = &s->instrs[i];
+    clg_dtype dtype = (clg_dtype)x->dtype;
+    double a = x->src[0] >= 0 ? reg[x->src[0]] : 0, b = x->src[1] >= 0 ? reg[x->src[1]] : 0;
+    double c = x->src[2] >= 0 ? reg[x->src[2]] : 0;
+    int64_t place = 0;
+    bool valid = x->map < 0 || locate(s, x->map, at, &place);
+    switch ((plan_instr_kind)x->kind) {
+    case INSTR_CONST:
+        reg[i] = as_dtype(dtype, x->value);
+        break;
+    case INSTR_IOTA:
+        reg[i] = as_dtype(dtype, (double)place);
+        break;
+    case INSTR_LOAD:
+        if (x->src[0] >= 0 && (a < 0 || a >= (double)x->row_count))
+            reg[i] = valid ? (dtype <= CLG_F64 ? NAN : 0) : 0;
+        else
+            reg[i] = valid ? r->want[x->buffer][place + (x->src[0] >= 0 ? (int64_t)a * x->row_stride : 0)] : 0;
+        break;
+    case INSTR_PRODUCT:
+        reg[i] = product;
+        break;
+    case INSTR_MAP:
+        reg[i] = x->op == OP_CAST ? cast((clg_dtype)s->instrs[x->src[0]].dtype, dtype, a)
+                                  : as_dtype(dtype, evaluate(x->op, a, b, c));
+        break;
+    case INSTR_REDUCE: /* the f32 total is kept in f64 */
+        reg[i] = dtype == CLG_F32 ? evaluate(x->op, reg[i], a, 0) : as_dtype(dtype, evaluate(x->op, reg[i], a, 0));
+        break;
+    case INSTR_STORE:
+        r->want[x->buffer][place + shift] = a;
+        break;
+    }
+}
+
+static void seek(const int64_t *extent, int rank, int64_t position, int64_t *at)
+{
+    for (int d = rank - 1; d >= 0; d--) {
+        at[d] = position % extent[d];
+        position /= extent[d];
+    }
+}
+
+static void reference_loop(rig *r, const plan_step *s, const double *product)
+{
+    double reg[MAX_INSTRS] = {0};
+    int64_t at[CLG_MAX_RANK] = {0};
+    for (int64_t o = 0; o < s->outer_count * s->splits; o++) {
+        int64_t piece = o / s->outer_count, begin = piece * s->inner_piece, end = begin + s->inner_piece;
+        seek(s->extent, s->outer_rank, o % s->outer_count, at);
+        end = end < s->inner_count ? end : s->inner_count;
+        for (int k = 0; k < s->section_count; k++) {
+            const plan_section *x = &s->sections[k];
+            bool inner = x->kind == SECTION_INNER;
+            for (int32_t i = x->first; inner && i < x->first + x->count; i++)
+                if (s->instrs[i].kind == INSTR_REDUCE)
+                    reg[i] = reduce_start(s->instrs[i].op, (clg_dtype)s->instrs[i].dtype);
+            for (int64_t q = inner ? begin : 0; q < (inner ? end : 1); q++) {
+                if (inner)
+                    seek(s->extent + s->outer_rank, s->inner_rank, q, at + s->outer_rank);
+                else
+                    memset(at + s->outer_rank, 0, (size_t)s->inner_rank * sizeof *at);
+                for (int32_t i = x->first; i < x->first + x->count; i++)
+                    reference_instr(r, s, i, at, piece * s->outer_count, product ? product[o] : 0, reg);
+            }
+            for (int32_t i = x->first; inner && i < x->first + x->count; i++)
+                if (s->instrs[i].kind == INSTR_REDUCE)
+                    reg[i] = as_dtype((clg_dtype)s->instrs[i].dtype, reg[i]);
+        }
+    }
+}
+
+static double matrix_at(const rig *r, const plan_matrix *x, int64_t b, int64_t i, int64_t j)
+{
+    return r->want[x->buffer][x->offset + b * x->batch_stride + i * x->row_stride + j * x->column_stride];
+}
+
+static void reference_matmul(rig *r, const plan_step *s)
+{
+    double *product = calloc((size_t)(s->batch * s->m * s->n) + 1, sizeof *product);
+    assert_non_null(product);
+    for (int64_t b = 0; b < s->batch; b++)
+        for (int64_t i = 0; i < s->m; i++)
+            for (int64_t j = 0; j < s->n; j++)
+                for (int64_t k = 0; k < s->k; k++)
+                    product[(b * s->m + i) * s->n + j] += matrix_at(r, &s->a, b, i, k) * matrix_at(r, &s->b, b, k, j);
+    reference_loop(r, s, product);
+    free(product);
+}
+
+static void reference_scatter(rig *r, const plan_step *s)
+{
+    double *result = r->want[s->result];
+    memset(result, 0, (size_t)(s->rows * s->columns) * sizeof *result);
+    for (int64_t i = 0; i < s->count; i++) {
+        double row = r->want[s->indices][i];
+        for (int64_t c = 0; row >= 0 && row < (double)s->rows && c < s->columns; c++) {
+            double *d = &result[(int64_t)row * s->columns + c];
+            *d = as_dtype(s->dtype, *d + r->want[s->updates][i * s->columns + c]);
+        }
+    }
+}
+
+/* Runs the plan on the backend twice over (from the same contents) and compares all leaves with the reference. */
+static void check(rig *r, double tolerance)
+{
+    backend_program *program = NULL;
+    if (backend_cpu.prepare(device, &r->p, r->bindings, &program) != CLG_OK)
+        fail_msg("prepare: %s", clg_last_error());
+    for (int s = 0; s < r->p.step_count; s++) {
+        plan_step *step = &r->steps[s];
+        if (step->kind == STEP_LOOP)
+            reference_loop(r, step, NULL);
+        else if (step->kind == STEP_MATMUL)
+            reference_matmul(r, step);
+        else
+            reference_scatter(r, step);
+    }
+    void *first[MAX_BUFFERS] = {NULL};
+    for (int time = 0; time < 2; time++) {
+        for (int i = 0; i < r->p.buffer_count; i++)
+            if (r->before[i])
+                assert_int_equal(backend_cpu.write(device, r->bindings[r->buffers[i].binding], 0, r->before[i],
+                                                   r->buffers[i].bytes),
+                                 CLG_OK);
+        assert_int_equal(backend_cpu.run(program), CLG_OK);
+        for (int i = 0; i < r->p.buffer_count; i++) {
+            const plan_buffer *x = &r->buffers[i];
+            if (!r->before[i])
+                continue;
+            void *got = malloc((size_t)x->bytes);
+            assert_non_null(got);
+            assert_int_equal(backend_cpu.read(device, r->bindings[x->binding], 0, got, x->bytes), CLG_OK);
+            for (int64_t k = 0; k < x->count && time == 0; k++) {
+                double g = get(got, x->dtype, k), w = r->want[i][k];
+                bool inside = k >= GUARD && k < x->count - GUARD;
+                double bound = inside && x->dtype <= CLG_F64 ? tolerance * (1 + fabs(w)) : 0;
+                if (isnan(w) ? !isnan(g) : !(g == w || fabs(g - w) <= bound))
+                    fail_msg("buffer %d element %d of %d: got %.9g, want %.9g", i, (int)(k - GUARD),
+                             (int)(x->count - 2 * GUARD), g, w);
+            }
+            if (time == 0)
+                first[i] = got;
+            else
+                assert_memory_equal(first[i], got, (size_t)x->bytes); /* the same bits, run after run */
+            if (time == 1)
+                free(got);
+        }
+    }
+    for (int i = 0; i < MAX_BUFFERS; i++)
+        free(first[i]);
+    backend_cpu.release(program);
+    for (int i = 0; i < r->p.buffer_count; i++) {
+        if (r->before[i])
+            backend_cpu.free(device, r->bindings[r->buffers[i].binding]);
+        free(r->before[i]);
+        free(r->want[i]);
+    }
+    free(r);
+}
+
+/* ---------------------------------------------------------------- loops */
+
+static void test_every_map(void **state)
+{
+    (void)state;
+#define NUMERIC 4
+#define FLOATING 2
+#define COMPARE -4
+#define SELECT 5
+#define CAST 0
+    static const struct {
+        clg_op op;
+        int arity, types;
+        double lo, hi;
+    } rows[] = {
+#define MAP(ID, name, arity, types, expr, gradient, lo, hi, formula) {OP_##ID, arity, types, lo, hi},
+#include "../src/host/core/ops.def"
+    };
+    static const int64_t counts[] = {1, 7, 1500};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
+            for (int k = 0; k < 3; k++) {
+                if (rows[i].types == FLOATING && dtype > CLG_F64)
+                    continue;
+                if (rows[i].types == CAST)
+                    continue;
+                rig *r = rig_new();
+                plan_step *s = step_new(r, 1, 0, &counts[k]);
+                bool select = rows[i].types == SELECT;
+                int32_t in[3] = {-1, -1, -1};
+                section(s, SECTION_OUTER);
+                for (int a = 0; a < rows[i].arity; a++)
+                    in[a] = load(r, s, leaf(r, select && a == 0 ? CLG_U8 : (clg_dtype)dtype, counts[k], rows[i].lo,
+                                            rows[i].hi), dense(s, 1));
+                clg_dtype out = rows[i].types == COMPARE ? CLG_U8 : (clg_dtype)dtype;
+                int32_t y = apply(s, rows[i].op, out, in[0], in[1], in[2]);
+                store(s, y, leaf(r, out, counts[k], 0, 1), dense(s, 1));
+                check(r, dtype == CLG_F32 ? 4e-6 : 1e-14);
+            }
+}
+
+static void test_casts(void **state)
+{
+    (void)state;
+    for (int from = 0; from < CLG_DTYPE_COUNT; from++)
+        for (int to = 0; to < CLG_DTYPE_COUNT; to++) {
+            rig *r = rig_new();
+            int64_t count = 999;
+            plan_step *s = step_new(r, 1, 0, &count);
+            section(s, SECTION_OUTER);
+            int32_t x = load(r, s, leaf(r, (clg_dtype)from, count, -400, 400), dense(s, 1));
+            int32_t y = apply(s, OP_CAST, (clg_dtype)to, x, -1, -1);
+            store(s, y, leaf(r, (clg_dtype)to, count, 0, 1), dense(s, 1));
+            check(r, 0);
+        }
+}
+
+static plan_map random_map(const plan_step *s, int first, int count, int64_t *size);
+
+/* Rounding grows along a random body: f64 is compared closely, f32 loosely. Random bodies over random dimensions: loads dense, permuted, broadcast, strided or masked, iota, constants, maps,
+ * reductions, and stores, in all three kinds of sections, with and without splits. */
+static void fuzz_one(uint64_t seed)
+{
+    static const int64_t extents[] = {1, 2, 3, 5, 7, 17, 33, 130, 600};
+    random_state = seed * 2654435761u + 88172645463325252u;
+    for (int i = 0; i < 8; i++)
+        random_u32();
+    clg_dtype real = seed % 2 ? CLG_F64 : CLG_F32;
+    rig *r = rig_new();
+    int outer = random_below(4), inner = random_below(3);
+    int64_t extent[CLG_MAX_RANK], total = 1;
+    for (int d = 0; d < outer + inner; d++) {
+        extent[d] = extents[random_below(9)];
+        if (total * extent[d] > 60000)
+            extent[d] = 2;
+        total *= extent[d];
+    }
+    if (random_below(40) == 0 && outer + inner > 0)
+        extent[random_below(outer + inner)] = 0;
+    plan_step *s = step_new(r, outer, inner, extent);
+    bool splits = inner > 0 && s->inner_count > 4 && random_below(4) == 0;
+    if (splits) {
+        s->inner_piece = 1 + random_below((int)s->inner_count - 1);
+        s->splits = (s->inner_count + s->inner_piece - 1) / s->inner_piece;
+        if (s->splits > 50) {
+            s->inner_piece = s->inner_count / 2;
+            s->splits = (s->inner_count + s->inner_piece - 1) / s->inner_piece;
+        }
+    }
+    static const clg_op binary[] = {OP_ADD, OP_SUB, OP_MUL, OP_MAXIMUM, OP_MINIMUM};
+    static const clg_op unary[] = {OP_NEG, OP_RELU, OP_TANH, OP_SIGMOID, OP_ABS, OP_SIN};
+    int32_t visible[MAX_INSTRS], count = 0; /* registers that may be read, of dtype real */
+    int32_t outs = 0;
+    static const plan_section_kind orders[][4] = {{SECTION_ONCE, SECTION_OUTER, SECTION_INNER, SECTION_OUTER},
+                                                  {SECTION_ONCE, SECTION_INNER, SECTION_INNER, SECTION_OUTER},
+                                                  {SECTION_INNER, SECTION_OUTER, SECTION_INNER, SECTION_OUTER}};
+    const plan_section_kind *order = orders[random_below(3)];
+    for (int k = 0; k < 4; k++) {
+        plan_section_kind kind = order[k];
+        if (kind == SECTION_INNER && inner == 0)
+            continue;
+        if (splits && k == 2 && order[1] == SECTION_INNER)
+            continue;
+        section(s, kind);
+        int32_t start = count, reduced[4], reduce_count = 0;
+        int loads = kind == SECTION_ONCE ? 1 : 1 + random_below(3);
+        int dims = kind == SECTION_ONCE ? 0 : kind == SECTION_OUTER ? outer : outer + inner;
+        for (int i = 0; i < loads && r->p.buffer_count < 11; i++) {
+            int64_t size;
+            plan_map map = random_map(s, 0, dims, &size);
+            int what = random_below(8);
+            if (what == 0) {
+                visible[count++] = constant(s, real, 0.75);
+            } else if (what == 1) {
+                map.masked = false;
+                visible[count++] = emit(s, (plan_instr){INSTR_IOTA, 0, CLG_I32, {-1, -1, -1}, -1, add_map(s, map), 0, 0, 0});
+                int32_t f = apply(s, OP_CAST, real, visible[count - 1], -1, -1);
+                int32_t scale = constant(s, real, 1e-5);
+                visible[count - 1] = apply(s, OP_MUL, real, f, scale, -1);
+            } else if (what == 2) {
+                int32_t table = leaf(r, real, size * 7, -1, 1);
+                int64_t index_size;
+                plan_map index_map = random_map(s, 0, dims, &index_size);
+                int32_t row = load(r, s, leaf(r, CLG_I32, index_size, 0, 6.99), index_map);
+                visible[count++] = load_rows(r, s, table, map, row, size, 7);
+            } else {
+                visible[count++] = load(r, s, leaf(r, real, size, -1, 1), map);
+            }
+        }
+        int maps = 1 + random_below(6);
+        for (int i = 0; i < maps; i++) {
+            int32_t a = visible[random_below(count)], b = visible[random_below(count)];
+            visible[count++] = random_below(2) ? apply(s, binary[random_below(5)], real, a, b, -1)
+                                               : apply(s, unary[random_below(6)], real, a, -1, -1);
+            if (random_below(5) == 0) { /* through u8 and a choice */
+                int32_t less = apply(s, OP_LESS, CLG_U8, a, b, -1);
+                visible[count] = apply(s, OP_WHERE, real, less, b, a); /* the larger: no jump to magnify rounding */
+                count++;
+            }
+        }
+        if (kind == SECTION_INNER) {
+            int reductions = 1 + random_below(2);
+            for (int i = 0; i < reductions; i++)
+                reduced[reduce_count++] = reduce(s, random_below(2) ? OP_SUM : OP_MAX, visible[random_below(count)]);
+        }
+        if (kind != SECTION_ONCE && outs < 3 && !(splits && kind == SECTION_INNER)) {
+            int64_t size = kind == SECTION_INNER ? s->outer_count * s->inner_count : s->outer_count * s->splits;
+            plan_map map = dense(s, kind == SECTION_INNER ? all_bits(s) : outer_bits(s));
+            store(s, visible[count - 1 - random_below(2) * (count > start + 1)], leaf(r, real, size, 0, 1), map);
+            outs++;
+        }
+        if (kind == SECTION_INNER) {
+            count = start; /* only reductions are seen outside */
+            for (int i = 0; i < reduce_count; i++)
+                visible[count++] = reduced[i];
+        }
+    }
+    if (s->inner_count == 0 || s->outer_count == 0) { /* -inf and nan arise; only that it runs is of interest */
+        for (int32_t i = 0; i < s->instr_count; i++)
+            if (s->instrs[i].kind == INSTR_REDUCE)
+                s->instrs[i].op = OP_SUM;
+    }
+    check(r, real == CLG_F64 ? 1e-9 : 5e-3);
+}
+
+static plan_map random_map(const plan_step *s, int first, int count, int64_t *size)
+{
+    plan_map map = {.offset = GUARD};
+    int order[CLG_MAX_RANK];
+    int64_t stride = 1, low = 0;
+    for (int i = 0; i < count; i++)
+        order[i] = first + i;
+    if (random_below(3) == 0) /* permuted */
+        for (int i = count - 1; i > 0; i--) {
+            int j = random_below(i + 1), x = order[i];
+            order[i] = order[j];
+            order[j] = x;
+        }
+    int mask = random_below(5) == 0;
+    for (int i = count - 1; i >= 0; i--) {
+        int d = order[i];
+        if (random_below(4) == 0)
+            continue; /* broadcast */
+        if (i == count - 1 && random_below(6) == 0)
+            stride = 2;
+        bool flip = random_below(8) == 0;
+        map.stride[d] = flip ? -stride : stride;
+        if (flip)
+            low += stride * (s->extent[d] > 0 ? s->extent[d] - 1 : 0);
+        stride *= s->extent[d] > 0 ? s->extent[d] : 1;
+    }
+    map.offset += low;
+    map.masked = mask;
+    for (int d = 0; d < CLG_MAX_RANK; d++) {
+        int64_t extent = d < s->outer_rank + s->inner_rank ? s->extent[d] : 1;
+        map.lo[d] = 0;
+        map.hi[d] = d < first + count ? extent : INT64_MAX;
+        if (mask && d >= first && d < first + count && extent > 1 && random_below(2)) {
+            map.lo[d] = random_below((int)extent);
+            map.hi[d] = map.lo[d] + random_below((int)(extent - map.lo[d]) + 1);
+        }
+    }
+    *size = stride;
+    return map;
+}
+
+static void test_fuzz(void **state)
+{
+    (void)state;
+    const char *only = getenv("FUZZ_SEED");
+    for (uint64_t seed = 1; seed <= 1500; seed++)
+        if (!only || strtoull(only, NULL, 10) == seed) {
+            if (only || getenv("FUZZ_VERBOSE"))
+                print_message("seed %d\n", (int)seed);
+            fuzz_one(seed);
+        }
+}
+
+/* softmax over the last axis: four sections, in place */
+static void test_softmax_in_place(void **state)
+{
+    (void)state;
+    static const int64_t extents[][2] = {{128, 10}, {3, 5000}, {1, 1}, {4000, 3}, {2, 70000}};
+    for (int i = 0; i < 5; i++) {
+        rig *r = rig_new();
+        plan_step *s = step_new(r, 1, 1, extents[i]);
+        int32_t x = leaf(r, CLG_F32, extents[i][0] * extents[i][1], -3, 3);
+        plan_map map = dense(s, 3);
+        section(s, SECTION_INNER);
+        int32_t max = reduce(s, OP_MAX, load(r, s, x, map));
+        section(s, SECTION_INNER);
+        int32_t shifted = apply(s, OP_SUB, CLG_F32, load(r, s, x, map), max, -1);
+        int32_t sum = reduce(s, OP_SUM, apply(s, OP_EXP, CLG_F32, shifted, -1, -1));
+        section(s, SECTION_OUTER);
+        int32_t one = constant(s, CLG_F32, 1), scale = apply(s, OP_DIV, CLG_F32, one, sum, -1);
+        section(s, SECTION_INNER);
+        shifted = apply(s, OP_SUB, CLG_F32, load(r, s, x, map), max, -1);
+        int32_t e = apply(s, OP_EXP, CLG_F32, shifted, -1, -1);
+        store(s, apply(s, OP_MUL, CLG_F32, e, scale, -1), x, map);
+        check(r, 1e-6);
+    }
+}
+
+/* A buffer overwritten while it is still being read: every value of the old contents must be the one used. */
+static void test_in_place_hazards(void **state)
+{
+    (void)state;
+    rig *r = rig_new();
+    int64_t count = 5000;
+    int32_t x = leaf(r, CLG_F32, count, -1, 1), y = leaf(r, CLG_F32, count, -1, 1), z = leaf(r, CLG_F32, count, -1, 1);
+    plan_step *s = step_new(r, 1, 0, &count);
+    plan_map map = dense(s, 1);
+    section(s, SECTION_OUTER);
+    int32_t a = load(r, s, x, map), b = load(r, s, y, map);
+    int32_t sum = apply(s, OP_ADD, CLG_F32, a, b, -1);
+    store(s, sum, x, map);
+    store(s, apply(s, OP_MUL, CLG_F32, a, sum, -1), y, map); /* reads the old x after x is stored */
+    store(s, apply(s, OP_SUB, CLG_F32, b, a, -1), z, map);
+    check(r, 1e-6);
+
+    r = rig_new(); /* two buffers of the arena at one place */
+    x = leaf(r, CLG_F32, count, -1, 1);
+    int32_t first = arena(r, CLG_F32, count, 256), second = arena(r, CLG_F32, count, 256);
+    s = step_new(r, 1, 0, &count);
+    section(s, SECTION_OUTER);
+    store(s, apply(s, OP_SQUARE, CLG_F32, load(r, s, x, map), -1, -1), first, map);
+    s = step_new(r, 1, 0, &count);
+    section(s, SECTION_OUTER);
+    a = load(r, s, first, map);
+    b = apply(s, OP_EXP, CLG_F32, a, -1, -1);
+    store(s, apply(s, OP_ADD, CLG_F32, a, b, -1), second, map);
+    s = step_new(r, 1, 0, &count);
+    section(s, SECTION_OUTER);
+    store(s, load(r, s, second, map), leaf(r, CLG_F32, count, 0, 1), map);
+    check(r, 1e-6);
+}
+
+static void test_row_loads(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++) {
+        rig *r = rig_new();
+        int64_t extent[2] = {300, 11};
+        plan_step *s = step_new(r, 2, 0, extent);
+        int32_t table = leaf(r, (clg_dtype)dtype, 20 * 11, 0, 90), rows = leaf(r, CLG_I32, 300, -3, 23);
+        section(s, SECTION_OUTER);
+        int32_t row = load(r, s, rows, dense(s, 1));
+        store(s, load_rows(r, s, table, dense(s, 2), row, 11, 20), leaf(r, (clg_dtype)dtype, 3300, 0, 1), dense(s, 3));
+        check(r, 0);
+    }
+}
+
+static void test_integer_reductions(void **state)
+{
+    (void)state;
+    for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
+        for (int order = 0; order < 2; order++) {
+            rig *r = rig_new();
+            int64_t extent[2] = {37, 1111};
+            plan_step *s = step_new(r, 1, 1, extent);
+            plan_map map = {.offset = GUARD, .stride = {order ? 1 : 1111, order ? 37 : 1}};
+            section(s, SECTION_INNER);
+            int32_t x = load(r, s, leaf(r, (clg_dtype)dtype, 37 * 1111, -100, 200), map);
+            int32_t sum = reduce(s, OP_SUM, x), max = reduce(s, OP_MAX, x);
+            section(s, SECTION_OUTER);
+            store(s, sum, leaf(r, (clg_dtype)dtype, 37, 0, 1), dense(s, 1));
+            store(s, max, leaf(r, (clg_dtype)dtype, 37, 0, 1), dense(s, 1));
+            check(r, dtype == CLG_F32 ? 1e-6 : 1e-13);
+        }
+}
+
+/* 16 million ones and a bit: a plain f32 sum would stop growing */
+static void test_long_sums(void **state)
+{
+    (void)state;
+    for (int columns = 1; columns <= 16; columns += 15) {
+        rig *r = rig_new();
+        int64_t extent[2] = {columns, (1 << 24) / columns};
+        plan_step *s = step_new(r, 1, 1, extent);
+        plan_map map = {.offset = GUARD, .stride = {1, columns}};
+        section(s, SECTION_INNER);
+        int32_t sum = reduce(s, OP_SUM, load(r, s, leaf(r, CLG_F32, extent[0] * extent[1], 0, 1.1), map));
+        section(s, SECTION_OUTER);
+        store(s, sum, leaf(r, CLG_F32, columns, 0, 1), dense(s, 1));
+        check(r, 5e-7);
+    }
+}
+
+/* ---------------------------------------------------------------- products and scatter */
+
+typedef struct product_case {
+    int64_t batch, m, n, k;
+    clg_dtype dtype;
+    bool a_transposed, b_transposed, a_shared;
+    int epilogue; /* 0: store, 1: relu(product + bias), 2: product read after the store of its mask; two stores */
+} product_case;
+
+static plan_matrix matrix(rig *r, const product_case *c, int64_t rows, int64_t columns, bool transposed, bool shared)
+{
+    int64_t pad = random_below(3), ld = (transposed ? rows : columns) + pad, lines = transposed ? columns : rows;
+    int32_t buffer = leaf(r, c->dtype, (shared ? 1 : c->batch) * ld * lines, -1, 1);
+    return (plan_matrix){buffer, GUARD, shared ? 0 : ld * lines, transposed ? 1 : ld, transposed ? ld : 1};
+}
+
+static void check_product(product_case c)
+{
+    rig *r = rig_new();
+    int64_t extent[3] = {c.batch, c.m, c.n};
+    plan_step *s = step_new(r, 3, 0, extent);
+    s->kind = STEP_MATMUL;
+    s->dtype = c.dtype;
+    s->batch = c.batch, s->m = c.m, s->n = c.n, s->k = c.k;
+    s->a = matrix(r, &c, c.m, c.k, c.a_transposed, c.a_shared);
+    s->b = matrix(r, &c, c.k, c.n, c.b_transposed, false);
+    int32_t out = leaf(r, c.dtype, c.batch * c.m * c.n, -1, 1);
+    section(s, SECTION_OUTER);
+    int32_t p = emit(s, (plan_instr){INSTR_PRODUCT, 0, (uint8_t)c.dtype, {-1, -1, -1}, -1, -1, 0, 0, 0});
+    if (c.epilogue == 0) {
+        store(s, p, out, dense(s, 7));
+    } else {
+        int32_t bias = load(r, s, leaf(r, c.dtype, c.n, -1, 1), dense(s, 4));
+        int32_t sum = apply(s, OP_ADD, c.dtype, p, bias, -1);
+        int32_t y = apply(s, OP_RELU, c.dtype, sum, -1, -1);
+        if (c.epilogue == 1) {
+            store(s, y, out, dense(s, 7));
+        } else if (c.epilogue == 2) {
+            store(s, y, out, dense(s, 7));
+            store(s, apply(s, OP_MUL, c.dtype, p, y, -1), leaf(r, c.dtype, c.batch * c.m * c.n, -1, 1), dense(s, 7));
+            int32_t zero = constant(s, c.dtype, 0);
+            store(s, apply(s, OP_LESS, CLG_U8, zero, y, -1), leaf(r, CLG_U8, c.batch * c.m * c.n, 0, 1), dense(s, 7));
+        } else { /* accumulates onto what is there, and a transposed copy */
+            store(s, apply(s, OP_ADD, c.dtype, load(r, s, out, dense(s, 7)), sum, -1), out, dense(s, 7));
+            plan_map transposed = {.offset = GUARD, .stride = {c.m * c.n, 1, c.m}};
+            store(s, y, leaf(r, c.dtype, c.batch * c.m * c.n, -1, 1), transposed);
+        }
+    }
+    check(r, c.dtype == CLG_F32 ? 2e-5 : 1e-13);
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][4] = {{1, 1, 1, 1},   {1, 5, 7, 3},    {1, 128, 10, 64}, {1, 64, 130, 50}, {3, 17, 9, 20},
+                                       {2, 33, 65, 1}, {1, 200, 3, 40}, {1, 3, 200, 40},  {1, 4, 6, 0},     {4, 8, 8, 300},
+                                       {1, 0, 4, 3},   {0, 4, 4, 4},    {1, 1, 50, 60},   {1, 50, 1, 60},   {5, 1, 1, 9}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int bits = 0; bits < 16; bits++)
+            for (int epilogue = 0; epilogue < 4; epilogue++)
+                check_product((product_case){sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3],
+                                             bits & 1 ? CLG_F64 : CLG_F32, bits & 2, bits & 4, bits & 8, epilogue});
+    check_product((product_case){1, 700, 300, 64, CLG_F32, false, false, false, 2}); /* several chunks */
+}
+
+static void test_scatter_add(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {{10, 4, 50}, {3, 300, 700}, {1000, 1, 5000}, {5, 5, 0}, {0, 4, 3}, {7, 0, 3}};
+    for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            rig *r = rig_new();
+            plan_step *s = step_new(r, 0, 0, NULL);
+            s->kind = STEP_SCATTER_ADD;
+            s->dtype = (clg_dtype)dtype;
+            s->rows = sizes[i][0], s->columns = sizes[i][1], s->count = sizes[i][2];
+            s->indices = leaf(r, CLG_I32, s->count, -1.99, (double)s->rows + 0.99);
+            s->updates = leaf(r, s->dtype, s->count * s->columns, -90, 90);
+            s->result = leaf(r, s->dtype, s->rows * s->columns, -1, 1);
+            check(r, dtype == CLG_F32 ? 1e-4 : 1e-12);
+        }
+}
+
+/* ---------------------------------------------------------------- buffers and errors */
+
+static void test_buffers(void **state)
+{
+    (void)state;
+    backend_buffer *buffer;
+    char text[4] = "abc";
+    assert_int_equal(backend_cpu.allocate(device, 0, &buffer), CLG_OK);
+    assert_int_equal(backend_cpu.write(device, buffer, 0, text, 0), CLG_OK);
+    assert_int_equal(backend_cpu.write(device, buffer, 0, text, 1), CLG_ERROR_ARGUMENT);
+    backend_cpu.free(device, buffer);
+    assert_int_equal(backend_cpu.allocate(device, 10, &buffer), CLG_OK);
+    assert_int_equal(backend_cpu.write(device, buffer, 6, "wxyz", 4), CLG_OK);
+    assert_int_equal(backend_cpu.read(device, buffer, 7, text, 3), CLG_OK);
+    assert_memory_equal(text, "xyz", 3);
+    assert_int_equal(backend_cpu.read(device, buffer, 8, text, 3), CLG_ERROR_ARGUMENT);
+    backend_cpu.free(device, buffer);
+    assert_int_equal(backend_cpu.allocate(device, INT64_MAX, &buffer), CLG_ERROR_DEVICE_MEMORY);
+    assert_int_equal(backend_cpu.allocate(device, -1, &buffer), CLG_ERROR_ARGUMENT);
+    backend_cpu.free(device, NULL);
+    assert_int_equal(backend_cpu.sync(device), CLG_OK);
+}
+
+static void test_bind(void **state)
+{
+    (void)state;
+    rig *r = rig_new();
+    int64_t count = 3;
+    int32_t x = leaf(r, CLG_F32, count, 0, 1), y = leaf(r, CLG_F32, count, 0, 1), other = leaf(r, CLG_F32, count, 0, 1);
+    r->p.binding_count = 2;
+    plan_step *s = step_new(r, 1, 0, &count);
+    section(s, SECTION_OUTER);
+    store(s, apply(s, OP_NEG, CLG_F32, load(r, s, x, dense(s, 1)), -1, -1), y, dense(s, 1));
+    r->p.buffer_count = 2;
+    backend_program *program;
+    assert_int_equal(backend_cpu.prepare(device, &r->p, r->bindings, &program), CLG_OK);
+    assert_int_equal(backend_cpu.launches(program), 1);
+    assert_int_equal(backend_cpu.write(device, r->bindings[2], 0, r->before[other], r->buffers[2].bytes), CLG_OK);
+    backend_buffer *swapped[2] = {r->bindings[2], r->bindings[1]};
+    assert_int_equal(backend_cpu.bind(program, swapped), CLG_OK);
+    assert_int_equal(backend_cpu.run(program), CLG_OK);
+    float got[3];
+    assert_int_equal(backend_cpu.read(device, r->bindings[1], GUARD * 4, got, sizeof got), CLG_OK);
+    for (int i = 0; i < 3; i++)
+        assert_true(got[i] == -((float *)r->before[other])[GUARD + i]);
+    swapped[0] = r->bindings[1];
+    assert_int_equal(backend_cpu.bind(program, swapped), CLG_ERROR_ARGUMENT);
+    backend_cpu.release(program);
+    backend_cpu.release(NULL);
+    for (int i = 0; i < 3; i++) {
+        backend_cpu.free(device, r->bindings[i]);
+        free(r->before[i]);
+        free(r->want[i]);
+    }
+    free(r);
+}
+
+static int open_device(void **state)
+{
+    (void)state;
+    clg_device_info info;
+    if (backend_cpu_open(&device, &traits, &info) != CLG_OK)
+        return -1;
+    print_message("%s, %s\n", info.name, info.driver);
+    return traits.fuses_epilogue && info.has_f64 && info.compute_units > 0 ? 0 : -1;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    backend_cpu.close(device);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_buffers),     cmocka_unit_test(test_every_map),       cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_fuzz),        cmocka_unit_test(test_softmax_in_place), cmocka_unit_test(test_in_place_hazards),
+        cmocka_unit_test(test_row_loads),   cmocka_unit_test(test_integer_reductions), cmocka_unit_test(test_long_sums),
+        cmocka_unit_test(test_products),    cmocka_unit_test(test_scatter_add),     cmocka_unit_test(test_bind)};
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

@@ -1,0 +1,236 @@
+/* kernels/math.h on the C side: the error of every f32 function in ULP against libm in f64, over floats strided
+ * through all bit patterns, then special values and conversions. The OpenCL side is compared with this one
+ * elsewhere. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define MATH_DTYPE 0
+#include "kernels/math.h"
+#define MATH_DTYPE 1
+#include "kernels/math.h"
+#define MATH_DTYPE 2
+#include "kernels/math.h"
+#define MATH_DTYPE 3
+#include "kernels/math.h"
+
+#define MAX_ULP 4.0
+#define BLOCK 1024 /* functions are called in plain loops, so that the vectorised code is what is tested */
+
+static double sigmoid_f64(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+static double sqrt_f64(double x) { return sqrt(x); }
+
+#define LOOP(name)                                                                                                     \
+    static void name##_loop(const float *restrict x, float *restrict y)                                                \
+    {                                                                                                                  \
+        for (int i = 0; i < BLOCK; i++)                                                                                \
+            y[i] = FN(f32, name)(x[i]);                                                                                \
+    }
+LOOP(exp)
+LOOP(log)
+LOOP(sin)
+LOOP(cos)
+LOOP(tanh)
+LOOP(erf)
+LOOP(sigmoid)
+LOOP(sqrt)
+
+static void pow_loop(const float *restrict x, const float *restrict y, float *restrict z)
+{
+    for (int i = 0; i < BLOCK; i++)
+        z[i] = f32_pow(x[i], y[i]);
+}
+
+/* |got - want| in units of the last place of want as a float (2^-149 for subnormals); infinity for a wrong NaN,
+ * a wrong infinity or a wrong sign of zero. */
+static double ulp_error(float got, double want)
+{
+    float rounded = (float)want;
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got) ? 0 : INFINITY;
+    if (isinf(rounded) || isinf(got)) {
+        /* a result just below the overflow bound may come out as infinity, and the reverse */
+        if (rounded == got)
+            return 0;
+        return fabs(want) > 3.4028230e38 && fabsf(got) > 3.4028230e38f && (want > 0) == (got > 0) ? 1 : INFINITY;
+    }
+    if (want == 0 && got == 0)
+        return !signbit(want) == !signbit(got) ? 0 : INFINITY;
+    int exponent;
+    frexp(want, &exponent);
+    if (exponent < -125)
+        exponent = -125;
+    return fabs((double)got - want) / ldexp(1, exponent - 24);
+}
+
+typedef struct sweep {
+    const char *name;
+    void (*loop)(const float *, float *);
+    double (*reference)(double);
+} sweep;
+
+static void test_ulp(void **state)
+{
+    (void)state;
+    static const sweep sweeps[] = {{"exp", exp_loop, exp},    {"log", log_loop, log},
+                                   {"sin", sin_loop, sin},    {"cos", cos_loop, cos},
+                                   {"tanh", tanh_loop, tanh}, {"erf", erf_loop, erf},
+                                   {"sqrt", sqrt_loop, sqrt_f64}, {"sigmoid", sigmoid_loop, sigmoid_f64}};
+    for (size_t s = 0; s < sizeof sweeps / sizeof sweeps[0]; s++) {
+        double worst = 0;
+        float where = 0, x[BLOCK], y[BLOCK];
+        uint32_t bits = 0x123;
+        for (int block = 0; block < 3072; block++) { /* 3.1 million floats; the stride is odd and near 2^32/3.1e6 */
+            for (int i = 0; i < BLOCK; i++, bits += 1365)
+                x[i] = f32_from_bits(bits);
+            sweeps[s].loop(x, y);
+            for (int i = 0; i < BLOCK; i++) {
+                double error = ulp_error(y[i], sweeps[s].reference(x[i]));
+                if (!(error <= worst)) {
+                    worst = error;
+                    where = x[i];
+                }
+            }
+        }
+        print_message("%-8s %.2f ULP at %.9g\n", sweeps[s].name, worst, (double)where);
+        assert_true(worst <= MAX_ULP);
+    }
+}
+
+/* Pairs: random bits for both, then bases and exponents whose power is a finite float, then bases near 1. */
+static void test_pow_ulp(void **state)
+{
+    (void)state;
+    double worst = 0;
+    float where[2] = {0, 0}, x[BLOCK], y[BLOCK], z[BLOCK];
+    uint64_t random = 88172645463325252u;
+    for (int block = 0; block < 3000; block++) {
+        for (int i = 0; i < BLOCK; i++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            x[i] = f32_from_bits((uint32_t)random);
+            y[i] = f32_from_bits((uint32_t)(random >> 32));
+            if (block % 3 == 1) {
+                x[i] = fabsf(x[i]);
+                y[i] = (float)(300.0 * ((double)(random >> 40) / (1 << 24) - 0.5) / fmax(fabs(log2(x[i])), 1e-6));
+            } else if (block % 3 == 2) {
+                x[i] = 1.0f + (float)((int)(random & 0xffff) - 0x8000) * 1.1920929e-7f;
+                y[i] = (float)((double)(random >> 40) * 0.01);
+            }
+        }
+        pow_loop(x, y, z);
+        for (int i = 0; i < BLOCK; i++) {
+            double error = ulp_error(z[i], pow(x[i], y[i]));
+            if (!(error <= worst)) {
+                worst = error;
+                where[0] = x[i];
+                where[1] = y[i];
+            }
+        }
+    }
+    print_message("pow      %.2f ULP at %.9g ** %.9g\n", worst, (double)where[0], (double)where[1]);
+    assert_true(worst <= MAX_ULP);
+}
+
+static void same(double got, double want)
+{
+    if (isnan(want) ? !isnan(got) : !(got == want && !signbit(got) == !signbit(want)))
+        fail_msg("got %.9g, want %.9g", got, want);
+}
+
+static void test_special_values(void **state)
+{
+    (void)state;
+    const float inf = INFINITY, nan = NAN;
+    same(f32_exp(-inf), 0), same(f32_exp(inf), inf), same(f32_exp(nan), nan), same(f32_exp(0), 1), same(f32_exp(89), inf);
+    same(f32_exp(-103.9f), 1.40129846e-45f), same(f32_exp(-105), 0);
+    same(f32_log(0), -inf), same(f32_log(-0.0f), -inf), same(f32_log(-1), nan), same(f32_log(inf), inf);
+    same(f32_log(nan), nan), same(f32_log(1), 0), same(f32_log(-inf), nan);
+    same(f32_sin(inf), nan), same(f32_cos(-inf), nan), same(f32_sin(nan), nan), same(f32_sin(-0.0f), -0.0f);
+    same(f32_sin(0), 0), same(f32_cos(0), 1), same(f32_sin(1e-40f), 1e-40f);
+    same(f32_tanh(inf), 1), same(f32_tanh(-inf), -1), same(f32_tanh(-0.0f), -0.0f), same(f32_tanh(nan), nan);
+    same(f32_erf(inf), 1), same(f32_erf(-inf), -1), same(f32_erf(-0.0f), -0.0f), same(f32_erf(nan), nan);
+    same(f32_sigmoid(inf), 1), same(f32_sigmoid(-inf), 0), same(f32_sigmoid(0), 0.5), same(f32_sigmoid(nan), nan);
+    same(f64_sigmoid(-inf), 0), same(f64_sigmoid(inf), 1), same(f64_sigmoid(nan), nan);
+    same(f32_sqrt(-1), nan), same(f32_sqrt(-0.0f), -0.0f), same(f32_abs(-0.0f), 0), same(f32_abs(-inf), inf);
+    same(f32_sign(-3), -1), same(f32_sign(2), 1), same(f32_sign(0), 0), same(f32_sign(nan), nan);
+    same(f64_sign(-3), -1), same(f64_sign(nan), nan), same(f64_abs(-2), 2);
+    assert_int_equal(i32_abs(-5), 5);
+    assert_int_equal(i32_abs(INT32_MIN), INT32_MIN);
+    assert_int_equal(i32_sign(-5), -1);
+    assert_int_equal(u8_sign(200), 1);
+    assert_int_equal(u8_abs(200), 200);
+}
+
+/* C's pow has NumPy's special cases: compare on all pairs of awkward numbers. */
+static void test_pow_special_values(void **state)
+{
+    (void)state;
+    static const float values[] = {0,    -0.0f, 1,         -1,       2,         -2,        3,    -3,      0.5f,
+                                   -0.5f, 2.5f, -2.5f,     INFINITY, -INFINITY, NAN,       1e-40f, 16777215, 16777216,
+                                   1e10f, -1e10f, 16777214, 3e38f,   -3e38f,    1e-38f,    8388607, -7,    0.99999994f};
+    int count = sizeof values / sizeof values[0];
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++) {
+            float got = f32_pow(values[i], values[j]);
+            double want = pow(values[i], values[j]);
+            if (!(ulp_error(got, want) <= MAX_ULP))
+                fail_msg("%.9g ** %.9g: got %.9g, want %.9g", (double)values[i], (double)values[j], (double)got, want);
+        }
+}
+
+static void test_conversions(void **state)
+{
+    (void)state;
+    assert_int_equal(i32_from_f32(-2.9f), -2);
+    assert_int_equal(i32_from_f32(1e10f), INT32_MAX);
+    assert_int_equal(i32_from_f32(-1e10f), INT32_MIN);
+    assert_int_equal(i32_from_f32(2147483648.0f), INT32_MAX);
+    assert_int_equal(i32_from_f32(-2147483648.0f), INT32_MIN);
+    assert_int_equal(i32_from_f32(INFINITY), INT32_MAX);
+    assert_int_equal(i32_from_f32(NAN), 0);
+    assert_int_equal(i32_from_f64(2147483647.9), INT32_MAX);
+    assert_int_equal(i32_from_f64(-2147483648.9), INT32_MIN);
+    assert_int_equal(i32_from_f64(NAN), 0);
+    assert_int_equal(i32_from_u8(255), 255);
+    assert_int_equal(u8_from_f32(255.9f), 255);
+    assert_int_equal(u8_from_f32(1e30f), 255);
+    assert_int_equal(u8_from_f32(-0.5f), 0);
+    assert_int_equal(u8_from_f32(-1e30f), 0);
+    assert_int_equal(u8_from_f32(NAN), 0);
+    assert_int_equal(u8_from_f64(NAN), 0);
+    assert_int_equal(u8_from_f64(77.7), 77);
+    assert_int_equal(u8_from_f64(INFINITY), 255);
+    assert_int_equal(u8_from_i32(-1), 255);
+    assert_int_equal(u8_from_i32(0x1234), 0x34);
+    same(f32_from_f64(1e300), INFINITY);
+    same(f32_from_i32(-16777217), -16777216);
+    same(f64_from_i32(INT32_MIN), -2147483648.0);
+    same(f64_from_f32(0.1f), 0.1f);
+}
+
+static void test_choices(void **state)
+{
+    (void)state;
+    float a = 2, b = NAN;
+    same(SEL(f32, (a > b) | (a != a), a, b), NAN);
+    same(SEL(f32, a < 0, 0, a), 2);
+    same(SEL(f64, COND(f64, 0), 3, 4), 4);
+    assert_int_equal(BOOL(f32, a == 2), 1);
+    assert_int_equal(BOOL(i32, a > b), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ulp),
+                                       cmocka_unit_test(test_pow_ulp),
+                                       cmocka_unit_test(test_special_values),
+                                       cmocka_unit_test(test_pow_special_values),
+                                       cmocka_unit_test(test_conversions),
+                                       cmocka_unit_test(test_choices)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
