@@ -467,7 +467,7 @@ MATH_FN MATH_T FN(S, sign)(MATH_T x) { return MATH_IF(x > (MATH_T)(0), 1, 0); }
 #ifdef __OPENCL_C_VERSION__
 #define MATH_FROM(type) MATH_SHAPE(type)
 #define MATH_CONVERT(x) MATH_JOIN(convert_, MATH_T)(x)
-#define MATH_LOW_BYTE(x) MATH_CONVERT((x) & 255)
+#define MATH_LOW_BYTE(x) MATH_CONVERT((x)&255)
 #define MATH_SATURATE(x) MATH_JOIN(convert_, MATH_JOIN(MATH_T, _sat))(x)
 #if MATH_WIDTH == 1
 #define MATH_NUMBER(x, type) ((x) == (x) ? (x) : 0)
@@ -481,7 +481,7 @@ MATH_FN MATH_T FN(S, sign)(MATH_T x) { return MATH_IF(x > (MATH_T)(0), 1, 0); }
 #define MATH_C_int int32_t
 #define MATH_C_uchar uint8_t
 #define MATH_CONVERT(x) ((MATH_T)(x))
-#define MATH_LOW_BYTE(x) ((uint8_t)((x) & 255))
+#define MATH_LOW_BYTE(x) ((uint8_t)((x)&255))
 #define MATH_NUMBER(x, type) ((x) == (x) ? (x) : 0)
 #if MATH_DTYPE == 2 /* 2147483647 is not a float: compare with 2^31, which no int32_t reaches */
 #define MATH_SATURATE(x)                                                                                               \

@@ -1,5 +1,6 @@
-/* A matrix product on a CPU device: one work-item computes a register tile of TM rows by NV vectors of W columns, and
- * runs the step's body on it (the epilogue: bias, activation, ...) while it is in the first cache.
+/* A matrix product on a CPU device. A work-item computes TILES_EACH register tiles, one below the other, of TM rows by
+ * NV vectors of W columns, and runs the step's body on each (the epilogue: bias, activation, ...) while it is in the
+ * first cache. With PACK the first tile leaves B's columns in local memory, densely, for the others.
  *
  * Element (b, r, c) of A is a[A_OFFSET + b A_BATCH + r A_ROW + c A_COLUMN]; the same for B, whose columns are
  * neighbours (B_COLUMN is 1). The last tile of a row or column of tiles is moved back to fit, so loads never leave
@@ -27,12 +28,17 @@
 #define B_OFFSET 0
 #define B_BATCH 0
 #define B_ROW 32
+#define ROW_TILES 4
+#define TILES_EACH 2
+#define PACK 1
 #endif
 
 #define DECLARE_VECTOR(i, v) V c##i##_##v = (V)(0);
 #define DECLARE_ROW(i) EACH_VECTOR(DECLARE_VECTOR, i)
-#define LOAD_VECTOR(i, v) const V b##v = VLOAD(0, mb + v * W);
-#define MULTIPLY_VECTOR(i, v) c##i##_##v = mad((V)(x), b##v, c##i##_##v);
+#define LOAD_VECTOR(from, v) const V b##v = VLOAD(0, from + v * W);
+#define PACK_VECTOR(to, v) VSTORE(b##v, 0, to + v * W);
+/* not mad(): an expression is what compilers contract to the fused instruction of the target, if it has one */
+#define MULTIPLY_VECTOR(i, v) c##i##_##v += x * b##v;
 #define MULTIPLY_ROW(i)                                                                                                \
     {                                                                                                                  \
         const T x = ma[i * A_ROW];                                                                                     \
@@ -43,29 +49,57 @@
 
 kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 {
+#if PACK
+    local T panel[K * NV * W];
+#endif
     const INDEX p0 = (INDEX)get_group_id(2);
-    const INDEX first_row = (INDEX)get_group_id(0) * TM, row = min(first_row, (INDEX)(M - TM));
+    const INDEX first_tile = (INDEX)get_group_id(0) * TILES_EACH;
+    const INDEX end_tile = min(first_tile + TILES_EACH, (INDEX)ROW_TILES);
     const INDEX first_column = (INDEX)get_group_id(1) * (NV * W), column = min(first_column, (INDEX)(N - NV * W));
-    global const T *ma = a + A_OFFSET + p0 * A_BATCH + row * A_ROW;
-    global const T *mb = b + B_OFFSET + p0 * B_BATCH + column;
-    EACH_ROW(DECLARE_ROW)
-    for (INDEX k = 0; k < K; k++) {
-        EACH_VECTOR(LOAD_VECTOR, 0)
-        EACH_ROW(MULTIPLY_ROW)
-        ma += A_COLUMN;
-        mb += B_ROW;
-    }
-    T tile[TM * NV * W];
-    EACH_ROW(KEEP_ROW)
     //@ once
-    for (int i = (int)(first_row - row); i < TM; i++) {
-        const INDEX p1 = row + i;
-        //@ epilogue
+    for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
+        const INDEX first_row = row_tile * TM, row = min(first_row, (INDEX)(M - TM));
+        global const T *ma = a + A_OFFSET + p0 * A_BATCH + row * A_ROW;
+        EACH_ROW(DECLARE_ROW)
+#if PACK
+        if (row_tile > first_tile) {
+            local const T *mb = panel;
+            for (INDEX k = 0; k < K; k++) {
+                EACH_VECTOR(LOAD_VECTOR, mb)
+                EACH_ROW(MULTIPLY_ROW)
+                ma += A_COLUMN;
+                mb += NV * W;
+            }
+        } else
+#endif
+        {
+            global const T *mb = b + B_OFFSET + p0 * B_BATCH + column;
+#if PACK
+            local T *to = panel;
+#endif
+            for (INDEX k = 0; k < K; k++) {
+                EACH_VECTOR(LOAD_VECTOR, mb)
+#if PACK
+                EACH_VECTOR(PACK_VECTOR, to)
+                to += NV * W;
+#endif
+                EACH_ROW(MULTIPLY_ROW)
+                ma += A_COLUMN;
+                mb += B_ROW;
+            }
+        }
+        T tile[TM * NV * W];
+        EACH_ROW(KEEP_ROW)
+        for (int i = (int)(first_row - row); i < TM; i++) {
+            const INDEX p1 = row + i;
+            //@ epilogue
+        }
     }
 }
 #undef DECLARE_VECTOR
 #undef DECLARE_ROW
 #undef LOAD_VECTOR
+#undef PACK_VECTOR
 #undef MULTIPLY_VECTOR
 #undef MULTIPLY_ROW
 #undef KEEP_VECTOR
@@ -91,3 +125,6 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 #undef B_OFFSET
 #undef B_BATCH
 #undef B_ROW
+#undef ROW_TILES
+#undef TILES_EACH
+#undef PACK

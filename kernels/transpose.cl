@@ -1,9 +1,14 @@
 /* A dense copy of a matrix (or a batch of them) whose rows are neighbours in memory: out (BATCH, ROWS, COLUMNS) from
- * element (b, r, c) at OFFSET + b BATCH_STRIDE + r + c COLUMN_STRIDE. One work-item copies a block of TILE by TILE, which
- * keeps both its reads and its writes in the first cache. */
+ * element (b, r, c) at OFFSET + b BATCH_STRIDE + r + c COLUMN_STRIDE. One work-item copies W rows: W x W blocks are
+ * transposed in registers by log2(W) rounds of interleaving the upper half of the vectors with the lower. */
 #ifndef KERNEL
 #define KERNEL transpose_example
 #define T float
+#define V float16
+#define W 16
+#define ROUNDS 4
+#define VLOAD vload16
+#define VSTORE vstore16
 #define INDEX int
 #define ROWS 64
 #define COLUMNS 64
@@ -11,31 +16,48 @@
 #define BATCH_STRIDE 0
 #define COLUMN_STRIDE 64
 #endif
-#define TILE 16
 
 kernel void KERNEL(global const T *in, global T *restrict out)
 {
-    const INDEX batch = (INDEX)get_group_id(2);
-    const INDEX row = (INDEX)get_group_id(0) * TILE, column = (INDEX)get_group_id(1) * TILE;
-    global const T *from = in + OFFSET + batch * BATCH_STRIDE + row + column * COLUMN_STRIDE;
-    global T *restrict to = out + (batch * ROWS + row) * COLUMNS + column;
-    if (row + TILE <= ROWS && column + TILE <= COLUMNS) {
-        T block[TILE * TILE];
-        for (int c = 0; c < TILE; c++)
-            for (int r = 0; r < TILE; r++)
-                block[r * TILE + c] = from[c * (INDEX)COLUMN_STRIDE + r];
-        for (int r = 0; r < TILE; r++)
-            for (int c = 0; c < TILE; c++)
-                to[r * (INDEX)COLUMNS + c] = block[r * TILE + c];
-    } else {
-        const int rows = (int)min((INDEX)TILE, (INDEX)ROWS - row), columns = (int)min((INDEX)TILE, (INDEX)COLUMNS - column);
-        for (int c = 0; c < columns; c++)
-            for (int r = 0; r < rows; r++)
-                to[r * (INDEX)COLUMNS + c] = from[c * (INDEX)COLUMN_STRIDE + r];
+    const INDEX batch = (INDEX)get_group_id(1), row = (INDEX)get_group_id(0) * W;
+    global const T *from = in + OFFSET + batch * BATCH_STRIDE + row;
+    global T *restrict to = out + (batch * ROWS + row) * COLUMNS;
+    INDEX column = 0;
+    if (row + W <= ROWS) {
+        for (; column + W <= COLUMNS; column += W) {
+            V x[W], y[W];
+#pragma unroll
+            for (int i = 0; i < W; i++)
+                x[i] = VLOAD(0, from + (column + i) * (INDEX)COLUMN_STRIDE);
+#pragma unroll
+            for (int round = 0; round < ROUNDS; round++) {
+#pragma unroll
+                for (int i = 0; i < W / 2; i++) {
+                    y[2 * i].even = x[i].lo;
+                    y[2 * i].odd = x[i + W / 2].lo;
+                    y[2 * i + 1].even = x[i].hi;
+                    y[2 * i + 1].odd = x[i + W / 2].hi;
+                }
+#pragma unroll
+                for (int i = 0; i < W; i++)
+                    x[i] = y[i];
+            }
+#pragma unroll
+            for (int i = 0; i < W; i++)
+                VSTORE(x[i], 0, to + i * (INDEX)COLUMNS + column);
+        }
     }
+    const int rows = (int)min((INDEX)W, (INDEX)ROWS - row);
+    for (; column < COLUMNS; column++)
+        for (int r = 0; r < rows; r++)
+            to[r * (INDEX)COLUMNS + column] = from[column * (INDEX)COLUMN_STRIDE + r];
 }
-#undef TILE
 #undef T
+#undef V
+#undef W
+#undef ROUNDS
+#undef VLOAD
+#undef VSTORE
 #undef INDEX
 #undef ROWS
 #undef COLUMNS

@@ -20,9 +20,12 @@ typedef struct plan_builder {
     double range[MAX_BUFFERS];
 } plan_builder;
 
+/* The random numbers from which plans and data are drawn start again here. */
 void plan_seed(uint64_t seed);
 int plan_below(int bound);
 double plan_uniform(double lo, double hi);
+
+/* Making a plan: buffers, then steps, each with sections of instructions. plan_emit_* return the register. */
 plan_builder *plan_new_builder(void);
 int plan_add_buffer(plan_builder *b, clg_dtype dtype, int64_t count, bool output, double range);
 int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offset);
@@ -34,8 +37,11 @@ int plan_emit_op(plan_step *s, int op, clg_dtype dtype, int x, int y, int z);
 int plan_emit_reduce(plan_step *s, int op, int x);
 int plan_emit_load(plan_builder *b, plan_step *s, int buffer, plan_map map);
 void plan_emit_store(plan_builder *b, plan_step *s, int buffer, plan_map map, int x);
+/* Row-major maps over the outer dimensions, and over all. */
 plan_map plan_dense_outer(const plan_step *s);
 plan_map plan_dense_all(const plan_step *s);
+
+/* Whole steps with fresh buffers. */
 void plan_random_step(plan_builder *b, clg_dtype real);
 void plan_random_split(plan_builder *b);
 void plan_add_softmax(plan_builder *b, int64_t rows, int64_t columns);

@@ -47,8 +47,8 @@ typedef struct rig {
     plan_map maps[MAX_STEPS][MAX_INSTRS];
     plan_buffer buffers[MAX_BUFFERS];
     backend_buffer *bindings[MAX_BUFFERS];
-    double *want[MAX_BUFFERS];       /* the reference's contents, guards included */
-    void *before[MAX_BUFFERS];       /* initial bytes */
+    double *want[MAX_BUFFERS]; /* the reference's contents, guards included */
+    void *before[MAX_BUFFERS]; /* initial bytes */
 } rig;
 
 static int element_size(clg_dtype dtype) { return dtype == CLG_F64 ? 8 : dtype == CLG_U8 ? 1 : 4; }
@@ -175,15 +175,23 @@ static int32_t add_map(plan_step *s, plan_map map)
 
 static int32_t load(const rig *r, plan_step *s, int32_t buffer, plan_map map)
 {
-    return emit(s, (plan_instr){INSTR_LOAD, 0, (uint8_t)r->buffers[buffer].dtype, {-1, -1, -1}, buffer, add_map(s, map),
-                                0, 0, 0});
+    return emit(
+        s,
+        (plan_instr){INSTR_LOAD, 0, (uint8_t)r->buffers[buffer].dtype, {-1, -1, -1}, buffer, add_map(s, map), 0, 0, 0});
 }
 
 static int32_t load_rows(const rig *r, plan_step *s, int32_t buffer, plan_map map, int32_t row, int64_t stride,
                          int64_t count)
 {
-    return emit(s, (plan_instr){INSTR_LOAD, 0, (uint8_t)r->buffers[buffer].dtype, {row, -1, -1}, buffer,
-                                add_map(s, map), 0, stride, count});
+    return emit(s, (plan_instr){INSTR_LOAD,
+                                0,
+                                (uint8_t)r->buffers[buffer].dtype,
+                                {row, -1, -1},
+                                buffer,
+                                add_map(s, map),
+                                0,
+                                stride,
+                                count});
 }
 
 static int32_t constant(plan_step *s, clg_dtype dtype, double value)
@@ -392,9 +400,9 @@ static void check(rig *r, double tolerance)
     for (int time = 0; time < 2; time++) {
         for (int i = 0; i < r->p.buffer_count; i++)
             if (r->before[i])
-                assert_int_equal(backend_cpu.write(device, r->bindings[r->buffers[i].binding], 0, r->before[i],
-                                                   r->buffers[i].bytes),
-                                 CLG_OK);
+                assert_int_equal(
+                    backend_cpu.write(device, r->bindings[r->buffers[i].binding], 0, r->before[i], r->buffers[i].bytes),
+                    CLG_OK);
         assert_int_equal(backend_cpu.run(program), CLG_OK);
         for (int i = 0; i < r->p.buffer_count; i++) {
             const plan_buffer *x = &r->buffers[i];
@@ -463,8 +471,9 @@ static void test_every_map(void **state)
                 int32_t in[3] = {-1, -1, -1};
                 section(s, SECTION_OUTER);
                 for (int a = 0; a < rows[i].arity; a++)
-                    in[a] = load(r, s, leaf(r, select && a == 0 ? CLG_U8 : (clg_dtype)dtype, counts[k], rows[i].lo,
-                                            rows[i].hi), dense(s, 1));
+                    in[a] = load(
+                        r, s, leaf(r, select && a == 0 ? CLG_U8 : (clg_dtype)dtype, counts[k], rows[i].lo, rows[i].hi),
+                        dense(s, 1));
                 clg_dtype out = rows[i].types == COMPARE ? CLG_U8 : (clg_dtype)dtype;
                 int32_t y = apply(s, rows[i].op, out, in[0], in[1], in[2]);
                 store(s, y, leaf(r, out, counts[k], 0, 1), dense(s, 1));
@@ -490,8 +499,9 @@ static void test_casts(void **state)
 
 static plan_map random_map(const plan_step *s, int first, int count, int64_t *size);
 
-/* Rounding grows along a random body: f64 is compared closely, f32 loosely. Random bodies over random dimensions: loads dense, permuted, broadcast, strided or masked, iota, constants, maps,
- * reductions, and stores, in all three kinds of sections, with and without splits. */
+/* Rounding grows along a random body: f64 is compared closely, f32 loosely. Random bodies over random dimensions: loads
+ * dense, permuted, broadcast, strided or masked, iota, constants, maps, reductions, and stores, in all three kinds of
+ * sections, with and without splits. */
 static void fuzz_one(uint64_t seed)
 {
     static const int64_t extents[] = {1, 2, 3, 5, 7, 17, 33, 130, 600};
@@ -546,7 +556,8 @@ static void fuzz_one(uint64_t seed)
                 visible[count++] = constant(s, real, 0.75);
             } else if (what == 1) {
                 map.masked = false;
-                visible[count++] = emit(s, (plan_instr){INSTR_IOTA, 0, CLG_I32, {-1, -1, -1}, -1, add_map(s, map), 0, 0, 0});
+                visible[count++] =
+                    emit(s, (plan_instr){INSTR_IOTA, 0, CLG_I32, {-1, -1, -1}, -1, add_map(s, map), 0, 0, 0});
                 int32_t f = apply(s, OP_CAST, real, visible[count - 1], -1, -1);
                 int32_t scale = constant(s, real, 1e-5);
                 visible[count - 1] = apply(s, OP_MUL, real, f, scale, -1);
@@ -813,9 +824,10 @@ static void check_product(product_case c)
 static void test_products(void **state)
 {
     (void)state;
-    static const int64_t sizes[][4] = {{1, 1, 1, 1},   {1, 5, 7, 3},    {1, 128, 10, 64}, {1, 64, 130, 50}, {3, 17, 9, 20},
-                                       {2, 33, 65, 1}, {1, 200, 3, 40}, {1, 3, 200, 40},  {1, 4, 6, 0},     {4, 8, 8, 300},
-                                       {1, 0, 4, 3},   {0, 4, 4, 4},    {1, 1, 50, 60},   {1, 50, 1, 60},   {5, 1, 1, 9}};
+    static const int64_t sizes[][4] = {{1, 1, 1, 1},   {1, 5, 7, 3},   {1, 128, 10, 64}, {1, 64, 130, 50},
+                                       {3, 17, 9, 20}, {2, 33, 65, 1}, {1, 200, 3, 40},  {1, 3, 200, 40},
+                                       {1, 4, 6, 0},   {4, 8, 8, 300}, {1, 0, 4, 3},     {0, 4, 4, 4},
+                                       {1, 1, 50, 60}, {1, 50, 1, 60}, {5, 1, 1, 9}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int bits = 0; bits < 16; bits++)
             for (int epilogue = 0; epilogue < 4; epilogue++)
@@ -918,10 +930,17 @@ static int close_device(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buffers),     cmocka_unit_test(test_every_map),       cmocka_unit_test(test_casts),
-        cmocka_unit_test(test_fuzz),        cmocka_unit_test(test_softmax_in_place), cmocka_unit_test(test_in_place_hazards),
-        cmocka_unit_test(test_row_loads),   cmocka_unit_test(test_integer_reductions), cmocka_unit_test(test_long_sums),
-        cmocka_unit_test(test_products),    cmocka_unit_test(test_scatter_add),     cmocka_unit_test(test_bind)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_buffers),
+                                       cmocka_unit_test(test_every_map),
+                                       cmocka_unit_test(test_casts),
+                                       cmocka_unit_test(test_fuzz),
+                                       cmocka_unit_test(test_softmax_in_place),
+                                       cmocka_unit_test(test_in_place_hazards),
+                                       cmocka_unit_test(test_row_loads),
+                                       cmocka_unit_test(test_integer_reductions),
+                                       cmocka_unit_test(test_long_sums),
+                                       cmocka_unit_test(test_products),
+                                       cmocka_unit_test(test_scatter_add),
+                                       cmocka_unit_test(test_bind)};
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

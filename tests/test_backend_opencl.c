@@ -289,9 +289,10 @@ static void add_matmul(plan_builder *b, clg_dtype dtype, int64_t batch, int64_t 
 
 static void matrix_products(const char *strategy, const char *provider, bool few)
 {
-    static const int64_t shapes[][4] = {{1, 1, 1, 1},    {1, 8, 32, 16}, {1, 13, 37, 29}, {2, 9, 10, 5},
-                                        {1, 1, 200, 30}, {1, 50, 1, 40}, {3, 2, 3, 4},    {1, 33, 70, 3},
-                                        {2, 20, 17, 1},  {1, 5, 6, 0},   {1, 70, 65, 20}, {1, 3, 5, 7}};
+    static const int64_t shapes[][4] = {{1, 1, 1, 1},     {1, 8, 32, 16}, {1, 13, 37, 29}, {2, 9, 10, 5},
+                                        {1, 1, 200, 30},  {1, 50, 1, 40}, {3, 2, 3, 4},    {1, 33, 70, 3},
+                                        {2, 20, 17, 1},   {1, 5, 6, 0},   {1, 70, 65, 20}, {1, 3, 5, 7},
+                                        {1, 200, 100, 40}};
     open_device(strategy, provider);
     plan_builder *b = plan_new_builder();
     int count = few ? 4 : (int)(sizeof shapes / sizeof *shapes);

@@ -390,7 +390,8 @@ static void test_labels_out_of_range(void **state)
     assert_int_equal(clg_write(labels, good, sizeof good), CLG_OK);
     expect_item(loss, log(10));
     assert_int_equal(clg_write(labels, bad, sizeof bad), CLG_ERROR_ARGUMENT);
-    assert_non_null(strstr(clg_last_error(), "index 10 at position 1 is out of range: softmax_cross_entropy needs 0..9"));
+    assert_non_null(
+        strstr(clg_last_error(), "index 10 at position 1 is out of range: softmax_cross_entropy needs 0..9"));
     expect_item(loss, log(10)); /* the old labels stayed */
     clg_var computed = clg_add(labels, clg_full(g, CLG_I32, CLG_SCALAR, 1));
     assert_true(isnan(clg_item(clg_softmax_cross_entropy(logits, computed))));

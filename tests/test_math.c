@@ -77,9 +77,9 @@ typedef struct sweep {
 static void test_ulp(void **state)
 {
     (void)state;
-    static const sweep sweeps[] = {{"exp", exp_loop, exp},    {"log", log_loop, log},
-                                   {"sin", sin_loop, sin},    {"cos", cos_loop, cos},
-                                   {"tanh", tanh_loop, tanh}, {"erf", erf_loop, erf},
+    static const sweep sweeps[] = {{"exp", exp_loop, exp},        {"log", log_loop, log},
+                                   {"sin", sin_loop, sin},        {"cos", cos_loop, cos},
+                                   {"tanh", tanh_loop, tanh},     {"erf", erf_loop, erf},
                                    {"sqrt", sqrt_loop, sqrt_f64}, {"sigmoid", sigmoid_loop, sigmoid_f64}};
     for (size_t s = 0; s < sizeof sweeps / sizeof sweeps[0]; s++) {
         double worst = 0;
@@ -146,7 +146,8 @@ static void test_special_values(void **state)
 {
     (void)state;
     const float inf = INFINITY, nan = NAN;
-    same(f32_exp(-inf), 0), same(f32_exp(inf), inf), same(f32_exp(nan), nan), same(f32_exp(0), 1), same(f32_exp(89), inf);
+    same(f32_exp(-inf), 0), same(f32_exp(inf), inf), same(f32_exp(nan), nan), same(f32_exp(0), 1),
+        same(f32_exp(89), inf);
     same(f32_exp(-103.9f), 1.40129846e-45f), same(f32_exp(-105), 0);
     same(f32_log(0), -inf), same(f32_log(-0.0f), -inf), same(f32_log(-1), nan), same(f32_log(inf), inf);
     same(f32_log(nan), nan), same(f32_log(1), 0), same(f32_log(-inf), nan);
@@ -170,9 +171,10 @@ static void test_special_values(void **state)
 static void test_pow_special_values(void **state)
 {
     (void)state;
-    static const float values[] = {0,    -0.0f, 1,         -1,       2,         -2,        3,    -3,      0.5f,
-                                   -0.5f, 2.5f, -2.5f,     INFINITY, -INFINITY, NAN,       1e-40f, 16777215, 16777216,
-                                   1e10f, -1e10f, 16777214, 3e38f,   -3e38f,    1e-38f,    8388607, -7,    0.99999994f};
+    static const float values[] = {0,     -0.0f,  1,        -1,       2,     -2,         3,
+                                   -3,    0.5f,   -0.5f,    2.5f,     -2.5f, INFINITY,   -INFINITY,
+                                   NAN,   1e-40f, 16777215, 16777216, 1e10f, -1e10f,     16777214,
+                                   3e38f, -3e38f, 1e-38f,   8388607,  -7,    0.99999994f};
     int count = sizeof values / sizeof values[0];
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++) {

@@ -130,9 +130,12 @@ static void reductions(clg_device *device)
 {
     clg_graph *g = clg_graph_new(device);
     clg_var x = clg_input(g, CLG_F32, CLG_SHAPE(1 << 22)), m = clg_input(g, CLG_F32, CLG_SHAPE(8192, 1024));
-    const clg_var cases[] = {clg_sum(clg_square(x), CLG_ALL_AXES, false), clg_mean(x, CLG_ALL_AXES, false),
-                             clg_sum(m, CLG_AXES(0), false),              clg_sum(m, CLG_AXES(1), false),
-                             clg_softmax(m, 1),                           clg_softmax(m, 0),
+    const clg_var cases[] = {clg_sum(clg_square(x), CLG_ALL_AXES, false),
+                             clg_mean(x, CLG_ALL_AXES, false),
+                             clg_sum(m, CLG_AXES(0), false),
+                             clg_sum(m, CLG_AXES(1), false),
+                             clg_softmax(m, 1),
+                             clg_softmax(m, 0),
                              clg_max(m, CLG_ALL_AXES, false)};
     const int most[] = {2, 2, 1, 1, 1, 1, 2};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

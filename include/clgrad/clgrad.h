@@ -32,13 +32,13 @@ extern "C" {
 
 typedef enum clg_status {
     CLG_OK = 0,
-    CLG_ERROR_ARGUMENT,    /* a bad value, shape, dtype or handle was passed */
-    CLG_ERROR_MEMORY,      /* host memory ran out */
-    CLG_ERROR_DEVICE,      /* no such device, or the device or its driver failed */
+    CLG_ERROR_ARGUMENT,      /* a bad value, shape, dtype or handle was passed */
+    CLG_ERROR_MEMORY,        /* host memory ran out */
+    CLG_ERROR_DEVICE,        /* no such device, or the device or its driver failed */
     CLG_ERROR_DEVICE_MEMORY, /* the device cannot hold what was asked for */
-    CLG_ERROR_IO,          /* a file could not be opened, read or written */
-    CLG_ERROR_FORMAT,      /* a file's content is not what its format says */
-    CLG_ERROR_UNSUPPORTED  /* a legal request that this build or device cannot serve */
+    CLG_ERROR_IO,            /* a file could not be opened, read or written */
+    CLG_ERROR_FORMAT,        /* a file's content is not what its format says */
+    CLG_ERROR_UNSUPPORTED    /* a legal request that this build or device cannot serve */
 } clg_status;
 
 /* A short name for a status: "ok", "invalid argument", ... Never NULL. */
@@ -106,8 +106,7 @@ typedef struct clg_shape {
 } clg_shape;
 
 /* CLG_SHAPE(2, 3) is the shape (2, 3); CLG_SCALAR is the shape (). */
-#define CLG_SHAPE(...)                                                                                                 \
-    ((clg_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define CLG_SHAPE(...) ((clg_shape){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 #define CLG_SCALAR ((clg_shape){0, {0}})
 
 /* Number of elements: the product of the extents. */
@@ -200,7 +199,7 @@ CLG_API clg_var clg_erf(clg_var x);
 CLG_API clg_var clg_relu(clg_var x);    /* derivative at 0 is 0; passes NaN through */
 CLG_API clg_var clg_sigmoid(clg_var x); /* 1/(1+exp(-x)); gradient y(1-y) */
 CLG_API clg_var clg_abs(clg_var x);
-CLG_API clg_var clg_sign(clg_var x); /* -1, 0 or 1; NaN for NaN; gradient 0 */
+CLG_API clg_var clg_sign(clg_var x);               /* -1, 0 or 1; NaN for NaN; gradient 0 */
 CLG_API clg_var clg_maximum(clg_var a, clg_var b); /* NaN if either is; where equal, each gets half the gradient */
 CLG_API clg_var clg_minimum(clg_var a, clg_var b);
 /* Comparisons give u8: 1 where true, 0 where false. They have no gradient. */
@@ -286,16 +285,16 @@ CLG_API void clg_program_free(clg_program *program);
 CLG_API clg_status clg_run(clg_program *program);
 
 typedef struct clg_program_info {
-    int32_t nodes;       /* graph nodes in the program */
-    int32_t steps;       /* scheduled steps */
-    int32_t launches;    /* kernel launches (or their CPU equivalent) a run */
-    int32_t matmuls;     /* matrix products among the steps */
-    int64_t arena_bytes; /* planned memory for intermediate values */
+    int32_t nodes;             /* graph nodes in the program */
+    int32_t steps;             /* scheduled steps */
+    int32_t launches;          /* kernel launches (or their CPU equivalent) a run */
+    int32_t matmuls;           /* matrix products among the steps */
+    int64_t arena_bytes;       /* planned memory for intermediate values */
     int64_t arena_lower_bound; /* the most bytes alive at one step: no plan can use less */
     int64_t parameter_bytes;   /* leaves that the program reads or writes */
     int64_t output_bytes;
-    int64_t flops;       /* floating-point operations of the matrix products a run */
-    int64_t bytes;       /* bytes loaded and stored a run: each input of a step once, each output once */
+    int64_t flops; /* floating-point operations of the matrix products a run */
+    int64_t bytes; /* bytes loaded and stored a run: each input of a step once, each output once */
 } clg_program_info;
 
 CLG_API clg_program_info clg_program_get_info(const clg_program *program);
@@ -307,8 +306,8 @@ CLG_API clg_status clg_program_print(const clg_program *program, FILE *out, int 
 /* The names, documentation and properties of the operations, as the table src/host/core/ops.def has them. */
 typedef struct clg_op_info {
     const char *name;
-    const char *kind;    /* "map", "reduce", "view", ... */
-    const char *formula; /* in the table's notation */
+    const char *kind;     /* "map", "reduce", "view", ... */
+    const char *formula;  /* in the table's notation */
     const char *gradient; /* "" where there is none */
     int arity;
 } clg_op_info;

@@ -5,16 +5,16 @@
 
 #include "../plan/plan.h"
 
-typedef struct backend_device backend_device;   /* each backend completes these for itself */
+typedef struct backend_device backend_device; /* each backend completes these for itself */
 typedef struct backend_buffer backend_buffer;
 typedef struct backend_program backend_program;
 
 /* What the scheduler must know of a device. */
 typedef struct backend_traits {
-    bool fuses_epilogue;   /* matmul steps run their body on the product while it is in registers or cache, and need
-                              no product buffer */
-    int32_t max_body;      /* most instructions in a step that the device likes (CPU path: practically unlimited) */
-    int32_t units;         /* independent workers worth having: reductions are split until there are that many */
+    bool fuses_epilogue;    /* matmul steps run their body on the product while it is in registers or cache, and need
+                               no product buffer */
+    int32_t max_body;       /* most instructions in a step that the device likes (CPU path: practically unlimited) */
+    int32_t units;          /* independent workers worth having: reductions are split until there are that many */
     int64_t max_allocation; /* bytes in one buffer */
 } backend_traits;
 

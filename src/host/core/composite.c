@@ -24,10 +24,7 @@ static clg_var as_float(clg_var x)
 
 /* x - max(x) along the axis: exp of it cannot overflow. The maximum cancels from every result, and so does its
  * gradient. */
-static clg_var shifted(clg_var x, int axis)
-{
-    return clg_sub(x, clg_stop_gradient(clg_max(x, CLG_AXES(axis), true)));
-}
+static clg_var shifted(clg_var x, int axis) { return clg_sub(x, clg_stop_gradient(clg_max(x, CLG_AXES(axis), true))); }
 
 clg_var clg_softmax(clg_var x, int axis)
 {
@@ -71,8 +68,8 @@ clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels)
     clg_var x = shifted(as_float(logits), 1);
     clg_var picked = clg_sum(clg_where(one_hot(labels, s.dim[1]), x, ops_like(x, 0)), CLG_AXES(1), true);
     clg_var rows = clg_sub(clg_log(clg_sum(clg_exp(x), CLG_AXES(1), true)), picked);
-    clg_var inside = clg_mul(clg_less_equal(ops_like(labels, 0), labels),
-                             clg_less(labels, ops_like(labels, (double)s.dim[1])));
+    clg_var inside =
+        clg_mul(clg_less_equal(ops_like(labels, 0), labels), clg_less(labels, ops_like(labels, (double)s.dim[1])));
     return clg_mean(clg_where(inside, rows, ops_like(rows, NAN)), CLG_ALL_AXES, false);
 }
 

@@ -116,10 +116,7 @@ static clg_var algebra(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, 
     case OP_POW: /* keeps powers differentiable to any order without 0 * x**-1 */
         if (!is_const(g, src[1], &v))
             return none;
-        return v == 0   ? ops_constant(g, dtype, shape, 1)
-               : v == 1 ? a
-               : v == 2 ? ops_map(OP_SQUARE, a, a, a)
-                        : none;
+        return v == 0 ? ops_constant(g, dtype, shape, 1) : v == 1 ? a : v == 2 ? ops_map(OP_SQUARE, a, a, a) : none;
     case OP_WHERE:
         if (is_const(g, src[0], &v))
             return graph_var(g, v != 0 ? src[1] : src[2]);

@@ -219,15 +219,29 @@ clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, cons
     return graph_var(g, g->count++);
 }
 
+bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape)
+{
+    if ((unsigned)dtype >= CLG_DTYPE_COUNT) {
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: %d is not a dtype", op, (int)dtype);
+        return false;
+    }
+    if (shape.rank < 0 || shape.rank > CLG_MAX_RANK) {
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: rank %d is not in 0..%d", op, shape.rank, CLG_MAX_RANK);
+        return false;
+    }
+    bool good = clg_shape_count(shape) <= INT64_MAX / 16;
+    for (int d = 0; d < shape.rank; d++)
+        good &= shape.dim[d] >= 0;
+    if (!good)
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shape %s has a negative extent or too many elements", op,
+                   shape_text(shape));
+    return good;
+}
+
 clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape)
 {
-    if ((unsigned)dtype >= CLG_DTYPE_COUNT)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "input: %d is not a dtype", (int)dtype);
-    if (shape.rank < 0 || shape.rank > CLG_MAX_RANK)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "input: rank %d is not in 0..%d", shape.rank, CLG_MAX_RANK);
-    for (int d = 0; d < shape.rank; d++)
-        if (shape.dim[d] < 0)
-            return graph_fail(g, CLG_ERROR_ARGUMENT, "input: negative extent in shape %s", shape_text(shape));
+    if (!graph_check_leaf(g, "input", dtype, shape))
+        return POISON(g);
     if (!grow((void **)&g->leaves, g->leaf_count, &g->leaf_capacity, sizeof *g->leaves))
         return graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
     graph_record attr = {.attr.integer = g->leaf_count};

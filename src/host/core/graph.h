@@ -64,15 +64,14 @@ clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, cons
 /* Index of a shape in graph.shapes; -1 if memory runs out (recorded). */
 int32_t graph_shape(clg_graph *g, clg_shape shape);
 int32_t graph_slice(clg_graph *g, const slice_attr *slice);
+/* False (with an error naming op) for what cannot be a leaf's dtype or shape. */
+bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape);
 /* A new leaf node. */
 clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape);
 
 static inline clg_var graph_var(clg_graph *g, int32_t id) { return (clg_var){g, id}; }
 static inline graph_record *graph_at(clg_var x) { return &x.graph->nodes[x.id]; }
-static inline const clg_shape *graph_shape_of(const clg_graph *g, int32_t id)
-{
-    return &g->shapes[g->nodes[id].shape];
-}
+static inline const clg_shape *graph_shape_of(const clg_graph *g, int32_t id) { return &g->shapes[g->nodes[id].shape]; }
 static inline int permute_axis(int64_t packed, int i) { return (int)(packed >> (4 * i) & 15); }
 
 /* Records the graph's first error, keeps it for clg_last_error too, and returns a poisoned variable. */

@@ -24,8 +24,7 @@ int clg_op_count(void) { return OP_COUNT; }
 
 clg_op_info clg_op_get_info(int op)
 {
-    static const char *const kinds[] = {"leaf",     "map",    "reduce",  "view",
-                                        "contract", "gather", "scatter", "effect"};
+    static const char *const kinds[] = {"leaf", "map", "reduce", "view", "contract", "gather", "scatter", "effect"};
     if (op < 0 || op >= OP_COUNT)
         return (clg_op_info){"", "", "", "", 0};
     const op_row *row = &clg_ops[op];
@@ -64,27 +63,16 @@ clg_var ops_like(clg_var x, double value)
     return ops_constant(x.graph, (clg_dtype)graph_at(x)->dtype, graph_at(x)->shape, value);
 }
 
-static bool check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape)
-{
-    bool good = (unsigned)dtype < CLG_DTYPE_COUNT && shape.rank >= 0 && shape.rank <= CLG_MAX_RANK;
-    for (int d = 0; good && d < shape.rank; d++)
-        good = shape.dim[d] >= 0;
-    if (!good)
-        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: bad dtype (%d) or shape %s", op, (int)dtype,
-                   shape.rank >= 0 && shape.rank <= CLG_MAX_RANK ? shape_text(shape) : "(rank out of 0..8)");
-    return good;
-}
-
 clg_var clg_full(clg_graph *graph, clg_dtype dtype, clg_shape shape, double value)
 {
-    if (!check_leaf(graph, "full", dtype, shape))
+    if (!graph_check_leaf(graph, "full", dtype, shape))
         return POISON(graph);
     return ops_constant(graph, dtype, graph_shape(graph, shape), value);
 }
 
 clg_var clg_arange(clg_graph *graph, clg_dtype dtype, int64_t count)
 {
-    if (!check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
+    if (!graph_check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
         return POISON(graph);
     return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
                       (graph_record){.attr.integer = 0});

@@ -6,9 +6,12 @@
 int64_t clg_shape_count(clg_shape shape)
 {
     int64_t count = 1;
-    for (int d = 0; d < shape.rank; d++)
-        count *= shape.dim[d];
-    return count;
+    bool empty = false, overflow = false;
+    for (int d = 0; d < shape.rank; d++) {
+        empty |= shape.dim[d] == 0;
+        overflow |= __builtin_mul_overflow(count, shape.dim[d], &count);
+    }
+    return empty ? 0 : overflow ? INT64_MAX : count;
 }
 
 bool clg_shape_equal(clg_shape a, clg_shape b)

@@ -82,8 +82,8 @@ clg_var clg_permute(clg_var x, clg_axes order)
         }
     }
     if (!good)
-        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "permute: the order must name each of the %d axes of %s once", rank,
-                          shape_text(clg_shape_of(x)));
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "permute: the order must name each of the %d axes of %s once",
+                          rank, shape_text(clg_shape_of(x)));
     return views_permute(x, packed);
 }
 
@@ -145,7 +145,8 @@ static clg_var dilate(clg_var x, int axis, int64_t step)
     x = clg_reshape(x, CLG_SHAPE(before * n, 1, after));
     if (x.id < 0 || index < 0)
         return POISON(x.graph);
-    return clg_reshape(view(OP_PAD, x, CLG_SHAPE(before * n, step, after), (graph_record){.attr.integer = index}), result);
+    return clg_reshape(view(OP_PAD, x, CLG_SHAPE(before * n, step, after), (graph_record){.attr.integer = index}),
+                       result);
 }
 
 /* PAD nodes have step 1 only; other steps are taken apart here, so that masks in plans are plain ranges. */
@@ -351,8 +352,8 @@ clg_var clg_assign(clg_var leaf_var, clg_var value)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: leaf %s %s and value %s %s differ",
                           clg_dtype_name(clg_dtype_of(leaf_var)), shape_text(clg_shape_of(leaf_var)),
                           clg_dtype_name(clg_dtype_of(value)), shape_text(clg_shape_of(value)));
-    return graph_node(g, OP_ASSIGN, clg_dtype_of(value), graph_at(value)->shape,
-                      (int32_t[]){leaf_var.id, value.id, -1}, (graph_record){0});
+    return graph_node(g, OP_ASSIGN, clg_dtype_of(value), graph_at(value)->shape, (int32_t[]){leaf_var.id, value.id, -1},
+                      (graph_record){0});
 }
 
 clg_var clg_after(clg_var x, clg_var effect)

@@ -8,8 +8,8 @@
 static void round_once(uint32_t counter[4], const uint32_t key[2])
 {
     uint64_t a = (uint64_t)0xD2511F53u * counter[0], b = (uint64_t)0xCD9E8D57u * counter[2];
-    uint32_t next[4] = {(uint32_t)(b >> 32) ^ counter[1] ^ key[0], (uint32_t)b, (uint32_t)(a >> 32) ^ counter[3] ^ key[1],
-                        (uint32_t)a};
+    uint32_t next[4] = {(uint32_t)(b >> 32) ^ counter[1] ^ key[0], (uint32_t)b,
+                        (uint32_t)(a >> 32) ^ counter[3] ^ key[1], (uint32_t)a};
     for (int i = 0; i < 4; i++)
         counter[i] = next[i];
 }

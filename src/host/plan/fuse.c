@@ -3,8 +3,8 @@
  * Nodes are visited in topological order. Maps and views wait until something demands them; reductions, matrix
  * products and scatter-adds are placed into a group when visited, and pull the maps and views under them into it. A
  * value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group runs after the
- * groups with smaller indices, so a node may join a group if every value it reads from memory was made by an earlier one;
- * it joins the latest such group of the same iteration space, else it opens a new one. That is greedy and linear.
+ * groups with smaller indices, so a node may join a group if every value it reads from memory was made by an earlier
+ * one; it joins the latest such group of the same iteration space, else it opens a new one. That is greedy and linear.
  *
  * A map read by several groups is evaluated again in each if that is cheap, else stored by the first. */
 #include "schedule.h"
@@ -121,11 +121,11 @@ typedef struct walk {
     int32_t index;  /* the group's index; the number of groups if it is a new one */
     bool commit;    /* record what was found */
     bool fits;
-    int32_t blocker;     /* a node that must be materialised first, -1: none */
-    int32_t latest;      /* latest group among what is read */
-    bool inside;         /* reads a value that the group itself makes */
-    bool inside_outer;   /* ... one that is the same for all inner positions */
-    int32_t cost;        /* new instructions */
+    int32_t blocker;   /* a node that must be materialised first, -1: none */
+    int32_t latest;    /* latest group among what is read */
+    bool inside;       /* reads a value that the group itself makes */
+    bool inside_outer; /* ... one that is the same for all inner positions */
+    int32_t cost;      /* new instructions */
     clg_status status;
 } walk;
 
@@ -225,8 +225,8 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
         return;
     }
     if (state->group >= 0) {
-        bool again = !state->stored && is_inline(n) && !masked && state->cost <= CHEAP_COST &&
-                     state->loads <= CHEAP_LOADS;
+        bool again =
+            !state->stored && is_inline(n) && !masked && state->cost <= CHEAP_COST && state->loads <= CHEAP_LOADS;
         if (again) {
             push_operands(f, w, node, map);
             return;
@@ -352,8 +352,7 @@ static clg_status place(scheduler *f, int32_t root, int32_t least)
 {
     const sub_node *n = &f->s->nodes[root];
     bool reduces = clg_ops[n->op].kind == KIND_REDUCE;
-    space own = squeeze(f->s->shapes[reduces ? n->in_shape[0] : n->shape],
-                        reduces ? (uint32_t)n->attr.integer : 0);
+    space own = squeeze(f->s->shapes[reduces ? n->in_shape[0] : n->shape], reduces ? (uint32_t)n->attr.integer : 0);
     if (++f->depth > MAX_DEPTH)
         return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: views nested too deeply at %s", clg_ops[n->op].name);
     for (;;) {

@@ -159,6 +159,8 @@ static void classify(const lowering *l, value *v)
     level own = v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_PRODUCT
                     ? (level)level_of_map(l, v->map)
                     : LEVEL_ONCE;
+    if (v->kind == INSTR_PRODUCT)
+        own = LEVEL_OUTER; /* even of one element: it exists only once the product is made */
     int stage = 0;
     for (int s = 0; s < 3; s++) {
         if (v->src[s] < 0)
@@ -413,8 +415,7 @@ static void emit_stage(lowering *l, int stage, const target *targets, int32_t co
     want_inner(l, stage, targets, count);
     for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++) {
         value *v = &l->values[i];
-        if ((v->level == LEVEL_INNER && v->needed == stage) ||
-            (v->kind == INSTR_REDUCE && v->operand_stage == stage))
+        if ((v->level == LEVEL_INNER && v->needed == stage) || (v->kind == INSTR_REDUCE && v->operand_stage == stage))
             emit_value(l, v);
     }
     for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
@@ -607,8 +608,8 @@ static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, i
                                                           .dtype = (clg_dtype)n->dtype,
                                                           .count = splits * l->g->outer_count,
                                                           .node = n->id});
-        targets[i] = (target){.value = build(l, nodes[i], l->g->outer_map), .buffer = partials[i],
-                              .map = l->g->outer_map};
+        targets[i] =
+            (target){.value = build(l, nodes[i], l->g->outer_map), .buffer = partials[i], .map = l->g->outer_map};
         if (partials[i] < 0)
             l->status = CLG_ERROR_MEMORY;
     }
@@ -622,7 +623,8 @@ static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, i
 }
 
 /* Second step: combines the pieces and evaluates what follows. */
-static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions, const int32_t *partials, int64_t pieces)
+static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions, const int32_t *partials,
+                          int64_t pieces)
 {
     int32_t count;
     l->combine_dims = 1;

@@ -43,13 +43,13 @@ typedef enum plan_instr_kind {
 } plan_instr_kind;
 
 typedef struct plan_instr {
-    uint8_t kind;  /* plan_instr_kind */
-    uint8_t op;    /* MAP, REDUCE: an op of ops.def */
-    uint8_t dtype; /* of the register (of the buffer, for STORE) */
-    int32_t src[3]; /* registers, -1: none */
-    int32_t buffer; /* LOAD, STORE: index into plan.buffers */
-    int32_t map;    /* IOTA, LOAD, STORE: index into step.maps */
-    double value;   /* CONST */
+    uint8_t kind;                  /* plan_instr_kind */
+    uint8_t op;                    /* MAP, REDUCE: an op of ops.def */
+    uint8_t dtype;                 /* of the register (of the buffer, for STORE) */
+    int32_t src[3];                /* registers, -1: none */
+    int32_t buffer;                /* LOAD, STORE: index into plan.buffers */
+    int32_t map;                   /* IOTA, LOAD, STORE: index into step.maps */
+    double value;                  /* CONST */
     int64_t row_stride, row_count; /* LOAD with a row register */
 } plan_instr;
 

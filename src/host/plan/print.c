@@ -80,7 +80,8 @@ static void print_step(const plan *p, int32_t i, FILE *out)
     const plan_step *step = &p->steps[i];
     fprintf(out, "step %d: %s ", (int)i, kinds[step->kind]);
     if (step->kind == STEP_MATMUL) {
-        fprintf(out, "(%" PRId64 ", %" PRId64 ", %" PRId64 ") over %" PRId64 ": ", step->batch, step->m, step->n, step->k);
+        fprintf(out, "(%" PRId64 ", %" PRId64 ", %" PRId64 ") over %" PRId64 ": ", step->batch, step->m, step->n,
+                step->k);
         print_matrix(p, &step->a, out);
         fprintf(out, " x ");
         print_matrix(p, &step->b, out);
@@ -116,6 +117,7 @@ void plan_print_memory(const plan *p, FILE *out)
         const plan_buffer *buffer = &p->buffers[b];
         if (buffer->kind == BUFFER_ARENA)
             fprintf(out, "%%%-7d %-5s %14" PRId64 " %14" PRId64 "  %d-%d\n", (int)buffer->node,
-                    clg_dtype_name(buffer->dtype), buffer->bytes, buffer->offset, (int)buffer->first, (int)buffer->last);
+                    clg_dtype_name(buffer->dtype), buffer->bytes, buffer->offset, (int)buffer->first,
+                    (int)buffer->last);
     }
 }

@@ -51,8 +51,9 @@ static clg_status open_spec(clg_device *device, const char *spec)
                         "device \"%s\" is not known; use auto, cpu, opencl, opencl:N or opencl:SUBSTRING", spec);
     clg_status status = open_opencl(device, spec[6] ? spec + 7 : "", &found);
     if (status == CLG_OK && !found)
-        return clg_fail(CLG_ERROR_DEVICE, "device \"%s\": no OpenCL device found (is an ICD such as pocl-opencl-icd "
-                                          "installed?); use cpu for the CPU path",
+        return clg_fail(CLG_ERROR_DEVICE,
+                        "device \"%s\": no OpenCL device found (is an ICD such as pocl-opencl-icd "
+                        "installed?); use cpu for the CPU path",
                         spec);
     return status;
 }

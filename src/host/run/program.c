@@ -80,8 +80,7 @@ static clg_status compile(clg_program *p, const clg_var *outputs, int count, boo
         return clg_fail_memory();
     for (int i = 0; i < count; i++)
         p->output_nodes[i] = outputs[i].id;
-    clg_status status =
-        subgraph_collect(p->graph, p->output_nodes, count, eager ? is_realised : NULL, p->graph, &p->s);
+    clg_status status = subgraph_collect(p->graph, p->output_nodes, count, eager ? is_realised : NULL, p->graph, &p->s);
     if (status != CLG_OK)
         return status;
     for (int32_t i = 0; i < p->s.count; i++)

@@ -113,10 +113,12 @@ clg_status clg_write(clg_var leaf, const void *data, size_t bytes)
     clg_graph *g = leaf.graph;
     backend_buffer *buffer;
     if (graph_at(leaf)->op != OP_INPUT)
-        return clg_fail(CLG_ERROR_ARGUMENT, "write: only leaves can be written, not the result of %s", clg_creator(leaf));
+        return clg_fail(CLG_ERROR_ARGUMENT, "write: only leaves can be written, not the result of %s",
+                        clg_creator(leaf));
     if ((int64_t)bytes != bytes_of(leaf))
-        return clg_fail(CLG_ERROR_ARGUMENT, "write: %s %s takes %lld bytes, not %zu", clg_dtype_name(clg_dtype_of(leaf)),
-                        shape_text(clg_shape_of(leaf)), (long long)bytes_of(leaf), bytes);
+        return clg_fail(CLG_ERROR_ARGUMENT, "write: %s %s takes %lld bytes, not %zu",
+                        clg_dtype_name(clg_dtype_of(leaf)), shape_text(clg_shape_of(leaf)), (long long)bytes_of(leaf),
+                        bytes);
     if (!data && bytes)
         return clg_fail(CLG_ERROR_ARGUMENT, "write: data is NULL");
     leaf_record *l = leaf_of(g, leaf.id);

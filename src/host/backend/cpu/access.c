@@ -119,6 +119,14 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
                 d[i] = s[i * stride];                                                                                  \
         }                                                                                                              \
     }                                                                                                                  \
+    /* the last two dimensions, rows of extent elements; the first row begins at its element number phase */           \
+    static void rows_##name(word *d, const word *s, const cpu_dim *dims, int64_t phase, int64_t n)                     \
+    {                                                                                                                  \
+        int64_t extent = dims[1].extent, stride = dims[1].stride, step = dims[0].stride;                               \
+        for (int64_t i = 0, j = phase; i < n; s += step, j = 0)                                                        \
+            for (; j < extent && i < n; j++)                                                                           \
+                d[i++] = s[j * stride];                                                                                \
+    }                                                                                                                  \
     static void scatter_##name(word *d, const word *s, int64_t stride, int64_t n)                                      \
     {                                                                                                                  \
         for (int64_t i = 0; i < n; i++)                                                                                \
@@ -136,6 +144,16 @@ static void gather(void *d, const void *s, int64_t stride, int64_t n, int size)
         gather_8(d, s, stride, n);
     else
         gather_1(d, s, stride, n);
+}
+
+static void gather_short_rows(void *d, const void *s, const walk *w, int size)
+{
+    if (size == 4)
+        rows_4(d, s, w->dims, w->coord[1], w->left);
+    else if (size == 8)
+        rows_8(d, s, w->dims, w->coord[1], w->left);
+    else
+        rows_1(d, s, w->dims, w->coord[1], w->left);
 }
 
 static void scatter(void *d, const void *s, int64_t stride, int64_t n, int size)
@@ -191,6 +209,12 @@ void cpu_load_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
     const char *base = r->address[x->buffer];
     if (w.rank == 2 && w.dims[0].stride == 0 && !x->masked && w.dims[1].extent < n) {
         w.left = w.dims[1].extent; /* one period, from whatever phase the block begins at */
+    }
+    if (w.rank == 2 && !x->masked && w.dims[1].extent < 32) {
+        gather_short_rows(d, base + (w.offset - w.coord[1] * w.dims[1].stride) * x->size, &w, x->size);
+        if (w.left < n)
+            repeat(d, w.left * x->size, n * x->size);
+        return;
     }
     int64_t period = w.left;
     char *to = d;
@@ -379,8 +403,8 @@ static void loop_dims(cpu_dim *dims, cpu_access *x, const plan_step *step, const
     for (int i = 0; i < count; i++) {
         int d = first + i;
         bool masked = partly_masked(map, d, step->extent[d]);
-        dims[i] = (cpu_dim){step->extent[d], map->stride[d], masked ? map->lo[d] : 0,
-                            masked ? map->hi[d] : step->extent[d]};
+        dims[i] =
+            (cpu_dim){step->extent[d], map->stride[d], masked ? map->lo[d] : 0, masked ? map->hi[d] : step->extent[d]};
         depends |= masked || (map->stride[d] != 0 && step->extent[d] > 1);
     }
     x->loop_rank = depends ? count : 0;

@@ -28,7 +28,7 @@ struct backend_program {
     backend_device *device;
     const plan *plan;
     backend_buffer **bindings;
-    char **address; /* of the plan's buffers */
+    char **address;  /* of the plan's buffers */
     cpu_tape *tapes; /* of the steps */
     char *arena;
     char **scratch; /* of the threads */
@@ -86,10 +86,8 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     device->memory = pages > 0 && page > 0 ? (int64_t)pages * page : (int64_t)1 << 32;
     cpu_matmul_open();
-    *traits = (backend_traits){.fuses_epilogue = true,
-                               .max_body = 1 << 24,
-                               .units = 4 * device->threads,
-                               .max_allocation = device->memory};
+    *traits = (backend_traits){
+        .fuses_epilogue = true, .max_body = 1 << 24, .units = 4 * device->threads, .max_allocation = device->memory};
     *info = (clg_device_info){.spec = "cpu",
                               .platform = "clgrad CPU path",
                               .type = "host",
@@ -181,8 +179,7 @@ static clg_status write_buffer(backend_device *device, backend_buffer *buffer, i
     return status;
 }
 
-static clg_status read_buffer(backend_device *device, backend_buffer *buffer, int64_t offset, void *data,
-                              int64_t bytes)
+static clg_status read_buffer(backend_device *device, backend_buffer *buffer, int64_t offset, void *data, int64_t bytes)
 {
     (void)device;
     clg_status status = check_range(buffer, offset, bytes);
@@ -345,7 +342,8 @@ static clg_status print_program(const backend_program *program, FILE *out)
     static const char *const kinds[] = {"loop", "matmul", "scatter_add"};
     for (int32_t i = 0; i < program->steps; i++) {
         const cpu_tape *t = &program->tapes[i];
-        fprintf(out, "step %d: %s, %s, tape of %d + %d entries, %d slots, blocks of %" PRId64 " lanes over %s positions\n",
+        fprintf(out,
+                "step %d: %s, %s, tape of %d + %d entries, %d slots, blocks of %" PRId64 " lanes over %s positions\n",
                 (int)i, kinds[t->step->kind], program->device->vectors->name, (int)t->once_count, (int)t->entry_count,
                 (int)t->slot_count, t->block, t->lanes_inner ? "inner" : "outer");
     }

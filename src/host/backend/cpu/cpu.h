@@ -55,8 +55,8 @@ typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT
 typedef struct cpu_tape {
     const plan_step *step;
     bool lanes_inner;
-    int64_t lanes, loops; /* positions of each kind */
-    int64_t block;        /* most lanes at a time */
+    int64_t lanes, loops;      /* positions of each kind */
+    int64_t block;             /* most lanes at a time */
     cpu_entry *entries, *once; /* once: evaluated when a thread begins the step */
     cpu_access *accesses;
     cpu_dim *dims;
@@ -75,11 +75,11 @@ typedef struct cpu_tape {
 struct cpu_runner {
     void **slot;
     const cpu_tape *tape;
-    char *const *address; /* of the plan's buffers */
-    char *product;        /* MATMUL: the product at the block's first lane */
-    int64_t lane;         /* first lane of the block */
-    int64_t fill;         /* lanes that a uniform value is spread over */
-    int64_t store_shift;  /* elements added to stores: the piece's place */
+    char *const *address;        /* of the plan's buffers */
+    char *product;               /* MATMUL: the product at the block's first lane */
+    int64_t lane;                /* first lane of the block */
+    int64_t fill;                /* lanes that a uniform value is spread over */
+    int64_t store_shift;         /* elements added to stores: the piece's place */
     int64_t coord[CLG_MAX_RANK]; /* of the loop */
 };
 
@@ -94,7 +94,7 @@ typedef struct cpu_reducer {
 
 typedef struct cpu_vectors {
     const char *name;
-    cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT]; /* by the dtype of the last operand; NULL: not defined */
+    cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT];         /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT]; /* [from][to] */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
     /* c (m, n), rows ldc apart = a (m, k) b (k, n), both with any strides, f32 and f64. */

@@ -119,7 +119,8 @@ static bool blas_product(const plan_step *s, int64_t m, int64_t n, const char *a
 #endif
 
 /* Rows and columns of one batch of the product, to c. */
-static void product(const job *j, int64_t batch, int64_t row, int64_t m, int64_t column, int64_t n, char *c, int64_t ldc)
+static void product(const job *j, int64_t batch, int64_t row, int64_t m, int64_t column, int64_t n, char *c,
+                    int64_t ldc)
 {
     const plan_step *s = j->tape->step;
     const plan_matrix *x = &s->a, *y = &s->b;

@@ -240,10 +240,7 @@ static bool is_uniform(const cpu_tape *t, const cpu_access *x)
     return !x->masked;
 }
 
-static clg_status define(builder *b, int32_t i, cpu_slot_kind kind)
-{
-    return take_slot(b, kind, &b->slot[i]);
-}
+static clg_status define(builder *b, int32_t i, cpu_slot_kind kind) { return take_slot(b, kind, &b->slot[i]); }
 
 static cpu_slot_kind memory_kind(const builder *b) { return b->wide ? SLOT_BLOCK : SLOT_SCALAR; }
 
@@ -258,8 +255,8 @@ static clg_status compile_load(builder *b, int32_t i)
     const cpu_access *x = &t->accesses[index];
     bool rows = instr->kind == INSTR_LOAD && instr->src[0] >= 0, whole = !x->masked;
     for (int k = 0; k < x->loop_rank; k++)
-        whole &= t->dims[x->loop_first + k].lo <= 0 &&
-                 t->dims[x->loop_first + k].hi >= t->dims[x->loop_first + k].extent;
+        whole &=
+            t->dims[x->loop_first + k].lo <= 0 && t->dims[x->loop_first + k].hi >= t->dims[x->loop_first + k].extent;
     cpu_fn run = instr->kind == INSTR_IOTA ? cpu_iota : rows ? cpu_load_rows : cpu_load_walk;
     cpu_slot_kind kind = memory_kind(b);
     if (run == cpu_load_walk && whole) {
@@ -408,7 +405,10 @@ static clg_status compile_instr(builder *b, int32_t i)
 
 /* ---------------------------------------------------------------- sections */
 
-static cpu_range range_from(const builder *b, int32_t first) { return (cpu_range){first, b->tape->entry_count - first}; }
+static cpu_range range_from(const builder *b, int32_t first)
+{
+    return (cpu_range){first, b->tape->entry_count - first};
+}
 
 typedef enum reduce_part { PART_INIT, PART_FLUSH, PART_FINISH } reduce_part;
 

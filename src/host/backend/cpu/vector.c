@@ -43,10 +43,7 @@
     static void FN(S, ID)(cpu_runner * r, const cpu_entry *e, int64_t n)                                               \
     {                                                                                                                  \
         R *d = r->slot[e->d];                                                                                          \
-        OPERANDS_##arity(A, T) LANES for (int64_t i = 0; i < n; i++)                                                   \
-        {                                                                                                              \
-            VALUES_##arity(A, T) d[i] = (R)(expr);                                                                     \
-        }                                                                                                              \
+        OPERANDS_##arity(A, T) LANES for (int64_t i = 0; i < n; i++) { VALUES_##arity(A, T) d[i] = (R)(expr); }        \
     }
 
 #define TYPE f32
@@ -87,17 +84,29 @@ CAST_KERNELS(u8)
 #define TEXT(x) TEXT_(x)
 #define TEXT_(x) #x
 
-#define ROW_NUMERIC(ID) {f32_##ID, f64_##ID, i32_##ID, u8_##ID}
-#define ROW_FLOATING(ID) {f32_##ID, f64_##ID, NULL, NULL}
+#define ROW_NUMERIC(ID)                                                                                                \
+    {                                                                                                                  \
+        f32_##ID, f64_##ID, i32_##ID, u8_##ID                                                                          \
+    }
+#define ROW_FLOATING(ID)                                                                                               \
+    {                                                                                                                  \
+        f32_##ID, f64_##ID, NULL, NULL                                                                                 \
+    }
 #define ROW_COMPARE(ID) ROW_NUMERIC(ID)
 #define ROW_SELECT(ID) ROW_NUMERIC(ID)
-#define ROW_CAST(ID) {NULL}
+#define ROW_CAST(ID)                                                                                                   \
+    {                                                                                                                  \
+        NULL                                                                                                           \
+    }
 #define REDUCER(T, ID)                                                                                                 \
     {                                                                                                                  \
         T##_##ID##_tile_init, T##_##ID##_tile_add, T##_##ID##_tile_flush, T##_##ID##_tile_finish, T##_##ID##_row_init, \
             T##_##ID##_row_add, T##_##ID##_row_finish                                                                  \
     }
-#define CAST_ROW(from) {from##_to_f32, from##_to_f64, from##_to_i32, from##_to_u8}
+#define CAST_ROW(from)                                                                                                 \
+    {                                                                                                                  \
+        from##_to_f32, from##_to_f64, from##_to_i32, from##_to_u8                                                      \
+    }
 
 const cpu_vectors MATH_JOIN(cpu_vectors_, CLG_ISA) = {
     .name = TEXT(CLG_ISA),

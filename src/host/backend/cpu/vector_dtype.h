@@ -142,8 +142,8 @@ static void FN(TYPE, gemm)(int64_t m, int64_t n, int64_t k, const T *a, const in
                     panel[q * GEMM_COLUMNS + t] = t < columns ? b[(p + q) * b_stride[0] + (j + t) * b_stride[1]] : 0;
             for (int64_t i = 0; i < m; i += GEMM_ROWS)
                 FN(TYPE, gemm_tile)
-                (m - i < GEMM_ROWS ? (int)(m - i) : GEMM_ROWS, columns, depth,
-                 a + i * a_stride[0] + p * a_stride[1], a_stride, panel, c + i * ldc + j, ldc, p == 0);
+            (m - i < GEMM_ROWS ? (int)(m - i) : GEMM_ROWS, columns, depth, a + i * a_stride[0] + p * a_stride[1],
+             a_stride, panel, c + i * ldc + j, ldc, p == 0);
         }
     }
 }

@@ -5,15 +5,16 @@
 #define _POSIX_C_SOURCE 200809L
 #include "opencl.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #ifdef CLG_WITH_CLBLAST
 #include <clblast_c.h>
 #include <pthread.h>
 #endif
 
-#define DEPTH 4 /* spaces of one level */
+#define DEPTH 4       /* spaces of one level */
+#define GROUPS_EACH 8 /* work-groups a compute unit should have to choose from */
 
 typedef struct provider {
     bool (*serves)(const launch_list *list, const plan_step *step);
@@ -152,20 +153,36 @@ typedef struct tile_shape {
     int rows, vectors, width;
 } tile_shape;
 
-/* Sixteen vector accumulators where the shape allows, none larger than the matrix; rows shared out evenly. */
+/* Among tiles of up to 24 vector accumulators (of 32 registers) the one that computes the fewest elements twice and
+ * loads the least for each; rows shared out evenly. None is larger than the matrix. */
 static tile_shape choose_tile(const plan_step *step)
 {
+    static const int shapes[][2] = {{8, 3}, {6, 4}, {12, 2}, {16, 1}, {4, 6}, {2, 8}, {1, 8}, {1, 3}};
     int full = step->dtype == CLG_F64 ? 8 : 16;
-    tile_shape tile = {.width = step->n >= full ? full : step->n >= 8 ? 8 : step->n >= 4 ? 4 : 1};
-    int64_t across = step->n / tile.width;
-    tile.vectors = across >= 2 ? 2 : 1;
-    if (tile.width == 1)
-        tile.vectors = (int)step->n;
-    else if (step->m < 4)
-        tile.vectors = across >= 8 ? 8 : across >= 4 ? 4 : tile.vectors;
-    int64_t most = tile.vectors == 1 ? 16 : step->m < 4 ? step->m : 8;
-    tile.rows = (int)divide_up(step->m, divide_up(step->m, most));
-    return tile;
+    tile_shape best = {.rows = 1,
+                       .vectors = 1,
+                       .width = step->n >= full ? full
+                                : step->n >= 8  ? 8
+                                : step->n >= 4  ? 4
+                                                : 1};
+    int64_t vectors = step->n / best.width;
+    double best_cost = INFINITY;
+    int width = best.width;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int64_t most = shapes[i][0] < step->m ? shapes[i][0] : step->m;
+        int64_t rows = divide_up(step->m, divide_up(step->m, most)),
+                across = shapes[i][1] < vectors ? shapes[i][1] : vectors;
+        double padded =
+            (double)(divide_up(step->m, rows) * rows) * (double)(divide_up(step->n, across * width) * across);
+        /* a multiply-add is free while loads limit, so few accumulators cost their latency */
+        double loads = (double)(rows + across) / (double)(rows * across), latency = 8.0 / (double)(rows * across);
+        double cost = padded * (1 + loads + (latency > 1 ? latency - 1 : 0));
+        if (cost < best_cost) {
+            best_cost = cost;
+            best = (tile_shape){(int)rows, (int)across, width};
+        }
+    }
+    return best;
 }
 
 static void define(text *t, const char *name, int64_t value)
@@ -229,7 +246,7 @@ static void print_epilogue(product *x, tile_shape tile)
     snprintf(vector, sizeof vector, tile.width > 1 ? "vload%d(0, tile + (i * NV + v) * W)" : "tile[i * NV + v]",
              tile.width);
     p->out = &x->epilogue;
-    p->indent = 2 * DEPTH;
+    p->indent = 3 * DEPTH;
     p->width = tile.width;
     p->product = vector;
     if (edge) {
@@ -292,6 +309,11 @@ static clg_status add_transpose(product *x)
     int64_t batch = step->b.batch_stride ? step->batch : 1;
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s, x->p.index);
+    bool wide = step->dtype != CLG_F64;
+    text_add(&t, "#define V %s_t\n#define VLOAD vload%d\n#define VSTORE vstore%d\n",
+             body_suffix(step->dtype, wide ? 16 : 8).s, wide ? 16 : 8, wide ? 16 : 8);
+    define(&t, "W", wide ? 16 : 8);
+    define(&t, "ROUNDS", wide ? 4 : 3);
     define(&t, "ROWS", step->k);
     define(&t, "COLUMNS", step->n);
     define(&t, "OFFSET", step->b.offset);
@@ -302,10 +324,9 @@ static clg_status add_transpose(product *x)
     clg_status status = launch_add(x->list, x->number, &t, (int32_t[]){step->b.buffer, ARGUMENT_SCRATCH}, 2, &added);
     if (status != CLG_OK)
         return status;
-    added->dimensions = 3;
-    added->global[0] = (size_t)divide_up(step->k, 16);
-    added->global[1] = (size_t)divide_up(step->n, 16);
-    added->global[2] = (size_t)batch;
+    added->dimensions = 2;
+    added->global[0] = (size_t)divide_up(step->k, wide ? 16 : 8);
+    added->global[1] = (size_t)batch;
     x->list->scratch_bytes =
         larger(x->list->scratch_bytes, batch * step->k * step->n * (int64_t)clg_dtype_size(step->dtype));
     x->b = (plan_matrix){.batch_stride = batch > 1 ? step->k * step->n : 0, .row_stride = step->n, .column_stride = 1};
@@ -322,17 +343,26 @@ static clg_status add_cpu(product *x)
     if (status != CLG_OK)
         return status;
     tile_shape tile = choose_tile(step);
+    int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
+    int64_t wanted = divide_up(GROUPS_EACH * (int64_t)x->list->device->info.compute_units, panels * step->batch);
+    int64_t groups = wanted < 1 ? 1 : wanted < row_tiles ? wanted : row_tiles;
+    int64_t tiles_each = divide_up(row_tiles, groups);
+    int64_t panel_bytes = step->k * tile.vectors * tile.width * (int64_t)clg_dtype_size(step->dtype);
+    bool pack = tiles_each > 1 && step->k > 0 && panel_bytes <= x->list->device->local_memory / 2;
     print_once(x);
     print_epilogue(x, tile);
     print_head(x);
     define_tile(&x->source, tile, step->dtype);
+    define(&x->source, "ROW_TILES", row_tiles);
+    define(&x->source, "TILES_EACH", tiles_each);
+    define(&x->source, "PACK", pack);
     launch *added = NULL;
     status = add_product(x, "matmul.cl", &added);
     if (status != CLG_OK)
         return status;
     added->dimensions = 3;
-    added->global[0] = (size_t)divide_up(step->m, tile.rows);
-    added->global[1] = (size_t)divide_up(step->n, tile.vectors * tile.width);
+    added->global[0] = (size_t)divide_up(row_tiles, tiles_each);
+    added->global[1] = (size_t)panels;
     added->global[2] = (size_t)step->batch;
     return CLG_OK;
 }

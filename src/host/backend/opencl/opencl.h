@@ -1,9 +1,10 @@
 /* What the files of the OpenCL backend share. Only this folder includes CL/cl.h (and clblast_c.h).
  *
- *   status.c   names of status codes       source.c   a body's instructions as OpenCL C
- *   text.c     a growing text              loop.c     a LOOP step as a kernel
- *   device.c   platforms, devices, buffers matmul.c   a MATMUL step, by one of two providers
- *   cache.c    built programs: table, disk program.c  prepare, bind, run */
+ *   status.c   names of status codes         source.c        a body's instructions as OpenCL C
+ *   text.c     a growing text, skeletons     loop.c, sums.c  a LOOP step as a kernel
+ *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step, by one of two providers
+ *   cache.c    built programs: table, disk   scatter.c       a SCATTER_ADD step
+ *   program.c  prepare, bind, run */
 #ifndef CLG_OPENCL_H
 #define CLG_OPENCL_H
 

@@ -105,7 +105,7 @@ static void use_built(launch *l, program_entry *entry, const program_kernel *ker
 }
 
 /* Sources not yet built on the device, each once. */
-static int new_sources(backend_program *program, const char **sources)
+static int new_sources(backend_program *program, const char **sources, uint64_t *hashes)
 {
     int count = 0;
     for (int i = 0; i < program->launch_count; i++) {
@@ -115,10 +115,13 @@ static int new_sources(backend_program *program, const char **sources)
         if (entry)
             use_built(l, entry, kernel);
         bool known = !l->source;
+        uint64_t hash = known ? 0 : cache_hash(l->source);
         for (int j = 0; j < count && !known; j++)
-            known = strcmp(sources[j], l->source) == 0;
-        if (!known)
+            known = hashes[j] == hash && strcmp(sources[j], l->source) == 0;
+        if (!known) {
+            hashes[count] = hash;
             sources[count++] = l->source;
+        }
     }
     return count;
 }
@@ -126,10 +129,10 @@ static int new_sources(backend_program *program, const char **sources)
 static clg_status build(backend_program *program)
 {
     const char **sources = malloc(((size_t)program->launch_count + 1) * sizeof *sources);
-    if (!sources)
-        return clg_fail_memory();
-    clg_status status = CLG_OK;
-    int count = new_sources(program, sources);
+    uint64_t *hashes = malloc(((size_t)program->launch_count + 1) * sizeof *hashes);
+    clg_status status = sources && hashes ? CLG_OK : clg_fail_memory();
+    int count = status == CLG_OK ? new_sources(program, sources, hashes) : 0;
+    free(hashes);
     if (count) {
         text prelude = {0};
         program_entry *entry = NULL;
