@@ -2,9 +2,9 @@
  *
  * A buffer whose last reader is an elementwise step may give its place to a result of that step. Buffers joined that
  * way form a unit. Units are placed by two strategies, both deterministic, and the smaller arena wins: in time
- * order with a best-fit free list (linear for practical graphs), and, for plans of moderate size, largest first at
- * the lowest free offset ("greedy by size", Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
- * inference", section 5). */
+ * order with a constant-time allocator, and, for plans of moderate size, largest first at the lowest free offset
+ * ("greedy by size", Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference", section 5).
+ */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -51,155 +51,253 @@ static void lifetimes(plan *p)
 
 /* ---------------------------------------------------------------- in place */
 
-/* All loads of buffer x in the step are at the map of the store, in its section or before: then each element is read
- * before it is overwritten, by whoever overwrites it. */
-static bool reads_before_write(const plan_step *step, int32_t x, int32_t store_index)
+/* How one step reads a buffer that dies there. */
+typedef struct dying_buffer {
+    int32_t buffer;
+    int32_t map, section; /* of its loads; section -1: they differ, so the buffer cannot be taken over */
+} dying_buffer;
+
+static bool may_take_over(const plan *p, int32_t step, int32_t buffer)
 {
-    const plan_instr *write = &step->instrs[store_index];
-    for (int32_t s = 0; s < step->section_count; s++) {
-        const plan_section *section = &step->sections[s];
-        bool store_here = store_index >= section->first && store_index < section->first + section->count;
-        bool after = store_index < section->first;
-        for (int32_t i = section->first; i < section->first + section->count; i++) {
-            const plan_instr *in = &step->instrs[i];
-            if (in->kind != INSTR_LOAD || in->buffer != x)
-                continue;
-            /* a load hoisted out of the loops, or at another map, sees other elements */
-            if (in->map != write->map || in->src[0] >= 0 || after || section->kind == SECTION_ONCE)
-                return false;
-            /* an OUTER load and an INNER store (or the reverse) do not meet element by element */
-            if (!store_here)
-                return false;
-        }
-    }
-    return true;
+    const plan_buffer *b = &p->buffers[buffer];
+    return b->kind == BUFFER_ARENA && b->last == step && b->first != step;
 }
 
-/* Gives results of elementwise steps the place of an operand that dies there. */
-static void join_in_place(plan *p, int32_t *unit_of)
+/* Buffers that die in the step, with the map and section of their loads. index_of: scratch, -1 for every buffer. */
+static int32_t list_dying(const plan *p, int32_t i, dying_buffer *list, int32_t *index_of)
 {
-    for (int32_t i = 0; i < p->step_count; i++) {
-        const plan_step *step = &p->steps[i];
-        if (step->kind != STEP_LOOP || step->splits > 1)
-            continue;
-        for (int32_t k = 0; k < step->instr_count; k++) {
-            const plan_instr *write = &step->instrs[k];
-            if (write->kind != INSTR_STORE || p->buffers[write->buffer].kind != BUFFER_ARENA ||
-                unit_of[write->buffer] != write->buffer || p->buffers[write->buffer].first != i)
+    const plan_step *step = &p->steps[i];
+    int32_t count = 0;
+    for (int32_t s = 0; s < step->section_count; s++)
+        for (int32_t k = step->sections[s].first; k < step->sections[s].first + step->sections[s].count; k++) {
+            const plan_instr *in = &step->instrs[k];
+            if (in->kind != INSTR_LOAD || !may_take_over(p, i, in->buffer))
                 continue;
-            for (int32_t j = 0; j < k; j++) {
-                int32_t x = step->instrs[j].buffer;
-                if (step->instrs[j].kind != INSTR_LOAD || p->buffers[x].kind != BUFFER_ARENA ||
-                    p->buffers[x].last != i || p->buffers[x].first == i ||
-                    p->buffers[x].bytes != p->buffers[write->buffer].bytes ||
-                    p->buffers[x].dtype != p->buffers[write->buffer].dtype || !reads_before_write(step, x, k))
+            /* a load hoisted out of the loops, or of a computed row, sees other elements than those written */
+            bool elementwise = step->sections[s].kind != SECTION_ONCE && in->src[0] < 0;
+            if (index_of[in->buffer] < 0) {
+                index_of[in->buffer] = count;
+                list[count++] = (dying_buffer){in->buffer, in->map, elementwise ? s : -1};
+            } else {
+                dying_buffer *seen = &list[index_of[in->buffer]];
+                if (!elementwise || seen->map != in->map || seen->section != s)
+                    seen->section = -1;
+            }
+        }
+    for (int32_t k = 0; k < count; k++)
+        index_of[list[k].buffer] = -1;
+    return count;
+}
+
+/* Results of an elementwise step take the place of operands that die there, if all loads of the operand are at the map
+ * and in the section of the store: then each element is read before it is overwritten, by whoever overwrites it. */
+static void join_step(plan *p, int32_t i, dying_buffer *list, int32_t *index_of, int32_t *unit_of)
+{
+    enum { TRIES = 32 }; /* keeps the pass linear */
+    const plan_step *step = &p->steps[i];
+    int32_t count = list_dying(p, i, list, index_of), first = 0;
+    for (int32_t s = 0; s < step->section_count && count; s++)
+        for (int32_t k = step->sections[s].first; k < step->sections[s].first + step->sections[s].count; k++) {
+            const plan_instr *in = &step->instrs[k];
+            if (in->kind != INSTR_STORE)
+                continue;
+            const plan_buffer *b = &p->buffers[in->buffer];
+            if (b->kind != BUFFER_ARENA || b->first != i || unit_of[in->buffer] != in->buffer)
+                continue;
+            while (first < count && list[first].section < 0)
+                first++;
+            for (int32_t c = first; c < count && c < first + TRIES; c++) {
+                const plan_buffer *x = &p->buffers[list[c].buffer];
+                if (list[c].section != s || list[c].map != in->map || x->bytes != b->bytes || x->dtype != b->dtype)
                     continue;
-                int32_t root = unit_of[x];
-                p->buffers[x].last = i; /* taken: nobody else may */
-                unit_of[write->buffer] = root;
-                p->buffers[x].first = i;
+                unit_of[in->buffer] = unit_of[list[c].buffer];
+                list[c].section = -1; /* taken */
                 break;
             }
         }
+}
+
+static clg_status join_in_place(plan *p, int32_t *unit_of)
+{
+    dying_buffer *list = malloc(((size_t)p->buffer_count + 1) * sizeof *list);
+    int32_t *index_of = malloc(((size_t)p->buffer_count + 1) * sizeof *index_of);
+    clg_status status = list && index_of ? CLG_OK : clg_fail_memory();
+    if (status == CLG_OK) {
+        memset(index_of, 0xff, ((size_t)p->buffer_count + 1) * sizeof *index_of);
+        for (int32_t i = 0; i < p->step_count; i++)
+            if (p->steps[i].kind == STEP_LOOP && p->steps[i].splits == 1)
+                join_step(p, i, list, index_of, unit_of);
     }
+    free(list);
+    free(index_of);
+    return status;
 }
 
 /* ---------------------------------------------------------------- placement in time order */
 
-typedef struct hole {
+/* A constant-time allocator for offsets: blocks in a list by address, free ones also in lists by size class, eight
+ * classes for each power of two ("TLSF", Masmano et al. 2004). */
+enum { CLASSES = 64 * 8, CLASS_TRIES = 8 };
+
+typedef struct block {
     int64_t offset, bytes;
-} hole;
+    int32_t before, after;            /* by address; -1: none */
+    int32_t previous_free, next_free; /* in its class */
+    bool free;
+} block;
 
-typedef struct holes {
-    hole *list; /* by offset; never adjacent */
-    int32_t count, capacity;
-    int64_t top; /* end of the arena so far */
-} holes;
+typedef struct heap {
+    block *blocks;
+    int32_t count, capacity, spare; /* spare: list of unused entries, by next_free */
+    int32_t last;                   /* by address */
+    int32_t classes[CLASSES];
+} heap;
 
-static bool take(holes *h, int64_t bytes, int64_t *offset)
+static int class_of(int64_t bytes)
 {
-    int32_t best = -1;
-    for (int32_t i = 0; i < h->count; i++)
-        if (h->list[i].bytes >= bytes && (best < 0 || h->list[i].bytes < h->list[best].bytes))
-            best = i;
-    if (best < 0) { /* extend the arena, using a hole at its end */
-        if (h->count && h->list[h->count - 1].offset + h->list[h->count - 1].bytes == h->top) {
-            h->count--;
-            *offset = h->list[h->count].offset;
-        } else {
-            *offset = h->top;
-        }
-        h->top = *offset + bytes;
-        return true;
-    }
-    *offset = h->list[best].offset;
-    h->list[best].offset += bytes;
-    h->list[best].bytes -= bytes;
-    if (h->list[best].bytes == 0) {
-        memmove(&h->list[best], &h->list[best + 1], (size_t)(h->count - best - 1) * sizeof *h->list);
-        h->count--;
-    }
-    return true;
+    int log = 63 - __builtin_clzll((unsigned long long)bytes);
+    return log * 8 + (int)(log >= 3 ? bytes >> (log - 3) & 7 : 0);
 }
 
-static bool give(holes *h, int64_t offset, int64_t bytes)
+static void free_push(heap *h, int32_t i)
 {
-    int32_t low = 0, high = h->count;
-    while (low < high) {
-        int32_t middle = (low + high) / 2;
-        *(h->list[middle].offset < offset ? &low : &high) = h->list[middle].offset < offset ? middle + 1 : middle;
+    int32_t *head = &h->classes[class_of(h->blocks[i].bytes)];
+    h->blocks[i].free = true;
+    h->blocks[i].previous_free = -1;
+    h->blocks[i].next_free = *head;
+    if (*head >= 0)
+        h->blocks[*head].previous_free = i;
+    *head = i;
+}
+
+static void free_remove(heap *h, int32_t i)
+{
+    block *b = &h->blocks[i];
+    b->free = false;
+    if (b->next_free >= 0)
+        h->blocks[b->next_free].previous_free = b->previous_free;
+    if (b->previous_free >= 0)
+        h->blocks[b->previous_free].next_free = b->next_free;
+    else
+        h->classes[class_of(b->bytes)] = b->next_free;
+}
+
+/* A new block behind block i (-1: the first). -1: out of memory. */
+static int32_t insert_after(heap *h, int32_t i, int64_t offset, int64_t bytes)
+{
+    int32_t made = h->spare;
+    if (made >= 0)
+        h->spare = h->blocks[made].next_free;
+    else if (schedule_grow((void **)&h->blocks, h->count, &h->capacity, sizeof *h->blocks))
+        made = h->count++;
+    else
+        return -1;
+    int32_t after = i >= 0 ? h->blocks[i].after : -1;
+    h->blocks[made] = (block){offset, bytes, i, after, -1, -1, false};
+    if (i >= 0)
+        h->blocks[i].after = made;
+    if (after >= 0)
+        h->blocks[after].before = made;
+    else
+        h->last = made;
+    return made;
+}
+
+/* Joins block i with the one behind it. */
+static void absorb_next(heap *h, int32_t i)
+{
+    int32_t gone = h->blocks[i].after;
+    h->blocks[i].bytes += h->blocks[gone].bytes;
+    h->blocks[i].after = h->blocks[gone].after;
+    if (h->blocks[gone].after >= 0)
+        h->blocks[h->blocks[gone].after].before = i;
+    else
+        h->last = i;
+    h->blocks[gone].next_free = h->spare;
+    h->spare = gone;
+}
+
+static int32_t find_free(const heap *h, int64_t bytes)
+{
+    int c = class_of(bytes), tries = 0;
+    int32_t best = -1;
+    for (int32_t i = h->classes[c]; i >= 0 && tries++ < CLASS_TRIES; i = h->blocks[i].next_free)
+        if (h->blocks[i].bytes >= bytes && (best < 0 || h->blocks[i].bytes < h->blocks[best].bytes))
+            best = i;
+    for (c++; best < 0 && c < CLASSES; c++)
+        best = h->classes[c];
+    return best;
+}
+
+/* Returns the block, -1 if memory runs out. */
+static int32_t heap_take(heap *h, int64_t bytes)
+{
+    int32_t i = find_free(h, bytes);
+    if (i < 0 && h->last >= 0 && h->blocks[h->last].free) { /* the arena grows at its end */
+        i = h->last;
+        free_remove(h, i);
+        h->blocks[i].bytes = bytes;
+        return i;
     }
-    bool joins_left = low > 0 && h->list[low - 1].offset + h->list[low - 1].bytes == offset;
-    bool joins_right = low < h->count && offset + bytes == h->list[low].offset;
-    if (joins_left) {
-        h->list[low - 1].bytes += bytes;
-        if (joins_right) {
-            h->list[low - 1].bytes += h->list[low].bytes;
-            memmove(&h->list[low], &h->list[low + 1], (size_t)(h->count - low - 1) * sizeof *h->list);
-            h->count--;
-        }
-        return true;
+    if (i < 0)
+        return insert_after(h, h->last, h->last < 0 ? 0 : h->blocks[h->last].offset + h->blocks[h->last].bytes, bytes);
+    free_remove(h, i);
+    if (h->blocks[i].bytes > bytes) {
+        int32_t rest = insert_after(h, i, h->blocks[i].offset + bytes, h->blocks[i].bytes - bytes);
+        if (rest < 0)
+            return -1;
+        h->blocks[i].bytes = bytes;
+        free_push(h, rest);
     }
-    if (joins_right) {
-        h->list[low].offset = offset;
-        h->list[low].bytes += bytes;
-        return true;
+    return i;
+}
+
+static void heap_give(heap *h, int32_t i)
+{
+    int32_t after = h->blocks[i].after, before = h->blocks[i].before;
+    if (after >= 0 && h->blocks[after].free) {
+        free_remove(h, after);
+        absorb_next(h, i);
     }
-    if (!schedule_grow((void **)&h->list, h->count, &h->capacity, sizeof *h->list))
-        return false;
-    memmove(&h->list[low + 1], &h->list[low], (size_t)(h->count - low) * sizeof *h->list);
-    h->list[low] = (hole){offset, bytes};
-    h->count++;
-    return true;
+    if (before >= 0 && h->blocks[before].free) {
+        free_remove(h, before);
+        absorb_next(h, before);
+        i = before;
+    }
+    free_push(h, i);
 }
 
 /* Offsets in time order. Returns the arena's size, -1 if memory runs out. */
 static int64_t place_in_time(unit *units, int32_t count, int32_t steps)
 {
-    holes h = {0};
-    int32_t *heads = malloc(((size_t)steps + 1) * 2 * sizeof *heads), *dying = heads + steps + 1;
-    bool good = heads;
-    if (!heads)
-        return -1;
-    memset(heads, 0xff, ((size_t)steps + 1) * 2 * sizeof *heads);
-    for (int32_t u = count; u-- > 0;) {
+    heap h = {.spare = -1, .last = -1};
+    memset(h.classes, 0xff, sizeof h.classes);
+    int32_t *heads = malloc(((size_t)steps + 1) * 2 * sizeof *heads), *ending = heads + steps + 1;
+    int32_t *block_of = malloc(((size_t)count + 1) * sizeof *block_of);
+    bool good = heads && block_of;
+    if (good)
+        memset(heads, 0xff, ((size_t)steps + 1) * 2 * sizeof *heads);
+    for (int32_t u = count; u-- > 0 && good;) {
         units[u].next = heads[units[u].first];
         heads[units[u].first] = u;
     }
     for (int32_t step = 0; step < steps && good; step++) {
-        for (int32_t u = heads[step]; u >= 0 && good;) {
-            int32_t next = units[u].next;
-            good = take(&h, units[u].bytes, &units[u].offset);
-            units[u].next = dying[units[u].last];
-            dying[units[u].last] = u;
-            u = next;
+        for (int32_t u = heads[step], next; u >= 0 && good; u = next) {
+            next = units[u].next;
+            block_of[u] = heap_take(&h, units[u].bytes);
+            good = block_of[u] >= 0;
+            units[u].offset = good ? h.blocks[block_of[u]].offset : 0;
+            units[u].next = ending[units[u].last];
+            ending[units[u].last] = u;
         }
-        for (int32_t u = dying[step]; u >= 0 && good; u = units[u].next)
-            good = give(&h, units[u].offset, units[u].bytes);
+        for (int32_t u = ending[step]; u >= 0 && good; u = units[u].next)
+            heap_give(&h, block_of[u]);
     }
-    free(h.list);
+    int64_t top = h.last < 0 ? 0 : h.blocks[h.last].offset + h.blocks[h.last].bytes;
+    free(h.blocks);
     free(heads);
-    return good ? h.top : -1;
+    free(block_of);
+    return good ? top : -1;
 }
 
 /* ---------------------------------------------------------------- placement by size */
@@ -301,16 +399,13 @@ clg_status plan_memory(plan *p)
     int32_t *number = unit_of + p->buffer_count + 1, count = 0;
     unit *units = malloc(((size_t)p->buffer_count + 1) * sizeof *units);
     clg_status status = unit_of && units ? CLG_OK : clg_fail_memory();
+    for (int32_t b = 0; b < p->buffer_count && status == CLG_OK; b++)
+        unit_of[b] = b;
     if (status == CLG_OK) {
         lifetimes(p);
-        int32_t *first = number; /* join_in_place borrows the field to mark taken operands */
-        for (int32_t b = 0; b < p->buffer_count; b++) {
-            unit_of[b] = b;
-            first[b] = p->buffers[b].first;
-        }
-        join_in_place(p, unit_of);
-        for (int32_t b = 0; b < p->buffer_count; b++)
-            p->buffers[b].first = first[b];
+        status = join_in_place(p, unit_of);
+    }
+    if (status == CLG_OK) {
         for (int32_t b = 0; b < p->buffer_count; b++) {
             plan_buffer *buffer = &p->buffers[b];
             number[b] = -1;

@@ -1,0 +1,271 @@
+/* The matrix product of gemm.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64), T the type. */
+
+#define WIDTH (VECTOR_BYTES / (int)sizeof(T))
+#define COLUMNS (2 * WIDTH) /* of a tile and a panel */
+#define DEPTH (DEPTH_BYTES / (int)sizeof(T))
+#define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
+#define COLUMN_STEP ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH) /* from column to column, where a's rows are neighbours */
+#define TILE_SPACE (COLUMN_STEP * ROW_STEP)                  /* elements of a packed tile */
+#define V FN(TYPE, vector)
+#define U FN(TYPE, unaligned)
+
+typedef T V __attribute__((vector_size(VECTOR_BYTES)));
+typedef T U __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+
+INLINE V FN(TYPE, load)(const T *from) { return *(const U *)from; }
+INLINE void FN(TYPE, store)(T *to, V x) { *(U *)to = x; }
+
+/* ---------------------------------------------------------------- a tile */
+
+/* One tile of c: a block of k, on top of what c has if resume. by_row: element (i, p) of a is at i * ROW_STEP + p, else
+ * at p * a_step + i. */
+typedef void (*FN(TYPE, tile))(int64_t k, const T *a, int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc,
+                               bool resume);
+
+INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool by_row, int64_t k, const T *a,
+                                int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc, bool resume)
+{
+    V sum[ROWS_MAX][2];
+    UNROLL for (int i = 0; i < height; i++)
+        UNROLL for (int v = 0; v < vectors; v++)
+            sum[i][v] = resume ? FN(TYPE, load)(c + i * ldc + v * WIDTH) : (V){0};
+    for (int64_t p = 0; p < k; p++) {
+        V x[2];
+        UNROLL for (int v = 0; v < vectors; v++)
+            x[v] = FN(TYPE, load)(b + v * WIDTH);
+        UNROLL for (int i = 0; i < height; i++) {
+            const V y = a[by_row ? i * ROW_STEP : i] - (V){0}; /* copies of it; minus 0 keeps the sign of 0 */
+            UNROLL for (int v = 0; v < vectors; v++)
+                sum[i][v] = FN(FMA, TYPE)(y, x[v], sum[i][v]);
+        }
+        a += by_row ? 1 : a_step;
+        b += b_step;
+    }
+    UNROLL for (int i = 0; i < height; i++)
+        UNROLL for (int v = 0; v < vectors; v++)
+            FN(TYPE, store)(c + i * ldc + v * WIDTH, sum[i][v]);
+}
+
+#define TILE(height, vectors, by_row)                                                                                  \
+    static void FN(TYPE, tile_##height##_##vectors##_##by_row)(int64_t k, const T *a, int64_t a_step, const T *b,      \
+                                                               int64_t b_step, T *c, int64_t ldc, bool resume)         \
+    {                                                                                                                  \
+        FN(TYPE, tile_body)(height, vectors, by_row, k, a, a_step, b, b_step, c, ldc, resume);                         \
+    }
+#define TILES(height) TILE(height, 1, 0) TILE(height, 1, 1) TILE(height, 2, 0) TILE(height, 2, 1)
+#define TILE_ROW(height)                                                                                               \
+    {                                                                                                                  \
+        {FN(TYPE, tile_##height##_1_0), FN(TYPE, tile_##height##_1_1)},                                                \
+        {                                                                                                              \
+            FN(TYPE, tile_##height##_2_0), FN(TYPE, tile_##height##_2_1)                                               \
+        }                                                                                                              \
+    }
+TILES(1)
+TILES(2)
+TILES(4)
+#if ROWS_MAX >= 6
+TILES(6)
+#endif
+#if ROWS_MAX >= 12
+TILES(8)
+TILES(10)
+TILES(12)
+#endif
+#if ROWS_MAX >= 14
+TILES(14)
+#endif
+
+/* [height / 2][vectors - 1][by_row] */
+static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][2] = {
+    TILE_ROW(1), TILE_ROW(2), TILE_ROW(4),
+#if ROWS_MAX >= 6
+    TILE_ROW(6),
+#endif
+#if ROWS_MAX >= 12
+    TILE_ROW(8), TILE_ROW(10), TILE_ROW(12),
+#endif
+#if ROWS_MAX >= 14
+    TILE_ROW(14),
+#endif
+};
+
+/* A tile of which c has only some rows or columns: through memory of the full size. */
+static void FN(TYPE, edge)(FN(TYPE, tile) run, int rows, int columns, int64_t k, const T *a, int64_t a_step, const T *b,
+                           int64_t b_step, T *c, int64_t ldc, bool resume)
+{
+    T part[ROWS_MAX * COLUMNS];
+    size_t bytes = (size_t)columns * sizeof(T);
+    if (resume) {
+        memset(part, 0, sizeof part);
+        for (int i = 0; i < rows; i++)
+            memcpy(part + i * COLUMNS, c + i * ldc, bytes);
+    }
+    run(k, a, a_step, b, b_step, part, COLUMNS, resume);
+    for (int i = 0; i < rows; i++)
+        memcpy(c + i * ldc, part + i * COLUMNS, bytes);
+}
+
+/* ---------------------------------------------------------------- packing */
+
+/* width columns (COLUMNS at most) of a block of b, from memory where columns are neighbours. */
+static void FN(TYPE, pack_columns)(int64_t k, int columns, int width, const T *b, int64_t step, T *panel)
+{
+    if (columns == COLUMNS) {
+        for (int64_t p = 0; p < k; p++, b += step, panel += COLUMNS) {
+            FN(TYPE, store)(panel, FN(TYPE, load)(b));
+            FN(TYPE, store)(panel + WIDTH, FN(TYPE, load)(b + WIDTH));
+        }
+        return;
+    }
+    for (int64_t p = 0; p < k; p++, b += step, panel += width)
+        for (int j = 0; j < width; j++)
+            panel[j] = j < columns ? b[j] : 0;
+}
+
+/* The same from memory where rows are neighbours, columns step apart. */
+static void FN(TYPE, pack_transposed)(int64_t k, int columns, int width, const T *b, int64_t step, T *panel)
+{
+    for (int64_t p = 0; p < k; p++)
+        for (int j = 0; j < width; j++)
+            panel[p * width + j] = j < columns ? b[j * step + p] : 0;
+}
+
+/* A tile of a: rows, and zeros up to height. */
+static void FN(TYPE, pack_rows)(int64_t k, int rows, int height, const T *a, int64_t step, T *tile)
+{
+    for (int i = 0; i < rows; i++)
+        memcpy(tile + i * ROW_STEP, a + i * step, (size_t)k * sizeof(T));
+    for (int i = rows; i < height; i++)
+        memset(tile + i * ROW_STEP, 0, (size_t)k * sizeof(T));
+}
+
+/* The same where rows are neighbours: left of them from a on, before the matrix ends. */
+static void FN(TYPE, pack_neighbours)(int64_t k, int rows, int64_t left, const T *a, int64_t step, T *tile)
+{
+    if (left >= COLUMN_STEP) {
+        for (int64_t p = 0; p < k; p++, a += step, tile += COLUMN_STEP)
+            for (int i = 0; i < COLUMN_STEP; i += WIDTH)
+                FN(TYPE, store)(tile + i, FN(TYPE, load)(a + i));
+        return;
+    }
+    for (int64_t p = 0; p < k; p++, a += step, tile += COLUMN_STEP)
+        for (int i = 0; i < COLUMN_STEP; i++)
+            tile[i] = i < rows ? a[i] : 0;
+}
+
+/* ---------------------------------------------------------------- blocks */
+
+typedef struct FN(TYPE, block) {
+    const gemm_product *g;
+    T *tiles, *panels; /* packed a and b */
+    int64_t p, k;      /* the block of k */
+    int64_t row, m;
+} FN(TYPE, block);
+
+static void FN(TYPE, pack_block)(const FN(TYPE, block) * x)
+{
+    const gemm_product *g = x->g;
+    const T *a = (const T *)g->a + x->row * g->a_stride[0] + x->p * g->a_stride[1];
+    bool by_row = g->a_stride[1] == 1;
+    T *tile = x->tiles;
+    for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
+        int rows = tile_rows(x->m - i);
+        if (by_row)
+            FN(TYPE, pack_rows)(x->k, rows, tile_height(rows), a + i * g->a_stride[0], g->a_stride[0], tile);
+        else
+            FN(TYPE, pack_neighbours)(x->k, rows, g->m - x->row - i, a + i, g->a_stride[1], tile);
+        i += rows;
+    }
+}
+
+/* A panel of b in sequence: packed, or where it lies if it is read once. step: from row to row. */
+static const T *FN(TYPE, panel)(const FN(TYPE, block) * x, int64_t column, int columns, int width, T *to, int64_t *step)
+{
+    const gemm_product *g = x->g;
+    const T *b = (const T *)g->b + x->p * g->b_stride[0] + column * g->b_stride[1];
+    *step = width;
+    if (g->b_stride[1] != 1 && g->n > 1) {
+        if (x->row == 0)
+            FN(TYPE, pack_transposed)(x->k, columns, width, b, g->b_stride[1], to);
+    } else if (g->m <= ROWS_MAX && columns == width) {
+        *step = g->b_stride[0];
+        return b;
+    } else if (x->row == 0) {
+        FN(TYPE, pack_columns)(x->k, columns, width, b, g->b_stride[0], to);
+    }
+    return to;
+}
+
+/* The tile of c after this one, so that it has come when its turn has. */
+INLINE void FN(TYPE, fetch)(T *c, int64_t ldc, int rows, int width)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < width; j += 64 / (int)sizeof(T))
+            __builtin_prefetch(c + i * ldc + j, 1);
+}
+
+/* A block of rows of c, over n columns from column on. */
+static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64_t n)
+{
+    const gemm_product *g = x->g;
+    bool by_row = g->a_stride[1] == 1, resume = x->p > 0;
+    for (int64_t j = 0; j < n; j += COLUMNS) {
+        int columns = (int)smaller(COLUMNS, n - j), vectors = columns > WIDTH ? 2 : 1, width = vectors * WIDTH;
+        int64_t b_step;
+        const T *b = FN(TYPE, panel)(x, column + j, columns, width, x->panels + j * DEPTH, &b_step), *a = x->tiles;
+        T *c = (T *)g->c + x->row * g->ldc + column + j;
+        for (int64_t i = 0; i < x->m; a += TILE_SPACE) {
+            int rows = tile_rows(x->m - i), height = tile_height(rows);
+            FN(TYPE, fetch)(c + (i + rows) * g->ldc, g->ldc, tile_rows(x->m - i - rows), width);
+            FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][by_row];
+            if (rows == height && columns == width)
+                run(x->k, a, COLUMN_STEP, b, b_step, c + i * g->ldc, g->ldc, resume);
+            else
+                FN(TYPE, edge)(run, rows, columns, x->k, a, COLUMN_STEP, b, b_step, c + i * g->ldc, g->ldc, resume);
+            i += rows;
+        }
+    }
+}
+
+static int64_t FN(TYPE, tiles_space)(int64_t m) { return smaller(divide_up(m, ROWS_MAX), BLOCK_TILES) * TILE_SPACE; }
+
+static int64_t FN(TYPE, gemm_scratch)(int64_t m, int64_t n, int64_t k)
+{
+    int64_t columns = divide_up(smaller(n, BLOCK_COLUMNS), COLUMNS) * COLUMNS;
+    (void)k;
+    return (FN(TYPE, tiles_space)(m) + columns * DEPTH) * (int64_t)sizeof(T);
+}
+
+static void FN(TYPE, gemm)(const gemm_product *g)
+{
+    FN(TYPE, block) x = {.g = g, .tiles = g->scratch};
+    x.panels = x.tiles + FN(TYPE, tiles_space)(g->m);
+    int64_t depth = divide_up(g->k, divide_up(g->k, DEPTH));
+    for (int64_t column = 0; column < g->n; column += BLOCK_COLUMNS) {
+        int64_t n = smaller(BLOCK_COLUMNS, g->n - column);
+        for (x.p = 0; x.p < g->k; x.p += depth) {
+            x.k = smaller(depth, g->k - x.p);
+            for (x.row = 0; x.row < g->m; x.row += BLOCK_TILES * ROWS_MAX) {
+                x.m = smaller(BLOCK_TILES * ROWS_MAX, g->m - x.row);
+                FN(TYPE, pack_block)(&x);
+                FN(TYPE, run_block)(&x, column, n);
+                if (g->done && x.p + x.k == g->k)
+                    g->done(g->context, x.row, x.m, column, n);
+            }
+        }
+    }
+}
+
+#undef WIDTH
+#undef COLUMNS
+#undef DEPTH
+#undef ROW_STEP
+#undef COLUMN_STEP
+#undef TILE_SPACE
+#undef V
+#undef U
+#undef TILE
+#undef TILES
+#undef TILE_ROW
+#undef TYPE
+#undef T

@@ -1,0 +1,97 @@
+/* Timing of `clgrad bench`: samples of a program's runs, in turn with what it is compared with. */
+#define _GNU_SOURCE
+#include "bench.h"
+#include "cli.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { SAMPLES = 15, QUICK_SAMPLES = 3 };
+
+/* A sample of something short is of as many runs as take this long. */
+static const double sample_seconds = 0.02, reference_seconds = 0.01;
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void bench_summarise(double *samples, int count, double scale, bench_result *r)
+{
+    qsort(samples, (size_t)count, sizeof *samples, compare_doubles);
+    r->value = samples[count / 2] * scale;
+    r->min = samples[0] * scale;
+    r->max = samples[count - 1] * scale;
+}
+
+static bool run_program(bench_context *c, clg_program *p, int runs)
+{
+    for (int i = 0; i < runs; i++)
+        if (clg_run(p) != CLG_OK)
+            return false;
+    return clg_device_sync(c->device) == CLG_OK;
+}
+
+/* Seconds of one run; below 0 on error. */
+static double time_runs(bench_context *c, clg_program *p, int runs)
+{
+    double start = cli_now();
+    return run_program(c, p, runs) ? (cli_now() - start) / runs : -1;
+}
+
+static double time_reference(const bench_reference *reference)
+{
+    int runs = 0;
+    double start = cli_now(), end;
+    do {
+        reference->run(reference->argument);
+        runs++;
+        end = cli_now();
+    } while (end - start < reference_seconds);
+    return (end - start) / runs;
+}
+
+/* The threads of OpenBLAS, and those of OpenMP, wait for more work by spinning for some milliseconds: whoever runs
+ * next would share the cores with them. */
+static void let_threads_sleep(void) { nanosleep(&(struct timespec){.tv_nsec = 40 * 1000 * 1000}, NULL); }
+
+static bool take_samples(bench_context *c, clg_program *p, bench_reference *reference, bench_result *r)
+{
+    double ours[SAMPLES], theirs[SAMPLES];
+    int count = c->quick ? QUICK_SAMPLES : SAMPLES;
+    if (!run_program(c, p, 2)) /* warm up */
+        return false;
+    double seconds = time_runs(c, p, 1);
+    int runs = seconds < sample_seconds ? 1 + (int)(sample_seconds / (seconds + 1e-9)) : 1;
+    bool compare = c->references && reference->run;
+    if (compare)
+        reference->run(reference->argument);
+    for (int i = 0; i < count; i++) {
+        if (compare)
+            let_threads_sleep();
+        ours[i] = time_runs(c, p, runs);
+        if (ours[i] < 0)
+            return false;
+        if (compare) {
+            let_threads_sleep();
+            theirs[i] = time_reference(reference);
+        }
+    }
+    bench_summarise(ours, count, 1, r);
+    if (compare) {
+        qsort(theirs, (size_t)count, sizeof *theirs, compare_doubles);
+        reference->seconds = theirs[count / 2];
+    }
+    return true;
+}
+
+bool bench_time_program(bench_context *c, clg_graph *g, const clg_var *outputs, int count, bench_reference *reference,
+                        bench_result *r)
+{
+    r->unit = "s";
+    clg_program *p = g ? clg_compile(g, outputs, count) : NULL;
+    bool good = p && take_samples(c, p, reference, r);
+    clg_program_free(p);
+    return good;
+}
