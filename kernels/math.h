@@ -33,8 +33,10 @@
 #define MATH_JOIN_(a, b) a##b
 #define MATH_FN static inline __attribute__((unused))
 #ifdef __OPENCL_C_VERSION__
+/* Both paths round at the same places: fused multiply-adds where they are written, and nowhere else. */
+#pragma OPENCL FP_CONTRACT OFF
 #define MATH_ABS(x) fabs(x)
-#define MATH_FMA(a, b, c) mad(a, b, c)
+#define MATH_FMA(a, b, c) fma(a, b, c)
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #define MATH_HAS_F64

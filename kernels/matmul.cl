@@ -37,8 +37,9 @@
 #define DECLARE_ROW(i) EACH_VECTOR(DECLARE_VECTOR, i)
 #define LOAD_VECTOR(from, v) const V b##v = VLOAD(0, from + v * W);
 #define PACK_VECTOR(to, v) VSTORE(b##v, 0, to + v * W);
-/* not mad(): an expression is what compilers contract to the fused instruction of the target, if it has one */
-#define MULTIPLY_VECTOR(i, v) c##i##_##v += x * b##v;
+/* one chain of fused multiply-adds over k for each element, as on the CPU path: the same bits; not mad(), which
+ * PoCL makes a multiplication and an addition */
+#define MULTIPLY_VECTOR(i, v) c##i##_##v = fma((V)(x), b##v, c##i##_##v);
 #define MULTIPLY_ROW(i)                                                                                                \
     {                                                                                                                  \
         const T x = ma[i * A_ROW];                                                                                     \
@@ -64,6 +65,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 #if PACK
         if (row_tile > first_tile) {
             local const T *mb = panel;
+#pragma unroll 1
             for (INDEX k = 0; k < K; k++) {
                 EACH_VECTOR(LOAD_VECTOR, mb)
                 EACH_ROW(MULTIPLY_ROW)
@@ -77,6 +79,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 #if PACK
             local T *to = panel;
 #endif
+#pragma unroll 1
             for (INDEX k = 0; k < K; k++) {
                 EACH_VECTOR(LOAD_VECTOR, mb)
 #if PACK
@@ -90,6 +93,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
         }
         T tile[TM * NV * W];
         EACH_ROW(KEEP_ROW)
+#pragma unroll 1
         for (int i = (int)(first_row - row); i < TM; i++) {
             const INDEX p1 = row + i;
             //@ epilogue

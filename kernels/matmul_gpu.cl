@@ -46,7 +46,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
         for (int k = 0; k < SIDE; k++) {
 #pragma unroll
             for (int i = 0; i < 16; i++)
-                sum[i] = mad(block_a[k][y + i / 4 * SIDE], block_b[k][x + i % 4 * SIDE], sum[i]);
+                sum[i] = fma(block_a[k][y + i / 4 * SIDE], block_b[k][x + i % 4 * SIDE], sum[i]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }

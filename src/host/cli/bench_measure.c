@@ -68,8 +68,10 @@ static bool take_samples(bench_context *c, clg_program *p, bench_reference *refe
     if (compare)
         reference->run(reference->argument);
     for (int i = 0; i < count; i++) {
-        if (compare)
+        if (compare) {
             let_threads_sleep();
+            run_program(c, p, 1); /* the reference has emptied the caches */
+        }
         ours[i] = time_runs(c, p, runs);
         if (ours[i] < 0)
             return false;

@@ -37,6 +37,31 @@
 #define FMA_f64(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* A vector whose lanes of 16 bytes come from as many addresses. */
+#if defined(__AVX512F__)
+#define X86(name) _mm512_##name
+typedef __m512 x86_vector;
+static inline x86_vector load_lanes(const char *const *from)
+{
+    x86_vector x = _mm512_castps128_ps512(_mm_loadu_ps((const float *)from[0]));
+    x = _mm512_insertf32x4(x, _mm_loadu_ps((const float *)from[1]), 1);
+    x = _mm512_insertf32x4(x, _mm_loadu_ps((const float *)from[2]), 2);
+    return _mm512_insertf32x4(x, _mm_loadu_ps((const float *)from[3]), 3);
+}
+#elif defined(__AVX2__)
+#define X86(name) _mm256_##name
+typedef __m256 x86_vector;
+static inline x86_vector load_lanes(const char *const *from)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)from[0])),
+                                _mm_loadu_ps((const float *)from[1]), 1);
+}
+#elif defined(__x86_64__)
+#define X86(name) _mm_##name
+typedef __m128 x86_vector;
+static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_ps((const float *)from[0]); }
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -66,6 +91,35 @@ static int tile_rows(int64_t left)
 
 /* What is computed with: an even number of rows, or one. The rows too many are discarded. */
 static int tile_height(int rows) { return rows == 1 ? 1 : (rows + 1) / 2 * 2; }
+
+/* Of k rows step apart, the first ones of which want elements can be read though only have are the rows' own: what is
+ * behind them must still be in the matrix. */
+static int64_t rows_readable(int64_t k, int64_t step, int64_t have, int64_t want)
+{
+    int64_t lack = have < want ? divide_up(want - have, step) : 0;
+    return k > lack ? k - lack : 0;
+}
+
+#ifdef X86
+/* Blocks of 4 x 4 floats, or 2 x 2 doubles, in each lane: transposed. */
+static inline void f32_transpose(x86_vector r[4])
+{
+#define HALVES(how, a, b) X86(castpd_ps)(X86(how)(X86(castps_pd)(a), X86(castps_pd)(b)))
+    x86_vector a = X86(unpacklo_ps)(r[0], r[1]), b = X86(unpackhi_ps)(r[0], r[1]);
+    x86_vector c = X86(unpacklo_ps)(r[2], r[3]), d = X86(unpackhi_ps)(r[2], r[3]);
+    r[0] = HALVES(unpacklo_pd, a, c);
+    r[1] = HALVES(unpackhi_pd, a, c);
+    r[2] = HALVES(unpacklo_pd, b, d);
+    r[3] = HALVES(unpackhi_pd, b, d);
+}
+
+static inline void f64_transpose(x86_vector r[2])
+{
+    x86_vector a = r[0];
+    r[0] = HALVES(unpacklo_pd, a, r[1]);
+    r[1] = HALVES(unpackhi_pd, a, r[1]);
+}
+#endif
 
 #define TYPE f32
 #define T float

@@ -28,10 +28,10 @@ typedef struct gemm_product {
 
 /* Index: CLG_F32 or CLG_F64. */
 typedef struct gemm_table {
-    bool fused; /* the chain is one of fused multiply-adds; else each step rounds twice */
+    bool fused;   /* the chain is one of fused multiply-adds; else each step rounds twice */
     int width[2]; /* lanes of a vector: columns are best cut at multiples */
     void (*run[2])(const gemm_product *);
-    int64_t (*scratch[2])(int64_t m, int64_t n, int64_t k); /* bytes, enough for smaller products too */
+    int64_t (*scratch[2])(int64_t m, int64_t n); /* bytes, enough for smaller products too */
 } gemm_table;
 
 extern const gemm_table gemm_baseline;

@@ -3,8 +3,10 @@
 #define WIDTH (VECTOR_BYTES / (int)sizeof(T))
 #define COLUMNS (2 * WIDTH) /* of a tile and a panel */
 #define DEPTH (DEPTH_BYTES / (int)sizeof(T))
-#define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
-#define COLUMN_STEP ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH) /* from column to column, where a's rows are neighbours */
+#define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T))        /* from row to row of packed a */
+#define COLUMN_STEP ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH) /* from column to column, where a's rows are neighbours   \
+                                                              */
+#define LANE (16 / (int)sizeof(T))                           /* elements in 16 bytes */
 #define TILE_SPACE (COLUMN_STEP * ROW_STEP)                  /* elements of a packed tile */
 #define V FN(TYPE, vector)
 #define U FN(TYPE, unaligned)
@@ -26,24 +28,21 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
                                 int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc, bool resume)
 {
     V sum[ROWS_MAX][2];
-    UNROLL for (int i = 0; i < height; i++)
-        UNROLL for (int v = 0; v < vectors; v++)
-            sum[i][v] = resume ? FN(TYPE, load)(c + i * ldc + v * WIDTH) : (V){0};
+    UNROLL for (int i = 0; i < height; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] =
+        resume ? FN(TYPE, load)(c + i * ldc + v * WIDTH) : (V){0};
     for (int64_t p = 0; p < k; p++) {
         V x[2];
-        UNROLL for (int v = 0; v < vectors; v++)
-            x[v] = FN(TYPE, load)(b + v * WIDTH);
-        UNROLL for (int i = 0; i < height; i++) {
+        UNROLL for (int v = 0; v < vectors; v++) x[v] = FN(TYPE, load)(b + v * WIDTH);
+        UNROLL for (int i = 0; i < height; i++)
+        {
             const V y = a[by_row ? i * ROW_STEP : i] - (V){0}; /* copies of it; minus 0 keeps the sign of 0 */
-            UNROLL for (int v = 0; v < vectors; v++)
-                sum[i][v] = FN(FMA, TYPE)(y, x[v], sum[i][v]);
+            UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = FN(FMA, TYPE)(y, x[v], sum[i][v]);
         }
         a += by_row ? 1 : a_step;
         b += b_step;
     }
-    UNROLL for (int i = 0; i < height; i++)
-        UNROLL for (int v = 0; v < vectors; v++)
-            FN(TYPE, store)(c + i * ldc + v * WIDTH, sum[i][v]);
+    UNROLL for (int i = 0; i < height; i++) UNROLL for (int v = 0; v < vectors; v++)
+        FN(TYPE, store)(c + i * ldc + v * WIDTH, sum[i][v]);
 }
 
 #define TILE(height, vectors, by_row)                                                                                  \
@@ -77,57 +76,87 @@ TILES(14)
 
 /* [height / 2][vectors - 1][by_row] */
 static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][2] = {
-    TILE_ROW(1), TILE_ROW(2), TILE_ROW(4),
+    TILE_ROW(1),  TILE_ROW(2),  TILE_ROW(4),
 #if ROWS_MAX >= 6
     TILE_ROW(6),
 #endif
 #if ROWS_MAX >= 12
-    TILE_ROW(8), TILE_ROW(10), TILE_ROW(12),
+    TILE_ROW(8),  TILE_ROW(10), TILE_ROW(12),
 #endif
 #if ROWS_MAX >= 14
     TILE_ROW(14),
 #endif
 };
 
-/* A tile of which c has only some rows or columns: through memory of the full size. */
+/* A tile of which c has only some rows or columns, or which is c's transposed: through memory of the full size. */
 static void FN(TYPE, edge)(FN(TYPE, tile) run, int rows, int columns, int64_t k, const T *a, int64_t a_step, const T *b,
-                           int64_t b_step, T *c, int64_t ldc, bool resume)
+                           int64_t b_step, T *c, int64_t c_row, int64_t c_column, bool resume)
 {
     T part[ROWS_MAX * COLUMNS];
-    size_t bytes = (size_t)columns * sizeof(T);
     if (resume) {
         memset(part, 0, sizeof part);
         for (int i = 0; i < rows; i++)
-            memcpy(part + i * COLUMNS, c + i * ldc, bytes);
+            for (int j = 0; j < columns; j++)
+                part[i * COLUMNS + j] = c[i * c_row + j * c_column];
     }
     run(k, a, a_step, b, b_step, part, COLUMNS, resume);
-    for (int i = 0; i < rows; i++)
-        memcpy(c + i * ldc, part + i * COLUMNS, bytes);
+    if (c_column == 1)
+        for (int i = 0; i < rows; i++)
+            memcpy(c + i * c_row, part + i * COLUMNS, (size_t)columns * sizeof(T));
+    else
+        for (int j = 0; j < columns; j++)
+            for (int i = 0; i < rows; i++)
+                c[i * c_row + j * c_column] = part[i * COLUMNS + j];
 }
 
 /* ---------------------------------------------------------------- packing */
 
-/* width columns (COLUMNS at most) of a block of b, from memory where columns are neighbours. */
-static void FN(TYPE, pack_columns)(int64_t k, int columns, int width, const T *b, int64_t step, T *panel)
+/* k rows of width elements, of which have are the matrix's and the rest is never used. */
+INLINE void FN(TYPE, copy_rows)(int64_t k, int64_t have, const int width, const T *from, int64_t step, T *to)
 {
-    if (columns == COLUMNS) {
-        for (int64_t p = 0; p < k; p++, b += step, panel += COLUMNS) {
-            FN(TYPE, store)(panel, FN(TYPE, load)(b));
-            FN(TYPE, store)(panel + WIDTH, FN(TYPE, load)(b + WIDTH));
-        }
-        return;
-    }
-    for (int64_t p = 0; p < k; p++, b += step, panel += width)
+    int64_t readable = rows_readable(k, step, have, width), p = 0;
+    for (; p < readable; p++)
+        for (int j = 0; j < width; j += WIDTH)
+            FN(TYPE, store)(to + p * width + j, FN(TYPE, load)(from + p * step + j));
+    for (; p < k; p++)
         for (int j = 0; j < width; j++)
-            panel[j] = j < columns ? b[j] : 0;
+            to[p * width + j] = j < have ? from[p * step + j] : 0;
 }
 
-/* The same from memory where rows are neighbours, columns step apart. */
-static void FN(TYPE, pack_transposed)(int64_t k, int columns, int width, const T *b, int64_t step, T *panel)
+/* Columns of a block of b, as vectors, from memory where columns are neighbours. */
+static void FN(TYPE, pack_columns)(int64_t k, int columns, int vectors, const T *b, int64_t step, T *panel)
 {
-    for (int64_t p = 0; p < k; p++)
+    if (vectors == 2)
+        FN(TYPE, copy_rows)(k, columns, 2 * WIDTH, b, step, panel);
+    else
+        FN(TYPE, copy_rows)(k, columns, WIDTH, b, step, panel);
+}
+
+/* The same from memory where rows are neighbours, columns step apart. Columns too many repeat the last one. */
+static void FN(TYPE, pack_transposed)(int64_t k, int columns, int vectors, const T *b, int64_t step, T *panel)
+{
+    int64_t p = 0;
+    int width = vectors * WIDTH;
+#ifdef X86
+    for (int v = 0; v < vectors; v++) {
+        const char *from[LANE][WIDTH / LANE];
+        for (int j = 0; j < WIDTH; j++)
+            from[j % LANE][j / LANE] = (const char *)(b + smaller(v * WIDTH + j, columns - 1) * step);
+        for (p = 0; p + LANE <= k; p += LANE) {
+            x86_vector r[LANE];
+            UNROLL for (int q = 0; q < LANE; q++)
+            {
+                r[q] = load_lanes(from[q]);
+                UNROLL for (int l = 0; l < WIDTH / LANE; l++) from[q][l] += 16;
+            }
+            FN(TYPE, transpose)(r);
+            UNROLL for (int q = 0; q < LANE; q++) FN(TYPE, store)(panel + (p + q) * width + v * WIDTH, (V)r[q]);
+        }
+    }
+#endif
+    for (; p < k; p++)
         for (int j = 0; j < width; j++)
-            panel[p * width + j] = j < columns ? b[j * step + p] : 0;
+            panel[p * width + j] = b[smaller(j, columns - 1) * step + p];
 }
 
 /* A tile of a: rows, and zeros up to height. */
@@ -139,20 +168,6 @@ static void FN(TYPE, pack_rows)(int64_t k, int rows, int height, const T *a, int
         memset(tile + i * ROW_STEP, 0, (size_t)k * sizeof(T));
 }
 
-/* The same where rows are neighbours: left of them from a on, before the matrix ends. */
-static void FN(TYPE, pack_neighbours)(int64_t k, int rows, int64_t left, const T *a, int64_t step, T *tile)
-{
-    if (left >= COLUMN_STEP) {
-        for (int64_t p = 0; p < k; p++, a += step, tile += COLUMN_STEP)
-            for (int i = 0; i < COLUMN_STEP; i += WIDTH)
-                FN(TYPE, store)(tile + i, FN(TYPE, load)(a + i));
-        return;
-    }
-    for (int64_t p = 0; p < k; p++, a += step, tile += COLUMN_STEP)
-        for (int i = 0; i < COLUMN_STEP; i++)
-            tile[i] = i < rows ? a[i] : 0;
-}
-
 /* ---------------------------------------------------------------- blocks */
 
 typedef struct FN(TYPE, block) {
@@ -160,6 +175,7 @@ typedef struct FN(TYPE, block) {
     T *tiles, *panels; /* packed a and b */
     int64_t p, k;      /* the block of k */
     int64_t row, m;
+    bool transposed; /* c is */
 } FN(TYPE, block);
 
 static void FN(TYPE, pack_block)(const FN(TYPE, block) * x)
@@ -173,25 +189,26 @@ static void FN(TYPE, pack_block)(const FN(TYPE, block) * x)
         if (by_row)
             FN(TYPE, pack_rows)(x->k, rows, tile_height(rows), a + i * g->a_stride[0], g->a_stride[0], tile);
         else
-            FN(TYPE, pack_neighbours)(x->k, rows, g->m - x->row - i, a + i, g->a_stride[1], tile);
+            FN(TYPE, copy_rows)(x->k, g->m - x->row - i, COLUMN_STEP, a + i, g->a_stride[1], tile);
         i += rows;
     }
 }
 
 /* A panel of b in sequence: packed, or where it lies if it is read once. step: from row to row. */
-static const T *FN(TYPE, panel)(const FN(TYPE, block) * x, int64_t column, int columns, int width, T *to, int64_t *step)
+static const T *FN(TYPE, panel)(const FN(TYPE, block) * x, int64_t column, int columns, int vectors, T *to,
+                                int64_t *step)
 {
     const gemm_product *g = x->g;
     const T *b = (const T *)g->b + x->p * g->b_stride[0] + column * g->b_stride[1];
-    *step = width;
+    *step = vectors * WIDTH;
     if (g->b_stride[1] != 1 && g->n > 1) {
         if (x->row == 0)
-            FN(TYPE, pack_transposed)(x->k, columns, width, b, g->b_stride[1], to);
-    } else if (g->m <= ROWS_MAX && columns == width) {
+            FN(TYPE, pack_transposed)(x->k, columns, vectors, b, g->b_stride[1], to);
+    } else if (g->m <= ROWS_MAX && columns == vectors * WIDTH) {
         *step = g->b_stride[0];
         return b;
     } else if (x->row == 0) {
-        FN(TYPE, pack_columns)(x->k, columns, width, b, g->b_stride[0], to);
+        FN(TYPE, pack_columns)(x->k, columns, vectors, b, g->b_stride[0], to);
     }
     return to;
 }
@@ -209,19 +226,22 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
 {
     const gemm_product *g = x->g;
     bool by_row = g->a_stride[1] == 1, resume = x->p > 0;
+    int64_t c_row = x->transposed ? 1 : g->ldc, c_column = x->transposed ? g->ldc : 1;
     for (int64_t j = 0; j < n; j += COLUMNS) {
         int columns = (int)smaller(COLUMNS, n - j), vectors = columns > WIDTH ? 2 : 1, width = vectors * WIDTH;
         int64_t b_step;
-        const T *b = FN(TYPE, panel)(x, column + j, columns, width, x->panels + j * DEPTH, &b_step), *a = x->tiles;
-        T *c = (T *)g->c + x->row * g->ldc + column + j;
+        const T *b = FN(TYPE, panel)(x, column + j, columns, vectors, x->panels + j * DEPTH, &b_step), *a = x->tiles;
+        T *c = (T *)g->c + x->row * c_row + (column + j) * c_column;
         for (int64_t i = 0; i < x->m; a += TILE_SPACE) {
             int rows = tile_rows(x->m - i), height = tile_height(rows);
-            FN(TYPE, fetch)(c + (i + rows) * g->ldc, g->ldc, tile_rows(x->m - i - rows), width);
+            if (c_column == 1)
+                FN(TYPE, fetch)(c + (i + rows) * c_row, c_row, tile_rows(x->m - i - rows), width);
             FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][by_row];
-            if (rows == height && columns == width)
-                run(x->k, a, COLUMN_STEP, b, b_step, c + i * g->ldc, g->ldc, resume);
+            if (rows == height && columns == width && c_column == 1)
+                run(x->k, a, COLUMN_STEP, b, b_step, c + i * c_row, c_row, resume);
             else
-                FN(TYPE, edge)(run, rows, columns, x->k, a, COLUMN_STEP, b, b_step, c + i * g->ldc, g->ldc, resume);
+                FN(TYPE, edge)
+                (run, rows, columns, x->k, a, COLUMN_STEP, b, b_step, c + i * c_row, c_row, c_column, resume);
             i += rows;
         }
     }
@@ -229,16 +249,15 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
 
 static int64_t FN(TYPE, tiles_space)(int64_t m) { return smaller(divide_up(m, ROWS_MAX), BLOCK_TILES) * TILE_SPACE; }
 
-static int64_t FN(TYPE, gemm_scratch)(int64_t m, int64_t n, int64_t k)
+static int64_t FN(TYPE, gemm_scratch)(int64_t m, int64_t n)
 {
     int64_t columns = divide_up(smaller(n, BLOCK_COLUMNS), COLUMNS) * COLUMNS;
-    (void)k;
     return (FN(TYPE, tiles_space)(m) + columns * DEPTH) * (int64_t)sizeof(T);
 }
 
-static void FN(TYPE, gemm)(const gemm_product *g)
+static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)
 {
-    FN(TYPE, block) x = {.g = g, .tiles = g->scratch};
+    FN(TYPE, block) x = {.g = g, .tiles = g->scratch, .transposed = transposed};
     x.panels = x.tiles + FN(TYPE, tiles_space)(g->m);
     int64_t depth = divide_up(g->k, divide_up(g->k, DEPTH));
     for (int64_t column = 0; column < g->n; column += BLOCK_COLUMNS) {
@@ -250,16 +269,41 @@ static void FN(TYPE, gemm)(const gemm_product *g)
                 FN(TYPE, pack_block)(&x);
                 FN(TYPE, run_block)(&x, column, n);
                 if (g->done && x.p + x.k == g->k)
-                    g->done(g->context, x.row, x.m, column, n);
+                    transposed ? g->done(g->context, column, n, x.row, x.m)
+                               : g->done(g->context, x.row, x.m, column, n);
             }
         }
     }
+}
+
+static void FN(TYPE, gemm)(const gemm_product *product)
+{
+    gemm_product g = *product;
+    if (g.k == 1) /* strides that are never taken */
+        g.a_stride[1] = g.b_stride[0] = 1;
+    if (g.n == 1)
+        g.b_stride[1] = 1;
+    /* A few columns fill their vectors badly: the rows do it better, where they are neighbours in memory. */
+    bool swap = g.n < WIDTH && g.m >= COLUMNS && g.a_stride[1] != 1;
+    if (swap) {
+        g.m = product->n;
+        g.n = product->m;
+        g.a = product->b;
+        g.b = product->a;
+        for (int d = 0; d < 2; d++) {
+            int64_t stride = g.a_stride[d];
+            g.a_stride[d] = g.b_stride[1 - d];
+            g.b_stride[1 - d] = stride;
+        }
+    }
+    FN(TYPE, blocks)(&g, swap);
 }
 
 #undef WIDTH
 #undef COLUMNS
 #undef DEPTH
 #undef ROW_STEP
+#undef LANE
 #undef COLUMN_STEP
 #undef TILE_SPACE
 #undef V

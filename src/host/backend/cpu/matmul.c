@@ -1,9 +1,16 @@
-/* Matrix products of the CPU backend. Each thread computes a part of the product (rows, columns or batches) by
- * single-threaded library calls, chunk by chunk, and runs the step's body on each chunk while it is in cache: bias,
- * activation and gradient masks cost no trip to memory. Without CBLAS the loop of vector.c does the products. */
+/* Matrix products of the CPU backend. The product is cut into parts (batches, rows, columns), one a thread; a thread
+ * computes its part block by block and runs the step's body on each block while it is in cache: bias, activation and
+ * gradient masks cost no trip to memory.
+ *
+ * Two providers compute parts: gemm.c ("native"), and a CBLAS ("blas"), which the environment variable
+ * CLGRAD_CPU_MATMUL chooses for tests and comparison. Where gemm.c has fused multiply-adds it is the default: libraries
+ * that do not know a new processor fall back to kernels of an old one, and their bits are their own affair. */
 #include "cpu.h"
+#include "gemm.h"
 
 #include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef CLG_WITH_BLAS
@@ -13,78 +20,126 @@
 #include <omp.h>
 #endif
 
-/* A chunk of the product should stay in the second-level cache until the body has read it. */
-#define CHUNK_BYTES (512 * 1024)
+/* A piece of the product that has no buffer of its own should stay in the second-level cache until the body has read
+ * it. */
+#define PIECE_BYTES (1024 * 1024)
+/* Products of fewer cycles, about, are done sooner by one thread: waking the others costs as much. */
+#define PARALLEL_CYCLES 16000
 
 #ifdef CLG_WITH_BLAS
 /* OpenBLAS has its own threads; ours are enough. Weak: other libraries do not have the function. */
 extern void openblas_set_num_threads(int) __attribute__((weak));
 #endif
 
+enum { PROVIDER_DEFAULT, PROVIDER_NATIVE, PROVIDER_BLAS };
+static atomic_int wanted = PROVIDER_DEFAULT; /* what the environment said when a device was last opened */
+
 void cpu_matmul_open(void)
 {
+    const char *name = getenv("CLGRAD_CPU_MATMUL");
+    if (!name)
+        name = "";
+    atomic_store(&wanted, strcmp(name, "native") == 0 ? PROVIDER_NATIVE
+                          : strcmp(name, "blas") == 0 ? PROVIDER_BLAS
+                                                      : PROVIDER_DEFAULT);
 #ifdef CLG_WITH_BLAS
     if (openblas_set_num_threads)
         openblas_set_num_threads(1);
 #endif
 }
 
-/* One thread's part: rows and columns of the batches batch_first ... batch_last - 1. */
-typedef struct part {
-    int64_t batch_first, batch_last, row_first, row_last, column_first, column_last;
-} part;
-
 typedef struct job {
     const cpu_tape *tape;
     char *const *address;
     char *const *scratch;
-    const cpu_vectors *vectors;
-    int64_t element; /* bytes */
+    const gemm_table *table;
+    int64_t element;                          /* bytes */
+    int batch_parts, row_parts, column_parts; /* their product: the number of parts */
+    bool body;                                /* the step does more than store the product */
+    char *whole;                              /* the product's buffer, NULL: pieces in scratch */
 } job;
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
-/* Batches if there are enough; else the longer side of the product: what all threads then read is the smaller
- * operand. */
-static part part_of(const plan_step *s, int thread, int threads)
+static const gemm_table *table_of(const cpu_vectors *vectors)
 {
-    part p = {0, s->batch, 0, s->m, 0, s->n};
-    if (s->batch >= 2 * threads || s->batch % threads == 0)
-        cpu_share(s->batch, 1, thread, threads, &p.batch_first, &p.batch_last);
-    else if (s->n > s->m)
-        cpu_share(s->n, 32, thread, threads, &p.column_first, &p.column_last);
-    else
-        cpu_share(s->m, s->m >= 32 * threads ? 16 : 1, thread, threads, &p.row_first, &p.row_last);
-    return p;
+#if defined(__x86_64__)
+    if (vectors == &cpu_vectors_avx512)
+        return &gemm_avx512;
+    if (vectors == &cpu_vectors_avx2)
+        return &gemm_avx2;
+#endif
+    (void)vectors;
+    return &gemm_baseline;
 }
 
-/* Rows of a part that are computed before the body runs on them. */
-static int64_t chunk_rows(int64_t rows, int64_t columns, int64_t element)
+/* ---------------------------------------------------------------- cutting */
+
+/* About the time of the largest part in cycles. Packing an element costs about a fifth of a cycle, transposing it half
+ * of one, and a body's entry a tenth of one for each element. */
+static double part_cost(const plan_step *s, const gemm_table *table, int row_parts, int column_parts, int32_t entries)
 {
-    int64_t fit = CHUNK_BYTES / (columns * element);
-    fit = fit < 64 ? 64 : fit / 64 * 64;
-    return smaller(fit, rows);
+    double k = (double)s->k, width = table->width[s->dtype];
+    double rows = (double)((s->m + row_parts - 1) / row_parts);
+    double columns = (double)round_up((s->n + column_parts - 1) / column_parts, table->width[s->dtype]);
+    double a = s->a.column_stride == 1 || s->k == 1 ? 0.1 : 0.2, b = s->b.column_stride == 1 || s->n == 1 ? 0.2 : 0.5;
+    return rows * columns * (k / (2 * width) + 0.1 * entries) + rows * k * a + k * columns * b;
 }
 
+/* Cuts among count threads: batches if there are enough, else rows x columns in the way that costs least. */
+static void cut(job *j, int count)
+{
+    const plan_step *s = j->tape->step;
+    j->batch_parts = j->row_parts = j->column_parts = 1;
+    if (s->batch >= 2 * count || s->batch % count == 0) {
+        j->batch_parts = count;
+        return;
+    }
+    double best = -1;
+    for (int rows = 1; rows <= count; rows++) {
+        if (count % rows != 0)
+            continue;
+        double cost = part_cost(s, j->table, rows, count / rows, j->tape->entry_count);
+        if (best < 0 || cost < best) {
+            best = cost;
+            j->row_parts = rows;
+            j->column_parts = count / rows;
+        }
+    }
+}
+
+/* Rows of a part that are computed before the body runs on them, where the product has no buffer of its own. */
+static int64_t piece_rows(int64_t rows, int64_t columns, int64_t element)
+{
+    int64_t fit = PIECE_BYTES / (columns * element);
+    return smaller(fit < 64 ? 64 : fit / 64 * 64, rows);
+}
+
+static int64_t gemm_scratch(const plan_step *s)
+{
+    int64_t most = gemm_baseline.scratch[s->dtype](s->m, s->n);
+#if defined(__x86_64__)
+    most = larger(most, gemm_avx2.scratch[s->dtype](s->m, s->n));
+    most = larger(most, gemm_avx512.scratch[s->dtype](s->m, s->n));
+#endif
+    return round_up(most, 64);
+}
+
+/* Packed operands, then a piece of the product. */
 int64_t cpu_matmul_scratch(const cpu_tape *t, int threads)
 {
     const plan_step *s = t->step;
-    int64_t element = (int64_t)clg_dtype_size(s->dtype), most = 0;
-    if (t->product_store >= 0)
+    int64_t element = (int64_t)clg_dtype_size(s->dtype);
+    (void)threads;
+    if (s->batch == 0 || s->m == 0 || s->n == 0)
         return 0;
-    for (int count = 1; count <= threads; count++) /* small products run on fewer threads */
-        for (int i = 0; i < count; i++) {
-            part p = part_of(s, i, count);
-            int64_t rows = p.row_last - p.row_first, columns = p.column_last - p.column_first;
-            if (rows == 0 || columns == 0)
-                continue;
-            int64_t bytes = chunk_rows(rows, columns, element) * columns * element;
-            most = bytes > most ? bytes : most;
-        }
-    return most;
+    int64_t piece = smaller(s->m * s->n * element, larger(PIECE_BYTES, 64 * s->n * element));
+    return gemm_scratch(s) + (t->product_store >= 0 ? 0 : piece);
 }
 
-/* ---------------------------------------------------------------- one product */
+/* ---------------------------------------------------------------- CBLAS */
 
 #ifdef CLG_WITH_BLAS
 /* How CBLAS sees an operand of rows x columns: false if it cannot. */
@@ -101,57 +156,44 @@ static bool blas_layout(const plan_matrix *x, int64_t rows, int64_t columns, CBL
     return *ld <= INT_MAX && (plain ? rows == 1 || x->row_stride >= columns : columns == 1 || x->column_stride >= rows);
 }
 
-static bool blas_product(const plan_step *s, int64_t m, int64_t n, const char *a, const char *b, char *c, int64_t ldc)
+/* false: not a product for CBLAS. */
+static bool blas_product(const plan_step *s, const gemm_product *g)
 {
     CBLAS_TRANSPOSE ta, tb;
     int64_t lda, ldb;
-    if (m > INT_MAX || n > INT_MAX || s->k > INT_MAX || ldc > INT_MAX || !blas_layout(&s->a, s->m, s->k, &ta, &lda) ||
-        !blas_layout(&s->b, s->k, s->n, &tb, &ldb))
+    if (g->m > INT_MAX || g->n > INT_MAX || g->k > INT_MAX || g->ldc > INT_MAX ||
+        !blas_layout(&s->a, s->m, s->k, &ta, &lda) || !blas_layout(&s->b, s->k, s->n, &tb, &ldb))
         return false;
+    int m = (int)g->m, n = (int)g->n, k = (int)g->k, ldc = (int)g->ldc;
     if (s->dtype == CLG_F32)
-        cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)s->k, 1.0f, (const void *)a, (int)lda, (const void *)b,
-                    (int)ldb, 0.0f, (void *)c, (int)ldc);
+        cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1.0f, g->a, (int)lda, g->b, (int)ldb, 0.0f, g->c, ldc);
     else
-        cblas_dgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)s->k, 1.0, (const void *)a, (int)lda, (const void *)b,
-                    (int)ldb, 0.0, (void *)c, (int)ldc);
+        cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1.0, g->a, (int)lda, g->b, (int)ldb, 0.0, g->c, ldc);
     return true;
 }
 #endif
 
-/* Rows and columns of one batch of the product, to c. */
-static void product(const job *j, int64_t batch, int64_t row, int64_t m, int64_t column, int64_t n, char *c,
-                    int64_t ldc)
+static bool use_blas(const job *j)
 {
-    const plan_step *s = j->tape->step;
-    const plan_matrix *x = &s->a, *y = &s->b;
-    if (s->k == 0) {
-        for (int64_t i = 0; i < m; i++)
-            memset(c + i * ldc * j->element, 0, (size_t)(n * j->element));
-        return;
-    }
-    const char *a = j->address[x->buffer] + (x->offset + batch * x->batch_stride + row * x->row_stride) * j->element;
-    const char *b =
-        j->address[y->buffer] + (y->offset + batch * y->batch_stride + column * y->column_stride) * j->element;
 #ifdef CLG_WITH_BLAS
-    if (blas_product(s, m, n, a, b, c, ldc))
-        return;
-#endif
-    int64_t a_stride[2] = {x->row_stride, x->column_stride}, b_stride[2] = {y->row_stride, y->column_stride};
-    if (s->dtype == CLG_F32)
-        j->vectors->gemm_f32(m, n, s->k, (const void *)a, a_stride, (const void *)b, b_stride, (void *)c, ldc);
-    else
-        j->vectors->gemm_f64(m, n, s->k, (const void *)a, a_stride, (const void *)b, b_stride, (void *)c, ldc);
-}
-
-/* ---------------------------------------------------------------- the body on a chunk */
-
-static bool has_body(const cpu_tape *t)
-{
-    for (int32_t i = 0; i < t->entry_count; i++)
-        if (t->entries[i].run != cpu_product)
-            return true;
+    int provider = atomic_load_explicit(&wanted, memory_order_relaxed);
+    return provider == PROVIDER_BLAS || (provider == PROVIDER_DEFAULT && !j->table->fused);
+#else
+    (void)j;
     return false;
+#endif
 }
+
+/* ---------------------------------------------------------------- a piece */
+
+/* A piece of the product, in memory at c from row and column on. */
+typedef struct piece {
+    const job *job;
+    cpu_runner *runner;
+    int64_t batch, row, column;
+    char *c;
+    int64_t ldc;
+} piece;
 
 /* count consecutive positions from lane, whose product is at data. */
 static void body_run(cpu_runner *r, int64_t lane, int64_t count, char *data, int64_t element)
@@ -162,37 +204,105 @@ static void body_run(cpu_runner *r, int64_t lane, int64_t count, char *data, int
     }
 }
 
-static void work(const job *j, int thread, int threads)
+/* The body on a block of the piece. */
+static void body_block(void *context, int64_t row, int64_t m, int64_t column, int64_t n)
+{
+    const piece *p = context;
+    const plan_step *s = p->job->tape->step;
+    int64_t element = p->job->element, lane = (p->batch * s->m + p->row + row) * s->n + p->column + column;
+    char *c = p->c + (row * p->ldc + column) * element;
+    if (n == s->n && n == p->ldc) {
+        body_run(p->runner, lane, m * n, c, element);
+        return;
+    }
+    for (int64_t i = 0; i < m; i++)
+        body_run(p->runner, lane + i * s->n, n, c + i * p->ldc * element, element);
+}
+
+/* m x n elements of one batch from row and column on, to c. */
+static void piece_run(const piece *p, int64_t m, int64_t n, void *scratch)
+{
+    const job *j = p->job;
+    const plan_step *s = j->tape->step;
+    const plan_matrix *x = &s->a, *y = &s->b;
+    int64_t element = j->element;
+    if (s->k == 0) {
+        for (int64_t i = 0; i < m; i++)
+            memset(p->c + i * p->ldc * element, 0, (size_t)(n * element));
+    } else {
+        gemm_product g = {
+            .m = m,
+            .n = n,
+            .k = s->k,
+            .a = j->address[x->buffer] + (x->offset + p->batch * x->batch_stride + p->row * x->row_stride) * element,
+            .b = j->address[y->buffer] +
+                 (y->offset + p->batch * y->batch_stride + p->column * y->column_stride) * element,
+            .a_stride = {x->row_stride, x->column_stride},
+            .b_stride = {y->row_stride, y->column_stride},
+            .c = p->c,
+            .ldc = p->ldc,
+            .scratch = scratch,
+            .done = j->body ? body_block : NULL,
+            .context = (void *)p,
+        };
+#ifdef CLG_WITH_BLAS
+        if (!use_blas(j) || !blas_product(s, &g))
+#endif
+        {
+            j->table->run[s->dtype](&g);
+            return;
+        }
+    }
+    if (j->body)
+        body_block((void *)p, 0, m, 0, n);
+}
+
+/* ---------------------------------------------------------------- parts */
+
+static void run_part(const job *j, cpu_runner *r, char *scratch, int number)
 {
     const cpu_tape *t = j->tape;
     const plan_step *s = t->step;
-    part p = part_of(s, thread, threads);
-    int64_t rows = p.row_last - p.row_first, columns = p.column_last - p.column_first;
-    if (p.batch_first == p.batch_last || rows == 0 || columns == 0)
+    int64_t batch, batch_end, row_first, row_end, column, column_end, width = j->table->width[s->dtype];
+    int rows = number / j->column_parts % j->row_parts;
+    cpu_share(s->batch, 1, number / (j->column_parts * j->row_parts), j->batch_parts, &batch, &batch_end);
+    cpu_share(s->m, s->m >= 8 * j->row_parts ? 2 : 1, rows, j->row_parts, &row_first, &row_end);
+    cpu_share(s->n, s->n >= j->column_parts * width ? width : 1, number % j->column_parts, j->column_parts, &column,
+              &column_end);
+    int64_t n = column_end - column, most = row_end - row_first;
+    if (n == 0 || most == 0)
+        return;
+    if (!j->whole || use_blas(j))
+        most = piece_rows(most, n, j->element);
+    for (; batch < batch_end; batch++)
+        for (int64_t row = row_first; row < row_end; row += most) {
+            piece p = {j, r, batch, row, column, scratch + gemm_scratch(s), n};
+            if (j->whole) {
+                p.c = j->whole + ((batch * s->m + row) * s->n + column) * j->element;
+                p.ldc = s->n;
+            }
+            piece_run(&p, smaller(most, row_end - row), n, scratch);
+        }
+}
+
+static void work(const job *j, int thread, int threads)
+{
+    const cpu_tape *t = j->tape;
+    int parts = j->batch_parts * j->row_parts * j->column_parts;
+    if (thread >= parts)
         return;
     cpu_runner r;
     cpu_runner_begin(&r, t, j->address, j->scratch[thread]);
-    bool body = has_body(t);
-    int64_t chunk = body ? chunk_rows(rows, columns, j->element) : rows;
-    char *space = j->scratch[thread] + (t->scratch_bytes + 63) / 64 * 64, *whole = NULL;
-    if (t->product_store >= 0) {
-        const plan_instr *store = &s->instrs[t->product_store];
-        whole = j->address[store->buffer] + s->maps[store->map].offset * j->element;
-    }
-    for (int64_t batch = p.batch_first; batch < p.batch_last; batch++)
-        for (int64_t row = p.row_first; row < p.row_last; row += chunk) {
-            int64_t m = smaller(chunk, p.row_last - row), lane = (batch * s->m + row) * s->n + p.column_first;
-            char *c = whole ? whole + lane * j->element : space;
-            int64_t ldc = whole ? s->n : columns;
-            product(j, batch, row, m, p.column_first, columns, c, ldc);
-            if (!body)
-                continue;
-            if (columns == s->n)
-                body_run(&r, lane, m * columns, c, j->element);
-            else
-                for (int64_t i = 0; i < m; i++)
-                    body_run(&r, lane + i * s->n, columns, c + i * ldc * j->element, j->element);
-        }
+    for (int i = thread; i < parts; i += threads)
+        run_part(j, &r, j->scratch[thread] + round_up(t->scratch_bytes, 64), i);
+}
+
+static bool has_body(const cpu_tape *t)
+{
+    for (int32_t i = 0; i < t->entry_count; i++)
+        if (t->entries[i].run != cpu_product)
+            return true;
+    return false;
 }
 
 void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, int threads,
@@ -201,14 +311,26 @@ void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scr
     const plan_step *s = tape->step;
     if (s->batch == 0 || s->m == 0 || s->n == 0)
         return;
-    job j = {tape, address, scratch, vectors, (int64_t)clg_dtype_size(s->dtype)};
+    job j = {.tape = tape,
+             .address = address,
+             .scratch = scratch,
+             .table = table_of(vectors),
+             .element = (int64_t)clg_dtype_size(s->dtype),
+             .body = has_body(tape)};
+    if (tape->product_store >= 0) {
+        const plan_instr *store = &s->instrs[tape->product_store];
+        j.whole = address[store->buffer] + s->maps[store->map].offset * j.element;
+    }
 #ifdef _OPENMP
-    if (threads > 1 && s->batch * s->m * s->n * (s->k + 8 + tape->entry_count) >= 8 * CPU_PARALLEL_WORK) {
+    double cost = (double)s->batch * part_cost(s, j.table, 1, 1, tape->entry_count);
+    if (threads > 1 && cost >= PARALLEL_CYCLES) {
+        cut(&j, threads);
 #pragma omp parallel num_threads(threads)
         work(&j, omp_get_thread_num(), omp_get_num_threads());
         return;
     }
 #endif
     (void)threads;
+    cut(&j, 1);
     work(&j, 0, 1);
 }

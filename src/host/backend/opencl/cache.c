@@ -27,15 +27,18 @@ static hash128 hash_start(void) { return ((hash128)0x6c62272e07bb0142u << 64) + 
 
 static const char *build_options(const backend_device *device)
 {
-    return device->rounds_division ? "-cl-std=CL1.2 -w -cl-mad-enable -cl-fp32-correctly-rounded-divide-sqrt"
-                                   : "-cl-std=CL1.2 -w -cl-mad-enable";
+    return device->rounds_division ? "-cl-std=CL1.2 -w -cl-fp32-correctly-rounded-divide-sqrt" : "-cl-std=CL1.2 -w";
 }
 
-static char *cache_folder(void)
+/* PoCL keeps compiled kernels on disk by itself, and to hand out a binary it compiles every kernel a second time: its
+ * programs are stored only in a folder that the user names. */
+static bool keeps_own_cache(const backend_device *device) { return strstr(device->info.platform, "PoCL") != NULL; }
+
+static char *cache_folder(const backend_device *device)
 {
     const char *own = getenv("CLGRAD_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     text path = {0};
-    if (own && (!*own || strcmp(own, "off") == 0))
+    if (own ? !*own || strcmp(own, "off") == 0 : keeps_own_cache(device))
         return NULL;
     if (own)
         text_add(&path, "%s", own);
@@ -76,7 +79,7 @@ clg_status cache_open(backend_device *device)
         return clg_fail_memory();
     }
     device->cache_key = key.data;
-    device->cache_folder = cache_folder();
+    device->cache_folder = cache_folder(device);
     return CLG_OK;
 }
 
