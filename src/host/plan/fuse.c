@@ -13,8 +13,8 @@
 #include <string.h>
 
 enum {
-    CHEAP_COST = 4,           /* recompute a value rather than store it up to this many instructions ... */
-    CHEAP_LOADS = 1,          /* ... and this many full-size loads */
+    CHEAP_COST = 8,           /* recompute a value rather than store it up to this many instructions ... */
+    CHEAP_LOADS = 1,          /* ... and this many full-size loads: then it costs no more memory traffic */
     SPLIT_ELEMENTS = 1 << 18, /* reductions over fewer elements are never split */
     MAX_DEPTH = 200           /* nested materialisations */
 };
@@ -534,6 +534,8 @@ static void estimate(scheduler *f, int32_t node)
         cost += f->state[n->src[s]].cost;
         loads += f->s->nodes[n->src[s]].count == n->count || n->op == OP_GATHER ? f->state[n->src[s]].loads : 0;
     }
+    if (n->op == OP_EXPAND && f->s->nodes[n->src[0]].count < n->count)
+        cost = cost > 1 ? 1 : cost; /* small values are stored by whoever makes them: a load that many positions share */
     f->state[node].cost = saturate(cost);
     f->state[node].loads = saturate(loads);
 }

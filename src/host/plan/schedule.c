@@ -166,20 +166,31 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     return CLG_OK;
 }
 
-/* Lanes run over inner positions if that is where most loads and stores are contiguous, and rows are long enough. */
+/* Elements that a map touches. */
+static double touched(const plan_step *step, const plan_map *map)
+{
+    double count = 1;
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
+        count *= map->stride[d] ? (double)step->extent[d] : 1;
+    return count;
+}
+
+/* Lanes run over inner positions if most of what is loaded and stored is contiguous there, and rows are long enough. */
 bool plan_lanes_inner(const plan_step *step)
 {
     if (step->kind != STEP_LOOP || step->inner_rank == 0)
         return false;
     int last_inner = step->outer_rank + step->inner_rank - 1, last_outer = step->outer_rank - 1;
-    int inner = 0, outer = 0;
+    double inner = 0, outer = 0;
     for (int32_t i = 0; i < step->instr_count; i++) {
         const plan_instr *in = &step->instrs[i];
         if (in->kind != INSTR_LOAD && in->kind != INSTR_STORE)
             continue;
-        inner += step->maps[in->map].stride[last_inner] == 1;
-        outer += last_outer >= 0 && step->maps[in->map].stride[last_outer] == 1 &&
-                 step->maps[in->map].stride[last_inner] != 0;
+        const plan_map *map = &step->maps[in->map];
+        if (map->stride[last_inner] == 1)
+            inner += touched(step, map);
+        else if (last_outer >= 0 && map->stride[last_outer] == 1)
+            outer += touched(step, map);
     }
     if (outer > inner)
         return false;

@@ -249,10 +249,16 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
 
 static int64_t FN(TYPE, tiles_space)(int64_t m) { return smaller(divide_up(m, ROWS_MAX), BLOCK_TILES) * TILE_SPACE; }
 
+static int64_t FN(TYPE, panels_space)(int64_t n)
+{
+    return divide_up(smaller(n, BLOCK_COLUMNS), COLUMNS) * COLUMNS * DEPTH;
+}
+
 static int64_t FN(TYPE, gemm_scratch)(int64_t m, int64_t n)
 {
-    int64_t columns = divide_up(smaller(n, BLOCK_COLUMNS), COLUMNS) * COLUMNS;
-    return (FN(TYPE, tiles_space)(m) + columns * DEPTH) * (int64_t)sizeof(T);
+    int64_t plain = FN(TYPE, tiles_space)(m) + FN(TYPE, panels_space)(n);
+    int64_t swapped = FN(TYPE, tiles_space)(smaller(n, WIDTH)) + FN(TYPE, panels_space)(m);
+    return (plain > swapped ? plain : swapped) * (int64_t)sizeof(T);
 }
 
 static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)

@@ -245,10 +245,8 @@ clg_status program_bind(backend_program *program, backend_buffer *const *binding
     for (int32_t i = 0; i < schedule->buffer_count; i++) {
         if (schedule->buffers[i].kind == BUFFER_ARENA)
             continue;
-        cl_mem memory = bindings[schedule->buffers[i].binding]->memory;
-        if (program->memory[i] == memory)
-            continue;
-        program->memory[i] = memory;
+        /* always set: an equal handle may be another object, made where a freed one was */
+        program->memory[i] = bindings[schedule->buffers[i].binding]->memory;
         for (int k = 0; k < program->launch_count; k++) {
             const launch *l = &program->launches[k];
             for (int a = 0; l->kernel && a < l->argument_count; a++)
