@@ -29,11 +29,11 @@ expect_error() {
 expect_error 2 "no case is called 'nosuch'" nosuch
 expect_error 2 "no case is called 'nosuch'" --device cpu launch nosuch
 expect_error 2 'nosuch' --device nosuch launch
-expect_error 1 'cannot write .*/none/out.json: No such file' --device cpu --quick --only-cases --json "$folder/none/out.json" matmul_100x100x100
+expect_error 1 'cannot write none/out.json: No such file' --device cpu --quick --only-cases --json none/out.json launch
 
 # ---- names: a whole name is that case alone, anything else a beginning
 "$clgrad" bench --list >list 2>err || fail "bench --list: $(cat err)"
-for name in mlp_b1 mlp_b128 matmul_128x512x784 elementwise_1m softmax_xent_8192x1024 layernorm_8192x1024 launch start_cold; do
+for name in mlp_b1 mlp_b128 matmul_128x512x784 elementwise_1m softmax_xent_8192x1024 layernorm_8192x1024 launch; do
     grep -qx "$name" list || fail "bench --list has no $name"
 done
 names() { "$clgrad" bench --device cpu --quick --only-cases "$@" 2>err | awk 'NR > 1 { print $1 }' | tr '\n' ' '; }

@@ -103,8 +103,8 @@ def measure(run, sync, quick):
 
 
 def main(description, open_engine, add_options=lambda parser: None):
-    """open_engine(options) returns (name, build, sync), or raises Missing or ImportError; build(kind, operands) returns a
-    function of no arguments that does the work once and returns its results."""
+    """open_engine(options) returns (name, build, sync), or raises Missing or ImportError. build(kind, operands) returns
+    a function of no arguments that does the work once and returns its results; sync waits for them."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--serve", action="store_true", help="take names of cases from the input, one a line")

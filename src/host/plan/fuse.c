@@ -217,16 +217,17 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
         w->inside_outer |= map == w->g->outer_map && n->count != w->g->full_count;
         return;
     }
-    if (state->group >= w->index) {
-        if (is_inline(n) && state->group > w->index && !masked)
+    if (state->group >= w->index) { /* made later, or here at another map: evaluated again, if it can be */
+        if (is_inline(n) && !masked)
             push_operands(f, w, node, map);
         else
             w->fits = false;
         return;
     }
     if (state->group >= 0) {
-        bool again =
-            !state->stored && is_inline(n) && !masked && state->cost <= CHEAP_COST && state->loads <= CHEAP_LOADS;
+        /* storing a value much smaller than the space costs next to nothing */
+        int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
+        bool again = !state->stored && is_inline(n) && !masked && state->cost <= most && state->loads <= CHEAP_LOADS;
         if (again) {
             push_operands(f, w, node, map);
             return;
@@ -334,6 +335,9 @@ static clg_status commit(scheduler *f, int32_t root, int32_t index, const group 
     f->groups[index].cost += w.cost;
     f->state[root].group = index;
     f->state[root].cost = f->state[root].loads = 1;
+    if (w.status == CLG_OK && (!w.fits || w.blocker >= 0)) /* cannot be: it was tried before */
+        return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s does not fit its group",
+                        clg_ops[f->s->nodes[root].op].name);
     return w.status;
 }
 
@@ -535,7 +539,8 @@ static void estimate(scheduler *f, int32_t node)
         loads += f->s->nodes[n->src[s]].count == n->count || n->op == OP_GATHER ? f->state[n->src[s]].loads : 0;
     }
     if (n->op == OP_EXPAND && f->s->nodes[n->src[0]].count < n->count)
-        cost = cost > 1 ? 1 : cost; /* small values are stored by whoever makes them: a load that many positions share */
+        cost =
+            cost > 1 ? 1 : cost; /* small values are stored by whoever makes them: a load that many positions share */
     f->state[node].cost = saturate(cost);
     f->state[node].loads = saturate(loads);
 }

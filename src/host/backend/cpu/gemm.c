@@ -68,6 +68,7 @@ static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+#define KEEP(pointer) __asm__("" : "+r"(pointer)) /* in a register, not computed from others */
 #define JOIN(a, b) JOIN_(a, b)
 #define JOIN_(a, b) a##b
 #define FN(dtype, name) JOIN(dtype, JOIN(_, name))
@@ -78,6 +79,7 @@ static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_
 #define PAD_BYTES 64 /* behind a row of packed a, so that rows do not fall on the same cache sets */
 #define BLOCK_TILES ((224 + ROWS_MAX - 1) / ROWS_MAX)
 #define BLOCK_COLUMNS 512
+#define IN_PLACE_PANELS 4 /* a is not packed for fewer panels of b */
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }

@@ -3,11 +3,12 @@
 #define WIDTH (VECTOR_BYTES / (int)sizeof(T))
 #define COLUMNS (2 * WIDTH) /* of a tile and a panel */
 #define DEPTH (DEPTH_BYTES / (int)sizeof(T))
-#define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T))        /* from row to row of packed a */
-#define COLUMN_STEP ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH) /* from column to column, where a's rows are neighbours   \
-                                                              */
-#define LANE (16 / (int)sizeof(T))                           /* elements in 16 bytes */
-#define TILE_SPACE (COLUMN_STEP * ROW_STEP)                  /* elements of a packed tile */
+#define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
+#define COLUMN_STEP                                                                                                    \
+    ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH) /* from column to column, where a's rows are neighbours                   \
+                                              */
+#define LANE (16 / (int)sizeof(T))           /* elements in 16 bytes */
+#define TILE_SPACE (COLUMN_STEP * ROW_STEP)  /* elements of a packed tile */
 #define V FN(TYPE, vector)
 #define U FN(TYPE, unaligned)
 
@@ -19,7 +20,7 @@ INLINE void FN(TYPE, store)(T *to, V x) { *(U *)to = x; }
 
 /* ---------------------------------------------------------------- a tile */
 
-/* One tile of c: a block of k, on top of what c has if resume. by_row: element (i, p) of a is at i * ROW_STEP + p, else
+/* One tile of c: a block of k, on top of what c has if resume. by_row: element (i, p) of a is at i * a_step + p, else
  * at p * a_step + i. */
 typedef void (*FN(TYPE, tile))(int64_t k, const T *a, int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc,
                                bool resume);
@@ -30,15 +31,23 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
     V sum[ROWS_MAX][2];
     UNROLL for (int i = 0; i < height; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] =
         resume ? FN(TYPE, load)(c + i * ldc + v * WIDTH) : (V){0};
+    /* a pointer for three rows: an address is one and twice or four times the step */
+    const T *row[(ROWS_MAX + 2) / 3];
+    UNROLL for (int i = 0; i < (height + 2) / 3; i++)
+    {
+        row[i] = a + (by_row ? 3 * i * a_step : 0);
+        KEEP(row[i]);
+    }
     for (int64_t p = 0; p < k; p++) {
         V x[2];
         UNROLL for (int v = 0; v < vectors; v++) x[v] = FN(TYPE, load)(b + v * WIDTH);
         UNROLL for (int i = 0; i < height; i++)
         {
-            const V y = a[by_row ? i * ROW_STEP : i] - (V){0}; /* copies of it; minus 0 keeps the sign of 0 */
+            /* copies of one element; minus 0 keeps the sign of 0 */
+            const V y = (by_row ? row[i / 3][i % 3 * a_step] : row[0][i]) - (V){0};
             UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = FN(FMA, TYPE)(y, x[v], sum[i][v]);
         }
-        a += by_row ? 1 : a_step;
+        UNROLL for (int i = 0; i < (height + 2) / 3; i++) row[i] += by_row ? 1 : a_step;
         b += b_step;
     }
     UNROLL for (int i = 0; i < height; i++) UNROLL for (int v = 0; v < vectors; v++)
@@ -173,25 +182,31 @@ static void FN(TYPE, pack_rows)(int64_t k, int rows, int height, const T *a, int
 typedef struct FN(TYPE, block) {
     const gemm_product *g;
     T *tiles, *panels; /* packed a and b */
-    int64_t p, k;      /* the block of k */
+
+    int64_t p, k; /* the block of k */
     int64_t row, m;
     bool transposed; /* c is */
 } FN(TYPE, block);
 
-static void FN(TYPE, pack_block)(const FN(TYPE, block) * x)
+/* A tile of a and its step: packed, or where it lies if it is read a few times only. Tiles of an odd height are packed:
+ * behind the last row there may be nothing. Nor are rows left where they would fall on the same cache sets. */
+static const T *FN(TYPE, tile_of_a)(const FN(TYPE, block) * x, int64_t i, int rows, T *to, bool pack, int64_t *step)
 {
     const gemm_product *g = x->g;
-    const T *a = (const T *)g->a + x->row * g->a_stride[0] + x->p * g->a_stride[1];
+    const T *a = (const T *)g->a + (x->row + i) * g->a_stride[0] + x->p * g->a_stride[1];
     bool by_row = g->a_stride[1] == 1;
-    T *tile = x->tiles;
-    for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
-        int rows = tile_rows(x->m - i);
-        if (by_row)
-            FN(TYPE, pack_rows)(x->k, rows, tile_height(rows), a + i * g->a_stride[0], g->a_stride[0], tile);
-        else
-            FN(TYPE, copy_rows)(x->k, g->m - x->row - i, COLUMN_STEP, a + i, g->a_stride[1], tile);
-        i += rows;
+    int64_t apart = g->a_stride[by_row ? 0 : 1];
+    if (g->n <= IN_PLACE_PANELS * COLUMNS && rows == tile_height(rows) &&
+        (!by_row || (apart * (int64_t)sizeof(T) + 128) % 4096 > 256)) {
+        *step = apart;
+        return a;
     }
+    *step = by_row ? ROW_STEP : COLUMN_STEP;
+    if (pack && by_row)
+        FN(TYPE, pack_rows)(x->k, rows, tile_height(rows), a, apart, to);
+    else if (pack)
+        FN(TYPE, copy_rows)(x->k, g->m - x->row - i, COLUMN_STEP, a, apart, to);
+    return to;
 }
 
 /* A panel of b in sequence: packed, or where it lies if it is read once. step: from row to row. */
@@ -230,18 +245,21 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
     for (int64_t j = 0; j < n; j += COLUMNS) {
         int columns = (int)smaller(COLUMNS, n - j), vectors = columns > WIDTH ? 2 : 1, width = vectors * WIDTH;
         int64_t b_step;
-        const T *b = FN(TYPE, panel)(x, column + j, columns, vectors, x->panels + j * DEPTH, &b_step), *a = x->tiles;
+        const T *b = FN(TYPE, panel)(x, column + j, columns, vectors, x->panels + j * DEPTH, &b_step);
+        T *tile = x->tiles;
         T *c = (T *)g->c + x->row * c_row + (column + j) * c_column;
-        for (int64_t i = 0; i < x->m; a += TILE_SPACE) {
+        for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
             int rows = tile_rows(x->m - i), height = tile_height(rows);
+            int64_t a_step;
+            const T *a = FN(TYPE, tile_of_a)(x, i, rows, tile, j == 0, &a_step);
             if (c_column == 1)
                 FN(TYPE, fetch)(c + (i + rows) * c_row, c_row, tile_rows(x->m - i - rows), width);
             FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][by_row];
             if (rows == height && columns == width && c_column == 1)
-                run(x->k, a, COLUMN_STEP, b, b_step, c + i * c_row, c_row, resume);
+                run(x->k, a, a_step, b, b_step, c + i * c_row, c_row, resume);
             else
                 FN(TYPE, edge)
-                (run, rows, columns, x->k, a, COLUMN_STEP, b, b_step, c + i * c_row, c_row, c_column, resume);
+            (run, rows, columns, x->k, a, a_step, b, b_step, c + i * c_row, c_row, c_column, resume);
             i += rows;
         }
     }
@@ -272,7 +290,6 @@ static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)
             x.k = smaller(depth, g->k - x.p);
             for (x.row = 0; x.row < g->m; x.row += BLOCK_TILES * ROWS_MAX) {
                 x.m = smaller(BLOCK_TILES * ROWS_MAX, g->m - x.row);
-                FN(TYPE, pack_block)(&x);
                 FN(TYPE, run_block)(&x, column, n);
                 if (g->done && x.p + x.k == g->k)
                     transposed ? g->done(g->context, column, n, x.row, x.m)
