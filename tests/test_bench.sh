@@ -3,7 +3,7 @@
 # machine that tests run on is busy.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-clgrad=${CLGRAD:?the path of the program}
+clgrad=$(realpath "${CLGRAD:?the path of the program}")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
