@@ -218,7 +218,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
         return;
     }
     if (state->group >= w->index) { /* made later, or here at another map: evaluated again, if it can be */
-        if (is_inline(n) && !masked)
+        if (is_inline(n) && (!masked || clg_ops[n->op].kind == KIND_VIEW))
             push_operands(f, w, node, map);
         else
             w->fits = false;

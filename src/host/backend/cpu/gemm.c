@@ -77,9 +77,10 @@ static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_
  * block of rows and a block of columns: packed a, packed b should stay in the second-level cache. */
 #define DEPTH_BYTES 1536
 #define PAD_BYTES 64 /* behind a row of packed a, so that rows do not fall on the same cache sets */
-#define BLOCK_TILES ((224 + ROWS_MAX - 1) / ROWS_MAX)
+#define BLOCK_TILES ((56 + ROWS_MAX - 1) / ROWS_MAX)
 #define BLOCK_COLUMNS 512
-#define IN_PLACE_PANELS 4 /* a is not packed for fewer panels of b */
+/* Not packed: tiles of a that meet only so many panels, panels of b that meet only so many tiles. */
+#define IN_PLACE 4
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
@@ -88,11 +89,14 @@ static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
  * each other. */
 static int tile_rows(int64_t left)
 {
-    return left >= 2 * ROWS_MAX ? ROWS_MAX : left > ROWS_MAX ? (int)(left + 1) / 2 : (int)left;
+    return left >= 2 * ROWS_MAX ? ROWS_MAX : left > ROWS_MAX ? (int)(left + 3) / 4 * 2 : (int)left;
 }
 
 /* What is computed with: an even number of rows, or one. The rows too many are discarded. */
 static int tile_height(int rows) { return rows == 1 ? 1 : (rows + 1) / 2 * 2; }
+
+/* Whether lines that many bytes apart fall on the same sets of a first-level cache. */
+static bool same_sets(int64_t apart) { return (apart + 128) % 4096 <= 256; }
 
 /* Of k rows step apart, the first ones of which want elements can be read though only have are the rows' own: what is
  * behind them must still be in the matrix. */

@@ -109,13 +109,19 @@ static void FN(TYPE, edge)(FN(TYPE, tile) run, int rows, int columns, int64_t k,
                 part[i * COLUMNS + j] = c[i * c_row + j * c_column];
     }
     run(k, a, a_step, b, b_step, part, COLUMNS, resume);
-    if (c_column == 1)
-        for (int i = 0; i < rows; i++)
-            memcpy(c + i * c_row, part + i * COLUMNS, (size_t)columns * sizeof(T));
-    else
+    if (c_column != 1) {
         for (int j = 0; j < columns; j++)
             for (int i = 0; i < rows; i++)
-                c[i * c_row + j * c_column] = part[i * COLUMNS + j];
+                c[i + j * c_column] = part[i * COLUMNS + j];
+        return;
+    }
+    for (int i = 0; i < rows; i++) {
+        int j = 0;
+        for (; j + WIDTH <= columns; j += WIDTH)
+            FN(TYPE, store)(c + i * c_row + j, FN(TYPE, load)(part + i * COLUMNS + j));
+        for (; j < columns; j++)
+            c[i * c_row + j] = part[i * COLUMNS + j];
+    }
 }
 
 /* ---------------------------------------------------------------- packing */
@@ -196,8 +202,8 @@ static const T *FN(TYPE, tile_of_a)(const FN(TYPE, block) * x, int64_t i, int ro
     const T *a = (const T *)g->a + (x->row + i) * g->a_stride[0] + x->p * g->a_stride[1];
     bool by_row = g->a_stride[1] == 1;
     int64_t apart = g->a_stride[by_row ? 0 : 1];
-    if (g->n <= IN_PLACE_PANELS * COLUMNS && rows == tile_height(rows) &&
-        (!by_row || (apart * (int64_t)sizeof(T) + 128) % 4096 > 256)) {
+    if (g->n <= IN_PLACE * COLUMNS && rows == tile_height(rows) &&
+        (!by_row || !same_sets(apart * (int64_t)sizeof(T)))) {
         *step = apart;
         return a;
     }
@@ -219,7 +225,8 @@ static const T *FN(TYPE, panel)(const FN(TYPE, block) * x, int64_t column, int c
     if (g->b_stride[1] != 1 && g->n > 1) {
         if (x->row == 0)
             FN(TYPE, pack_transposed)(x->k, columns, vectors, b, g->b_stride[1], to);
-    } else if (g->m <= ROWS_MAX && columns == vectors * WIDTH) {
+    } else if (columns == vectors * WIDTH &&
+               (g->m <= ROWS_MAX || (g->m <= IN_PLACE * ROWS_MAX && !same_sets(g->b_stride[0] * (int64_t)sizeof(T))))) {
         *step = g->b_stride[0];
         return b;
     } else if (x->row == 0) {
