@@ -80,7 +80,7 @@ static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_
 #define BLOCK_TILES ((56 + ROWS_MAX - 1) / ROWS_MAX)
 #define BLOCK_COLUMNS 512
 /* Not packed: tiles of a that meet only so many panels, panels of b that meet only so many tiles. */
-#define IN_PLACE 4
+#define IN_PLACE 8
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
