@@ -278,11 +278,12 @@ static const layer layers[] = {
 static void test_threads(void **state)
 {
     (void)state;
+    free(run_layer(&layers[0], "native", 7)); /* most first: OpenMP runtimes grow, and forget what they had */
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const layer *l = &layers[i];
         size_t count = (size_t)(l->batch * l->m * l->n);
         float *one = run_layer(l, "native", 1);
-        static const int threads[] = {2, 3, 4, 7};
+        static const int threads[] = {7, 4, 3, 2};
         for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
             float *many = run_layer(l, "native", threads[t]);
             assert_memory_equal(one, many, count * sizeof *one);

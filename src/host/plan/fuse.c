@@ -29,7 +29,7 @@ static uint16_t saturate(int64_t value) { return value > 30000 ? 30000 : (uint16
 
 /* ---------------------------------------------------------------- groups */
 
-static space squeeze(clg_shape shape, uint32_t inner)
+space group_space(clg_shape shape, uint32_t inner)
 {
     space sp = {0};
     for (int d = 0; d < shape.rank; d++) {
@@ -49,7 +49,7 @@ int64_t group_workers(const group *g)
 }
 
 /* Space of a group that a node opens, and what follows from it. Matrix products keep all three dimensions. */
-static bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
+bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
 {
     *g = (group){.kind = kind, .sp = sp, .full_count = 1, .outer_count = 1, .node = -1, .first_store = -1};
     g->copy_from = g->copy_to = -1;
@@ -77,7 +77,7 @@ static int32_t *latest_slot(scheduler *f, int64_t count)
     return &f->latest[(uint64_t)count * 0x9e3779b97f4a7c15u >> 54 & (uint64_t)(f->latest_capacity - 1)];
 }
 
-static int32_t group_append(scheduler *f, const group *g)
+int32_t group_append(scheduler *f, const group *g)
 {
     if (!schedule_grow((void **)&f->groups, f->group_count, &f->group_capacity, sizeof *f->groups))
         return -1;
@@ -89,7 +89,7 @@ static int32_t group_append(scheduler *f, const group *g)
 
 /* ---------------------------------------------------------------- storing */
 
-static clg_status add_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer)
+clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer)
 {
     if (buffer < 0 || !schedule_grow((void **)&f->stores, f->store_count, &f->store_capacity, sizeof *f->stores))
         return CLG_ERROR_MEMORY;
@@ -99,7 +99,7 @@ static clg_status add_store(scheduler *f, int32_t node, int32_t group_index, int
 }
 
 /* Keeps the value of a placed node in memory. */
-static clg_status keep(scheduler *f, int32_t node)
+clg_status fuse_keep(scheduler *f, int32_t node)
 {
     node_state *state = &f->state[node];
     const sub_node *n = &f->s->nodes[node];
@@ -111,7 +111,7 @@ static clg_status keep(scheduler *f, int32_t node)
                                                      .count = n->count,
                                                      .binding = n->output ? n->binding : -1,
                                                      .node = n->id});
-    return add_store(f, node, state->group, state->buffer);
+    return fuse_store(f, node, state->group, state->buffer);
 }
 
 /* ---------------------------------------------------------------- walking the tree under a node */
@@ -130,7 +130,7 @@ typedef struct walk {
 } walk;
 
 /* Records that a group reads a node's buffer; stray: at another map than the group's own. */
-static void read_at(scheduler *f, int32_t node, int32_t index, bool stray)
+void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray)
 {
     node_state *state = &f->state[node];
     state->reader = index > state->reader ? index : state->reader;
@@ -142,7 +142,7 @@ static void read_leaf(scheduler *f, walk *w, int32_t node, int32_t map)
 {
     if (!w->commit)
         return;
-    read_at(f, node, w->index, !group_canonical(f, w->g, node, map));
+    fuse_read(f, node, w->index, !group_canonical(f, w->g, node, map));
 }
 
 static void push(scheduler *f, walk *w, int32_t node, int32_t map)
@@ -163,7 +163,7 @@ static void push_gather(scheduler *f, walk *w, int32_t node, int32_t map)
     }
     if (table->op == OP_INPUT) {
         if (w->commit)
-            read_at(f, n->src[0], w->index, true);
+            fuse_read(f, n->src[0], w->index, true);
     } else if (f->state[n->src[0]].group >= w->index) {
         w->fits = false;
     } else if (f->state[n->src[0]].group > w->latest) {
@@ -234,7 +234,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
         }
         w->latest = state->group > w->latest ? state->group : w->latest;
         w->cost++;
-        if (w->commit && keep(f, node) != CLG_OK)
+        if (w->commit && fuse_keep(f, node) != CLG_OK)
             w->status = CLG_ERROR_MEMORY;
         return;
     }
@@ -329,7 +329,7 @@ static clg_status commit(scheduler *f, int32_t root, int32_t index, const group 
     int32_t map = g->full_map;
     if (clg_ops[f->s->nodes[root].op].kind != KIND_REDUCE && f->s->nodes[root].count != g->full_count)
         map = g->outer_map;
-    group copy = *g; /* keep() may move or change the array's groups, not this one's stores */
+    group copy = *g; /* fuse_keep() may move or change the array's groups, not this one's stores */
     walk w = {.g = &copy, .index = index, .commit = true};
     walk_tree(f, &w, root, map);
     f->groups[index].cost += w.cost;
@@ -341,22 +341,20 @@ static clg_status commit(scheduler *f, int32_t root, int32_t index, const group 
     return w.status;
 }
 
-static clg_status place(scheduler *f, int32_t root, int32_t least);
-
 /* Makes the node's value available in memory. */
 static clg_status materialise(scheduler *f, int32_t node)
 {
     if (f->s->nodes[node].op == OP_INPUT)
         return CLG_OK;
-    clg_status status = f->state[node].group < 0 ? place(f, node, 0) : CLG_OK;
-    return status == CLG_OK ? keep(f, node) : status;
+    clg_status status = f->state[node].group < 0 ? fuse_place(f, node, 0) : CLG_OK;
+    return status == CLG_OK ? fuse_keep(f, node) : status;
 }
 
-static clg_status place(scheduler *f, int32_t root, int32_t least)
+clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
 {
     const sub_node *n = &f->s->nodes[root];
     bool reduces = clg_ops[n->op].kind == KIND_REDUCE;
-    space own = squeeze(f->s->shapes[reduces ? n->in_shape[0] : n->shape], reduces ? (uint32_t)n->attr.integer : 0);
+    space own = group_space(f->s->shapes[reduces ? n->in_shape[0] : n->shape], reduces ? (uint32_t)n->attr.integer : 0);
     if (++f->depth > MAX_DEPTH)
         return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: views nested too deeply at %s", clg_ops[n->op].name);
     for (;;) {
@@ -443,8 +441,8 @@ static clg_status place_matmul(scheduler *f, int32_t node)
     g.cost = 1;
     f->state[node].group = group_append(f, &g);
     f->state[node].cost = f->state[node].loads = 1;
-    read_at(f, left.buffer, f->group_count - 1, true);
-    read_at(f, right.buffer, f->group_count - 1, true);
+    fuse_read(f, left.buffer, f->group_count - 1, true);
+    fuse_read(f, right.buffer, f->group_count - 1, true);
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
 }
 
@@ -453,74 +451,14 @@ static clg_status place_scatter(scheduler *f, int32_t node)
     const sub_node *n = &f->s->nodes[node];
     group g;
     if (materialise(f, n->src[0]) != CLG_OK || materialise(f, n->src[1]) != CLG_OK ||
-        !group_fill(f, &g, STEP_SCATTER_ADD, squeeze(f->s->shapes[n->shape], 0)))
+        !group_fill(f, &g, STEP_SCATTER_ADD, group_space(f->s->shapes[n->shape], 0)))
         return CLG_ERROR_MEMORY;
     g.node = node;
     f->state[node].group = group_append(f, &g);
     f->state[node].cost = f->state[node].loads = 1;
     for (int i = 0; i < 2; i++)
-        read_at(f, n->src[i], f->group_count - 1, true);
-    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : keep(f, node);
-}
-
-/* ---------------------------------------------------------------- assignments */
-
-static clg_status add_copy(scheduler *f, int32_t from, int32_t to, int64_t count)
-{
-    group g;
-    if (from < 0 || to < 0 || !group_fill(f, &g, STEP_LOOP, squeeze(CLG_SHAPE(count), 0)))
-        return CLG_ERROR_MEMORY;
-    g.copy_from = from;
-    g.copy_to = to;
-    return group_append(f, &g) < 0 ? CLG_ERROR_MEMORY : CLG_OK;
-}
-
-/* All assigned values are evaluated before any leaf changes that a later group reads. */
-static clg_status evaluate_assigned(scheduler *f, int32_t node, int32_t *buffer)
-{
-    const sub_node *n = &f->s->nodes[node], *value = &f->s->nodes[n->src[1]];
-    *buffer = -1;
-    if (value->op != OP_INPUT)
-        return f->state[n->src[1]].group >= 0 ? CLG_OK : place(f, n->src[1], f->state[n->src[0]].reader);
-    *buffer = schedule_buffer(
-        f, (plan_buffer){.kind = BUFFER_ARENA, .dtype = (clg_dtype)value->dtype, .count = value->count, .node = n->id});
-    read_at(f, n->src[1], f->group_count, true);
-    return add_copy(f, f->state[n->src[1]].buffer, *buffer, value->count);
-}
-
-/* The leaf's buffer is stored to directly where no other reader can see the new value; else by a copy at the end. */
-static clg_status commit_assigned(scheduler *f, int32_t node, int32_t temporary)
-{
-    const sub_node *n = &f->s->nodes[node];
-    const node_state *target = &f->state[n->src[0]], *value = &f->state[n->src[1]];
-    if (temporary >= 0)
-        return add_copy(f, temporary, target->buffer, n->count);
-    const group *g = &f->groups[value->group];
-    bool last = value->group >= target->reader && value->group > target->strays;
-    bool simple = g->kind != STEP_SCATTER_ADD && g->copy_from < 0 &&
-                  !(g->sp.inner && n->count == g->full_count && g->full_count != g->outer_count);
-    if (last && simple)
-        return add_store(f, n->src[1], value->group, target->buffer);
-    clg_status status = keep(f, n->src[1]);
-    return status == CLG_OK ? add_copy(f, value->buffer, target->buffer, n->count) : status;
-}
-
-static clg_status fuse_assignments(scheduler *f)
-{
-    const subgraph *s = f->s;
-    int32_t count = 0;
-    for (int32_t i = 0; i < s->count; i++)
-        count += s->nodes[i].op == OP_ASSIGN;
-    int32_t *temporaries = malloc(((size_t)count + 1) * sizeof *temporaries);
-    clg_status status = temporaries ? CLG_OK : clg_fail_memory();
-    for (int32_t i = 0, k = 0; i < s->count && status == CLG_OK; i++)
-        if (s->nodes[i].op == OP_ASSIGN)
-            status = evaluate_assigned(f, i, &temporaries[k++]);
-    for (int32_t i = 0, k = 0; i < s->count && status == CLG_OK; i++)
-        if (s->nodes[i].op == OP_ASSIGN)
-            status = commit_assigned(f, i, temporaries[k++]);
-    free(temporaries);
-    return status;
+        fuse_read(f, n->src[i], f->group_count - 1, true);
+    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : fuse_keep(f, node);
 }
 
 /* ---------------------------------------------------------------- the pass */
@@ -561,12 +499,12 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         if (f->state[i].dense) /* now, while the group that computes its operands is the one to join */
             return materialise(f, i);
         estimate(f, i);
-        return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? place(f, i, 0) : CLG_OK;
+        return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_VIEW:
         estimate(f, i);
-        return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? place(f, i, 0) : CLG_OK;
+        return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_REDUCE:
-        return place(f, i, 0);
+        return fuse_place(f, i, 0);
     case KIND_CONTRACT:
         return place_matmul(f, i);
     case KIND_SCATTER:

@@ -70,6 +70,19 @@ clg_status fuse(scheduler *f);
 /* Appends the steps of all groups to the plan. */
 clg_status lower(scheduler *f);
 
+/* fuse.c, for assign.c. */
+space group_space(clg_shape shape, uint32_t inner); /* without extents of 1; inner: mask of reduced axes */
+bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp);
+int32_t group_append(scheduler *f, const group *g);
+clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer);
+clg_status fuse_keep(scheduler *f, int32_t node); /* keeps the value of a placed node in memory */
+/* Puts a node into a group with an index of at least least. */
+clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
+/* Records that a group reads a node's buffer; stray: at another map than the group's own. */
+void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray);
+/* assign.c: after all other nodes. */
+clg_status fuse_assignments(scheduler *f);
+
 /* Shared helpers. */
 bool schedule_push(scheduler *f, int32_t node, int32_t map);
 /* Slot of a (node, map) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The

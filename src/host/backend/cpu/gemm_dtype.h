@@ -4,11 +4,10 @@
 #define COLUMNS (2 * WIDTH) /* of a tile and a panel */
 #define DEPTH (DEPTH_BYTES / (int)sizeof(T))
 #define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
-#define COLUMN_STEP                                                                                                    \
-    ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH) /* from column to column, where a's rows are neighbours                   \
-                                              */
-#define LANE (16 / (int)sizeof(T))           /* elements in 16 bytes */
-#define TILE_SPACE (COLUMN_STEP * ROW_STEP)  /* elements of a packed tile */
+/* from column to column, where a's rows are neighbours */
+#define COLUMN_STEP ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH)
+#define TILE_SPACE (COLUMN_STEP * ROW_STEP) /* elements of a packed tile */
+#define LANE (16 / (int)sizeof(T))          /* elements in 16 bytes */
 #define V FN(TYPE, vector)
 #define U FN(TYPE, unaligned)
 
@@ -29,8 +28,13 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
                                 int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc, bool resume)
 {
     V sum[ROWS_MAX][2];
-    UNROLL for (int i = 0; i < height; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] =
-        resume ? FN(TYPE, load)(c + i * ldc + v * WIDTH) : (V){0};
+    UNROLL for (int i = 0; i < height; i++)
+    {
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            sum[i][v] = resume ? FN(TYPE, load)(c + i * ldc + v * WIDTH) : (V){0};
+        }
+    }
     /* a pointer for three rows: an address is one and twice or four times the step */
     const T *row[(ROWS_MAX + 2) / 3];
     UNROLL for (int i = 0; i < (height + 2) / 3; i++)
@@ -50,8 +54,10 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
         UNROLL for (int i = 0; i < (height + 2) / 3; i++) row[i] += by_row ? 1 : a_step;
         b += b_step;
     }
-    UNROLL for (int i = 0; i < height; i++) UNROLL for (int v = 0; v < vectors; v++)
-        FN(TYPE, store)(c + i * ldc + v * WIDTH, sum[i][v]);
+    UNROLL for (int i = 0; i < height; i++)
+    {
+        UNROLL for (int v = 0; v < vectors; v++) FN(TYPE, store)(c + i * ldc + v * WIDTH, sum[i][v]);
+    }
 }
 
 #define TILE(height, vectors, by_row)                                                                                  \

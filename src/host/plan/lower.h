@@ -1,0 +1,47 @@
+/* What lower.c and values.c share: the body of a step while it is being made. Internal to plan/.
+ *
+ * A value depends on some of the group's dimensions; that gives its level: ONCE (none), OUTER (outer ones only) or
+ * INNER. A value that depends on a reduction made in the same step belongs to a later stage: stage p of a step is its
+ * OUTER section p followed by its INNER section p, and a reduction over stage p may be read from stage p + 1 on. An
+ * INNER value that several stages need is evaluated in each. */
+#ifndef CLG_LOWER_H
+#define CLG_LOWER_H
+
+#include "schedule.h"
+
+typedef enum level { LEVEL_ONCE, LEVEL_OUTER, LEVEL_INNER } level;
+
+/* One value of the body: a node at a map. Operands precede it. */
+typedef struct value {
+    int32_t node, map;
+    int32_t src[3];
+    uint8_t kind;  /* plan_instr_kind */
+    uint8_t level; /* where it is evaluated; for INSTR_REDUCE where its result lives */
+    uint16_t stage;
+    int32_t operand_stage; /* REDUCE: the stage whose INNER section accumulates it */
+    int32_t reg;           /* instruction, once emitted (INNER values: in this stage) */
+    int32_t needed;        /* stamp of the emission that wants it */
+    int64_t row_stride, row_count;
+    int32_t buffer; /* LOAD */
+} value;
+
+typedef struct lowering {
+    scheduler *f;
+    const group *g;
+    int32_t index; /* of the group */
+    value *values;
+    int32_t count, capacity;
+    int32_t *slot_of; /* per node: value of its first map */
+    plan_step *step;
+    int32_t instr_capacity, section_capacity, map_capacity;
+    int32_t *map_of; /* interned map -> map of the step + 1 */
+    int32_t map_of_capacity;
+    int32_t constants[16]; /* nodes of the step's first distinct constants */
+    int constant_count;
+    uint32_t combine_dims; /* the second step of a split: group dimensions that remain */
+    clg_status status;
+} lowering;
+
+/* The value of (node, map) with all that it needs; -1 (and l->status) on failure. */
+int32_t values_build(lowering *l, int32_t root, int32_t root_map);
+#endif
