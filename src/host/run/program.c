@@ -26,7 +26,8 @@ static clg_status explain_memory(const clg_graph *g, const plan *p, clg_status s
         list[i] = &p->buffers[i];
     qsort(list, (size_t)p->buffer_count, sizeof *list, by_bytes);
     text[0] = 0;
-    for (int32_t i = 0; i < p->buffer_count && i < 3 && used < sizeof text; i++)
+    for (int32_t i = 0; i < p->buffer_count && i < 3 && used < sizeof text && list[i]->bytes >= list[0]->bytes / 100;
+         i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%%%d %s %s %s (%.1f MB)", i ? ", " : "",
                                  (int)list[i]->node, clg_ops[g->nodes[list[i]->node].op].name,
                                  clg_dtype_name(list[i]->dtype), shape_text(*graph_shape_of(g, list[i]->node)),

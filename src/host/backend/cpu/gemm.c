@@ -62,6 +62,8 @@ typedef __m128 x86_vector;
 static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_ps((const float *)from[0]); }
 #endif
 
+#define ROW_VECTORS 8 /* of a tile of one row */
+
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")

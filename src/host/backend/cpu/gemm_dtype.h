@@ -27,7 +27,7 @@ typedef void (*FN(TYPE, tile))(int64_t k, const T *a, int64_t a_step, const T *b
 INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool by_row, int64_t k, const T *a,
                                 int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc, bool resume)
 {
-    V sum[ROWS_MAX][2];
+    V sum[ROWS_MAX][ROW_VECTORS];
     UNROLL for (int i = 0; i < height; i++)
     {
         UNROLL for (int v = 0; v < vectors; v++)
@@ -43,7 +43,7 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
         KEEP(row[i]);
     }
     for (int64_t p = 0; p < k; p++) {
-        V x[2];
+        V x[ROW_VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) x[v] = FN(TYPE, load)(b + v * WIDTH);
         UNROLL for (int i = 0; i < height; i++)
         {
@@ -75,6 +75,7 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
         }                                                                                                              \
     }
 TILES(1)
+TILE(1, 8, 0)
 TILES(2)
 TILES(4)
 #if ROWS_MAX >= 6
@@ -88,6 +89,8 @@ TILES(12)
 #if ROWS_MAX >= 14
 TILES(14)
 #endif
+
+static const FN(TYPE, tile) FN(TYPE, row_tile) = FN(TYPE, tile_1_8_0);
 
 /* [height / 2][vectors - 1][by_row] */
 static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][2] = {
@@ -249,13 +252,28 @@ INLINE void FN(TYPE, fetch)(T *c, int64_t ldc, int rows, int width)
             __builtin_prefetch(c + i * ldc + j, 1);
 }
 
+/* One row, whose few accumulators would wait for each other: more columns at once, from where b lies. Returns how many
+ * columns are done. */
+static int64_t FN(TYPE, run_row)(const FN(TYPE, block) * x, int64_t column, int64_t n)
+{
+    const gemm_product *g = x->g;
+    if (g->m > 1 || g->b_stride[1] != 1 || x->transposed)
+        return 0;
+    int64_t j = 0;
+    for (; j + ROW_VECTORS * WIDTH <= n; j += ROW_VECTORS * WIDTH)
+        FN(TYPE, row_tile)
+    (x->k, (const T *)g->a + x->p * g->a_stride[1], g->a_stride[1],
+     (const T *)g->b + x->p * g->b_stride[0] + column + j, g->b_stride[0], (T *)g->c + column + j, g->ldc, x->p > 0);
+    return j;
+}
+
 /* A block of rows of c, over n columns from column on. */
 static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64_t n)
 {
     const gemm_product *g = x->g;
     bool by_row = g->a_stride[1] == 1, resume = x->p > 0;
     int64_t c_row = x->transposed ? 1 : g->ldc, c_column = x->transposed ? g->ldc : 1;
-    for (int64_t j = 0; j < n; j += COLUMNS) {
+    for (int64_t j = FN(TYPE, run_row)(x, column, n); j < n; j += COLUMNS) {
         int columns = (int)smaller(COLUMNS, n - j), vectors = columns > WIDTH ? 2 : 1, width = vectors * WIDTH;
         int64_t b_step;
         const T *b = FN(TYPE, panel)(x, column + j, columns, vectors, x->panels + j * DEPTH, &b_step);
@@ -264,7 +282,7 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
         for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
             int rows = tile_rows(x->m - i), height = tile_height(rows);
             int64_t a_step;
-            const T *a = FN(TYPE, tile_of_a)(x, i, rows, tile, j == 0, &a_step);
+            const T *a = FN(TYPE, tile_of_a)(x, i, rows, tile, j < COLUMNS || g->m == 1, &a_step);
             if (c_column == 1)
                 FN(TYPE, fetch)(c + (i + rows) * c_row, c_row, tile_rows(x->m - i - rows), width);
             FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][by_row];

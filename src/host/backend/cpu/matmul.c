@@ -23,7 +23,7 @@
 /* A piece of the product that has no buffer of its own should stay in the second-level cache until the body has read
  * it. */
 #define PIECE_BYTES (1024 * 1024)
-/* Products of fewer cycles, about, are done sooner by one thread: a parallel region costs 3500 (measured, 2 threads). */
+/* Products of fewer cycles are done sooner by one thread: a parallel region costs about 3500, measured with two. */
 #define PARALLEL_CYCLES 10000
 
 #ifdef CLG_WITH_BLAS
