@@ -10,8 +10,7 @@
 #define T float
 #define V float16
 #define W 16
-#define VLOAD vload16
-#define VSTORE vstore16
+#define AT(space, p) (*(space float16 *)(p))
 #define TM 2
 #define NV 2
 #define EACH_ROW(F) F(0) F(1)
@@ -35,8 +34,9 @@
 
 #define DECLARE_VECTOR(i, v) V c##i##_##v = (V)(0);
 #define DECLARE_ROW(i) EACH_VECTOR(DECLARE_VECTOR, i)
-#define LOAD_VECTOR(from, v) const V b##v = VLOAD(0, from + v * W);
-#define PACK_VECTOR(to, v) VSTORE(b##v, 0, to + v * W);
+#define LOAD_GLOBAL(from, v) const V b##v = AT(global const, from + v * W);
+#define LOAD_LOCAL(from, v) const V b##v = AT(local const, from + v * W);
+#define PACK_VECTOR(to, v) AT(local, to + v * W) = b##v;
 /* one chain of fused multiply-adds over k for each element, as on the CPU path: the same bits; not mad(), which
  * PoCL makes a multiplication and an addition */
 #define MULTIPLY_VECTOR(i, v) c##i##_##v = fma((V)(x), b##v, c##i##_##v);
@@ -45,7 +45,7 @@
         const T x = ma[i * A_ROW];                                                                                     \
         EACH_VECTOR(MULTIPLY_VECTOR, i)                                                                                \
     }
-#define KEEP_VECTOR(i, v) VSTORE(c##i##_##v, 0, tile + (i * NV + v) * W);
+#define KEEP_VECTOR(i, v) AT(private, tile + (i * NV + v) * W) = c##i##_##v;
 #define KEEP_ROW(i) EACH_VECTOR(KEEP_VECTOR, i)
 
 kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
@@ -67,7 +67,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
             local const T *mb = panel;
 #pragma unroll 1
             for (INDEX k = 0; k < K; k++) {
-                EACH_VECTOR(LOAD_VECTOR, mb)
+                EACH_VECTOR(LOAD_LOCAL, mb)
                 EACH_ROW(MULTIPLY_ROW)
                 ma += A_COLUMN;
                 mb += NV * W;
@@ -81,7 +81,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 #endif
 #pragma unroll 1
             for (INDEX k = 0; k < K; k++) {
-                EACH_VECTOR(LOAD_VECTOR, mb)
+                EACH_VECTOR(LOAD_GLOBAL, mb)
 #if PACK
                 EACH_VECTOR(PACK_VECTOR, to)
                 to += NV * W;
@@ -102,7 +102,8 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 }
 #undef DECLARE_VECTOR
 #undef DECLARE_ROW
-#undef LOAD_VECTOR
+#undef LOAD_GLOBAL
+#undef LOAD_LOCAL
 #undef PACK_VECTOR
 #undef MULTIPLY_VECTOR
 #undef MULTIPLY_ROW
@@ -111,8 +112,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 #undef T
 #undef V
 #undef W
-#undef VLOAD
-#undef VSTORE
+#undef AT
 #undef TM
 #undef NV
 #undef EACH_ROW

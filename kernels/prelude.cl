@@ -1,5 +1,9 @@
 /* Helpers of generated kernels. */
 
+/* The vector of suffix s at an element's address, to read or to assign. Not vload and vstore: PoCL's are many narrow
+ * loads and shuffles, which take longer to compile than the rest of a kernel. */
+#define VECTOR_AT(space, s, p) (((space s##_packed_t *)(p))->vector)
+
 /* Folds value over the work-items of a group into result, in the same order on every run. R is a reduction
  * "op_sum", s its suffix, scratch local memory with one element a work-item; the group size is a power of two.
  * All work-items of the group must get here. */

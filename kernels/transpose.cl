@@ -7,8 +7,7 @@
 #define V float16
 #define W 16
 #define ROUNDS 4
-#define VLOAD vload16
-#define VSTORE vstore16
+#define AT(space, p) (*(space float16 *)(p))
 #define INDEX int
 #define ROWS 64
 #define COLUMNS 64
@@ -28,7 +27,7 @@ kernel void KERNEL(global const T *in, global T *restrict out)
             V x[W], y[W];
 #pragma unroll
             for (int i = 0; i < W; i++)
-                x[i] = VLOAD(0, from + (column + i) * (INDEX)COLUMN_STRIDE);
+                x[i] = AT(global const, from + (column + i) * (INDEX)COLUMN_STRIDE);
 #pragma unroll
             for (int round = 0; round < ROUNDS; round++) {
 #pragma unroll
@@ -44,7 +43,7 @@ kernel void KERNEL(global const T *in, global T *restrict out)
             }
 #pragma unroll
             for (int i = 0; i < W; i++)
-                VSTORE(x[i], 0, to + i * (INDEX)COLUMNS + column);
+                AT(global, to + i * (INDEX)COLUMNS + column) = x[i];
         }
     }
     const int rows = (int)min((INDEX)W, (INDEX)ROWS - row);
@@ -56,8 +55,7 @@ kernel void KERNEL(global const T *in, global T *restrict out)
 #undef V
 #undef W
 #undef ROUNDS
-#undef VLOAD
-#undef VSTORE
+#undef AT
 #undef INDEX
 #undef ROWS
 #undef COLUMNS

@@ -303,6 +303,32 @@ enum { CLG_PRINT_SCHEDULE = 1, CLG_PRINT_MEMORY = 2, CLG_PRINT_KERNELS = 4 };
 /* Prints stages of the compiled program: any sum of CLG_PRINT_*. */
 CLG_API clg_status clg_program_print(const clg_program *program, FILE *out, int what);
 
+/* Profiles. A program is run, step by step on the device's clock where it has one. With the environment variable
+ * CLGRAD_PROFILE=FILE that happens to each program of a process by itself: runs 2 to 21 are profiled, and when the
+ * program is freed its part is added to FILE (a trace) and FILE.txt (a table). Results are the same, bit for bit. */
+typedef struct clg_step_profile {
+    const char *kind; /* "loop", "matmul" or "scatter_add" */
+    char name[64];    /* its operations, the last ones if there are many, and the shape of what it computes last */
+    int32_t launches;
+    double begin, end; /* seconds from the start of the run's first step */
+    int64_t flops;     /* of the matrix product */
+    int64_t bytes;     /* loaded and stored: each input once, each output once */
+} clg_step_profile;
+
+/* Runs the program once, as clg_run does, and waits. Fills the first count steps; *filled (NULL is allowed): how many
+ * that were, at most clg_program_info.steps. */
+CLG_API clg_status clg_program_profile(clg_program *program, clg_step_profile *steps, int count, int *filled);
+
+/* Both take the profiles of several runs of one program: steps[run * count + step].
+ *
+ * Prints a table, the longest steps (by the median of the runs) first. flop_rate and byte_rate are the most that the
+ * machine can do in a second, in matrix products and in bytes moved; the column "of peak" is the larger fraction of
+ * the two. 0: not known. */
+CLG_API clg_status clg_profile_print(const clg_step_profile *steps, int count, int runs, double flop_rate,
+                                     double byte_rate, FILE *out);
+/* Writes a trace that Perfetto and chrome://tracing open, one run after the other; the whole file or none. */
+CLG_API clg_status clg_profile_save(const clg_step_profile *steps, int count, int runs, const char *path);
+
 /* The names, documentation and properties of the operations, as the table src/host/core/ops.def has them. */
 typedef struct clg_op_info {
     const char *name;

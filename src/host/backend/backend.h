@@ -9,6 +9,12 @@ typedef struct backend_device backend_device; /* each backend completes these fo
 typedef struct backend_buffer backend_buffer;
 typedef struct backend_program backend_program;
 
+/* When a step ran, in seconds from the first step's start; begin = end if it launched nothing. */
+typedef struct backend_span {
+    double begin, end;
+    int32_t launches;
+} backend_span;
+
 /* What the scheduler must know of a device. */
 typedef struct backend_traits {
     bool fuses_epilogue;    /* matmul steps run their body on the product while it is in registers or cache, and need
@@ -35,6 +41,9 @@ typedef struct backend {
     /* Replaces the bindings of a prepared program (same sizes and dtypes). */
     clg_status (*bind)(backend_program *, backend_buffer *const *bindings);
     clg_status (*run)(backend_program *);
+    /* Runs once, waits until that is done, and tells when each step of the plan ran. CLG_ERROR_UNSUPPORTED: the device
+     * cannot tell, and nothing was run. */
+    clg_status (*profile)(backend_program *, backend_span *spans);
     void (*release)(backend_program *);
     /* Kernel launches (or CPU equivalents) a run. */
     int32_t (*launches)(const backend_program *);

@@ -1,6 +1,7 @@
 /* clgrad train: trains a classifier of images, shows how it goes, and writes a log and the parameters. */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "profile.h"
 #include "progress.h"
 #include "trainer.h"
 
@@ -15,7 +16,7 @@
 #define DEFAULT_DATA "/usr/share/datasets/fashion-mnist" /* where Debian's dataset-fashion-mnist puts it */
 
 typedef struct train_options {
-    const char *data, *device, *log, *save, *losses;
+    const char *data, *device, *log, *save, *profile, *losses;
     int64_t epochs, limit;
     bool lr_given;
     trainer_options trainer;
@@ -34,6 +35,7 @@ enum {
     KEY_LOG,
     KEY_SAVE,
     KEY_LIMIT,
+    KEY_PROFILE,
     KEY_LOSSES
 };
 
@@ -51,6 +53,8 @@ static const struct argp_option options[] = {
     {"log", KEY_LOG, "FILE", 0, "Write one line of JSON an epoch", 0},
     {"save", KEY_SAVE, "FILE", 0, "Write the parameters as safetensors at the end", 0},
     {"limit", KEY_LIMIT, "N", 0, "Train on the first N examples only", 0},
+    {"profile", KEY_PROFILE, "FILE", 0,
+     "At the end, run the training step 20 times more: a table of where its time goes, and a trace for Perfetto", 0},
     {"losses", KEY_LOSSES, "FILE", OPTION_HIDDEN, "Write the loss of every step", 0},
     {0}};
 
@@ -121,6 +125,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_LIMIT:
         o->limit = cli_integer(state, "--limit", argument, 1, INT32_MAX);
+        break;
+    case KEY_PROFILE:
+        o->profile = argument;
         break;
     case KEY_LOSSES:
         o->losses = argument;
@@ -311,6 +318,9 @@ static int train(session *s)
         status = run_epoch(s, epoch);
     if (status == EXIT_SUCCESS && o->save && trainer_save(&s->trainer, o->save) != CLG_OK)
         return cli_library_error("train");
+    /* last, because it trains on */
+    if (status == EXIT_SUCCESS && o->profile)
+        status = profile_program(s->device, s->trainer.train[0].program, o->profile);
     return status;
 }
 
@@ -330,7 +340,8 @@ int cli_train(int argc, char **argv)
     train_options o = parse_options(argc, argv);
     session s = {.options = &o};
     int status = read_data(&s);
-    if (status == EXIT_SUCCESS && !(open_output(o.log, &s.log) && open_output(o.losses, &s.losses) && can_save(o.save)))
+    if (status == EXIT_SUCCESS &&
+        !(open_output(o.log, &s.log) && open_output(o.losses, &s.losses) && can_save(o.save) && can_save(o.profile)))
         status = EXIT_FAILURE;
     if (status == EXIT_SUCCESS)
         status = train(&s);

@@ -41,6 +41,7 @@ struct clg_program {
     backend_buffer **bindings; /* leaves, then outputs */
     int32_t *output_nodes;     /* graph node of each requested output */
     bool owns_outputs, checked, has_effects;
+    struct profile_record *record; /* of its first runs, NULL: not asked for */
 };
 
 static inline engine *engine_of(const clg_graph *g) { return g->engine; }
@@ -55,6 +56,19 @@ void engine_forget(clg_graph *g, int32_t mark, const clg_program *owner);
 
 /* program.c: compiles; with eager true realised values serve as leaves and outputs are left to the caller. */
 clg_program *program_compile(clg_graph *g, const clg_var *outputs, int count, bool eager);
+/* Runs a program. spans: NULL, or what gets the time of each step, on the terms of backend.profile. */
+clg_status engine_run(clg_program *program, backend_span *spans);
+/* Of one step and run: bytes loaded and stored, operations of the matrix product. */
+int64_t engine_step_bytes(const plan *p, const plan_step *step);
+int64_t engine_step_flops(const plan_step *step);
+/* profile.c. Begins a program's record if CLGRAD_PROFILE is set; a run, profiled if it is one of the record's; writes
+ * and frees the record, if there is one. What goes wrong there, clg_last_error tells and nothing else. */
+void profile_begin(clg_program *program);
+clg_status profile_run(clg_program *program);
+void profile_end(clg_program *program);
+/* profile_output.c: adds runs of a program, which began at starts[run] seconds, to the files of CLGRAD_PROFILE. */
+clg_status profile_log(const char *path, const char *title, const clg_step_profile *steps, int count, int runs,
+                       const double *starts);
 /* eager.c */
 clg_status eager_compute(clg_var x);
 void eager_free_cache(clg_graph *g);

@@ -110,8 +110,10 @@ clg_program *program_compile(clg_graph *g, const clg_var *outputs, int count, bo
     p->graph = g;
     p->owns_outputs = true;
     clg_status status = compile(p, outputs, count, eager);
-    if (status == CLG_OK)
+    if (status == CLG_OK) {
+        profile_begin(p);
         return p;
+    }
     clg_program_free(p);
     return NULL;
 }
@@ -136,6 +138,7 @@ void clg_program_free(clg_program *program)
     if (!program)
         return;
     const clg_device *device = program->graph->device;
+    profile_end(program);
     engine_forget(program->graph, 0, program);
     if (program->prepared)
         device->b->release(program->prepared);
@@ -169,10 +172,16 @@ clg_status clg_run(clg_program *program)
 {
     if (!program)
         return clg_fail(CLG_ERROR_ARGUMENT, "run: program is NULL (see the error of clg_compile)");
+    return program->record ? profile_run(program) : engine_run(program, NULL);
+}
+
+clg_status engine_run(clg_program *program, backend_span *spans)
+{
     clg_graph *g = program->graph;
+    const backend *b = g->device->b;
     clg_status status = program->checked ? CLG_OK : check_leaves(program);
     if (status == CLG_OK)
-        status = g->device->b->run(program->prepared);
+        status = spans ? b->profile(program->prepared, spans) : b->run(program->prepared);
     if (status != CLG_OK)
         return status;
     if (program->has_effects)
@@ -190,7 +199,7 @@ clg_status clg_run(clg_program *program)
 /* ---------------------------------------------------------------- questions */
 
 /* Bytes that the step must move: each distinct buffer element range once; loads count their buffer at most once. */
-static int64_t step_bytes(const plan *p, const plan_step *step)
+int64_t engine_step_bytes(const plan *p, const plan_step *step)
 {
     int64_t bytes = 0;
     for (int32_t i = 0; i < step->instr_count; i++) {
@@ -216,6 +225,11 @@ static int64_t step_bytes(const plan *p, const plan_step *step)
     return bytes;
 }
 
+int64_t engine_step_flops(const plan_step *step)
+{
+    return step->kind == STEP_MATMUL ? 2 * step->batch * step->m * step->n * step->k : 0;
+}
+
 clg_program_info clg_program_get_info(const clg_program *program)
 {
     const plan *p = program->p;
@@ -226,11 +240,9 @@ clg_program_info clg_program_get_info(const clg_program *program)
                              .arena_lower_bound = p->arena_lower_bound};
     for (int32_t i = 0; i < p->step_count; i++) {
         const plan_step *step = &p->steps[i];
-        info.bytes += step_bytes(p, step);
-        if (step->kind == STEP_MATMUL) {
-            info.matmuls++;
-            info.flops += 2 * step->batch * step->m * step->n * step->k;
-        }
+        info.bytes += engine_step_bytes(p, step);
+        info.flops += engine_step_flops(step);
+        info.matmuls += step->kind == STEP_MATMUL;
     }
     for (int32_t i = 0; i < p->buffer_count; i++) {
         info.parameter_bytes += p->buffers[i].kind == BUFFER_LEAF ? p->buffers[i].bytes : 0;

@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
-
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 struct backend_device {
     const cpu_vectors *vectors;
+    cpu_pool *pool;
     int threads;
     int64_t memory; /* bytes of the machine */
 };
@@ -79,10 +77,12 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     if (!device)
         return clg_fail_memory();
     device->vectors = choose_vectors();
-    device->threads = 1;
-#ifdef _OPENMP
-    device->threads = omp_get_max_threads();
-#endif
+    device->threads = cpu_pool_default_threads();
+    clg_status status = cpu_pool_new(device->threads, &device->pool);
+    if (status != CLG_OK) {
+        free(device);
+        return status;
+    }
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     device->memory = pages > 0 && page > 0 ? (int64_t)pages * page : (int64_t)1 << 32;
     cpu_matmul_open();
@@ -101,7 +101,11 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     return CLG_OK;
 }
 
-static void close_device(backend_device *device) { free(device); }
+static void close_device(backend_device *device)
+{
+    cpu_pool_free(device->pool);
+    free(device);
+}
 
 static clg_status sync_device(backend_device *device)
 {
@@ -314,22 +318,48 @@ static clg_status bind_program(backend_program *program, backend_buffer *const *
     return set_bindings(program, bindings);
 }
 
-static clg_status run_program(backend_program *program)
+static void run_step(backend_program *program, int32_t i)
 {
     const backend_device *device = program->device;
+    const cpu_tape *tape = &program->tapes[i];
+    switch (tape->step->kind) {
+    case STEP_LOOP:
+        cpu_run_loop(tape, program->address, program->scratch, device->pool);
+        break;
+    case STEP_MATMUL:
+        cpu_run_matmul(tape, program->address, program->scratch, device->pool, device->vectors);
+        break;
+    case STEP_SCATTER_ADD:
+        cpu_run_scatter_add(tape->step, program->address, device->pool);
+        break;
+    }
+}
+
+static clg_status run_program(backend_program *program)
+{
+    for (int32_t i = 0; i < program->steps; i++)
+        run_step(program, i);
+    return CLG_OK;
+}
+
+static double seconds_since(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
+}
+
+/* A step begins where the one before it ended: one look at the clock a step. */
+static clg_status profile_program(backend_program *program, backend_span *spans)
+{
+    struct timespec start;
+    double now = 0;
+    clock_gettime(CLOCK_MONOTONIC, &start);
     for (int32_t i = 0; i < program->steps; i++) {
-        const cpu_tape *tape = &program->tapes[i];
-        switch (tape->step->kind) {
-        case STEP_LOOP:
-            cpu_run_loop(tape, program->address, program->scratch, device->threads);
-            break;
-        case STEP_MATMUL:
-            cpu_run_matmul(tape, program->address, program->scratch, device->threads, device->vectors);
-            break;
-        case STEP_SCATTER_ADD:
-            cpu_run_scatter_add(tape->step, program->address, device->threads);
-            break;
-        }
+        run_step(program, i);
+        double end = seconds_since(&start);
+        spans[i] = (backend_span){now, end, 1};
+        now = end;
     }
     return CLG_OK;
 }
@@ -360,6 +390,7 @@ const backend backend_cpu = {.name = "cpu",
                              .prepare = prepare_program,
                              .bind = bind_program,
                              .run = run_program,
+                             .profile = profile_program,
                              .release = release_program,
                              .launches = count_launches,
                              .print = print_program};

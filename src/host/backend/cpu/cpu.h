@@ -10,6 +10,7 @@
 #include "../../core/error.h"
 #include "../../core/ops.h"
 #include "../backend.h"
+#include "pool.h"
 
 typedef struct cpu_entry cpu_entry;
 typedef struct cpu_runner cpu_runner;
@@ -97,11 +98,6 @@ typedef struct cpu_vectors {
     cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT];         /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT]; /* [from][to] */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
-    /* c (m, n), rows ldc apart = a (m, k) b (k, n), both with any strides, f32 and f64. */
-    void (*gemm_f32)(int64_t m, int64_t n, int64_t k, const float *a, const int64_t a_stride[2], const float *b,
-                     const int64_t b_stride[2], float *c, int64_t ldc);
-    void (*gemm_f64)(int64_t m, int64_t n, int64_t k, const double *a, const int64_t a_stride[2], const double *b,
-                     const int64_t b_stride[2], double *c, int64_t ldc);
 } cpu_vectors;
 
 extern const cpu_vectors cpu_vectors_baseline;
@@ -153,7 +149,7 @@ void cpu_tape_free(cpu_tape *tape);
 /* run.c. Chooses the block and lays out the scratch, when all slots are known. */
 void cpu_tape_measure(cpu_tape *tape);
 /* scratch[t]: scratch_bytes of the tape for thread t, 64-byte aligned. */
-void cpu_run_loop(const cpu_tape *tape, char *const *address, char *const *scratch, int threads);
+void cpu_run_loop(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool);
 /* A runner over scratch, its ONCE sections evaluated; then blocks of lanes of a tape without loop. */
 void cpu_runner_begin(cpu_runner *runner, const cpu_tape *tape, char *const *address, char *scratch);
 void cpu_runner_block(cpu_runner *runner, int64_t lane, int64_t n);
@@ -165,10 +161,10 @@ void cpu_share(int64_t total, int64_t grain, int i, int count, int64_t *first, i
 void cpu_matmul_open(void);
 /* Bytes of a thread's scratch for its part of the product. */
 int64_t cpu_matmul_scratch(const cpu_tape *tape, int threads);
-void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, int threads,
+void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool,
                     const cpu_vectors *vectors);
 /* scatter.c */
-void cpu_run_scatter_add(const plan_step *step, char *const *address, int threads);
+void cpu_run_scatter_add(const plan_step *step, char *const *address, cpu_pool *pool);
 
 /* Work below this many element operations is not worth a parallel region. */
 #define CPU_PARALLEL_WORK 32768

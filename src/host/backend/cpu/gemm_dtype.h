@@ -90,8 +90,6 @@ TILES(12)
 TILES(14)
 #endif
 
-static const FN(TYPE, tile) FN(TYPE, row_tile) = FN(TYPE, tile_1_8_0);
-
 /* [height / 2][vectors - 1][by_row] */
 static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][2] = {
     TILE_ROW(1),  TILE_ROW(2),  TILE_ROW(4),
@@ -259,11 +257,12 @@ static int64_t FN(TYPE, run_row)(const FN(TYPE, block) * x, int64_t column, int6
     const gemm_product *g = x->g;
     if (g->m > 1 || g->b_stride[1] != 1 || x->transposed)
         return 0;
+    FN(TYPE, tile) run = FN(TYPE, tile_1_8_0);
+    const T *a = (const T *)g->a + x->p * g->a_stride[1], *b = (const T *)g->b + x->p * g->b_stride[0] + column;
+    T *c = (T *)g->c + column;
     int64_t j = 0;
     for (; j + ROW_VECTORS * WIDTH <= n; j += ROW_VECTORS * WIDTH)
-        FN(TYPE, row_tile)
-    (x->k, (const T *)g->a + x->p * g->a_stride[1], g->a_stride[1],
-     (const T *)g->b + x->p * g->b_stride[0] + column + j, g->b_stride[0], (T *)g->c + column + j, g->ldc, x->p > 0);
+        run(x->k, a, g->a_stride[1], b + j, g->b_stride[0], c + j, g->ldc, x->p > 0);
     return j;
 }
 

@@ -16,9 +16,6 @@
 #ifdef CLG_WITH_BLAS
 #include <cblas.h>
 #endif
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 /* A piece of the product that has no buffer of its own should stay in the second-level cache until the body has read
  * it. */
@@ -285,8 +282,9 @@ static void run_part(const job *j, cpu_runner *r, char *scratch, int number)
         }
 }
 
-static void work(const job *j, int thread, int threads)
+static void work(const void *argument, int thread, int threads)
 {
+    const job *j = argument;
     const cpu_tape *t = j->tape;
     int parts = j->batch_parts * j->row_parts * j->column_parts;
     if (thread >= parts)
@@ -305,7 +303,7 @@ static bool has_body(const cpu_tape *t)
     return false;
 }
 
-void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, int threads,
+void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool,
                     const cpu_vectors *vectors)
 {
     const plan_step *s = tape->step;
@@ -321,16 +319,8 @@ void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scr
         const plan_instr *store = &s->instrs[tape->product_store];
         j.whole = address[store->buffer] + s->maps[store->map].offset * j.element;
     }
-#ifdef _OPENMP
     double cost = (double)s->batch * part_cost(s, j.table, 1, 1, tape->entry_count);
-    if (threads > 1 && cost >= PARALLEL_CYCLES) {
-        cut(&j, threads);
-#pragma omp parallel num_threads(threads)
-        work(&j, omp_get_thread_num(), omp_get_num_threads());
-        return;
-    }
-#endif
-    (void)threads;
-    cut(&j, 1);
-    work(&j, 0, 1);
+    int threads = cost >= PARALLEL_CYCLES ? cpu_pool_threads(pool) : 1;
+    cut(&j, threads);
+    cpu_pool_run(pool, threads, work, &j);
 }

@@ -122,6 +122,8 @@ void cpu_pool_run(cpu_pool *pool, int threads, void (*work)(const void *, int, i
 
 /* ---------------------------------------------------------------- life */
 
+int cpu_pool_threads(const cpu_pool *pool) { return pool->threads; }
+
 int cpu_pool_default_threads(void)
 {
     static const char *const names[] = {"CLGRAD_THREADS", "OMP_NUM_THREADS"};

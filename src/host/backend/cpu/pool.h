@@ -11,6 +11,7 @@ int cpu_pool_default_threads(void);
 /* A pool of threads - 1 threads beside the caller's. */
 clg_status cpu_pool_new(int threads, cpu_pool **pool);
 void cpu_pool_free(cpu_pool *pool);
+int cpu_pool_threads(const cpu_pool *pool);
 /* Calls work(argument, i, threads) for i = 0..threads-1, each on its own thread (0 on the caller's), and returns when
  * all have returned. threads is at most the pool's. One caller at a time. */
 void cpu_pool_run(cpu_pool *pool, int threads, void (*work)(const void *, int, int), const void *argument);

@@ -3,10 +3,6 @@
  * are combined from blocks in order. */
 #include "cpu.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
 /* Blocks as long as the slots stay in the first-level cache, within bounds: long enough to hide the calls, short
@@ -158,8 +154,9 @@ typedef struct job {
     int64_t per_piece; /* tasks of a piece */
 } job;
 
-static void work(const job *j, int thread, int threads)
+static void work(const void *argument, int thread, int threads)
 {
+    const job *j = argument;
     const cpu_tape *t = j->tape;
     const plan_step *step = t->step;
     int64_t first, last, splits = step->splits > 1 ? step->splits : 1;
@@ -183,8 +180,9 @@ static void work(const job *j, int thread, int threads)
     }
 }
 
-void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch, int threads)
+void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch, cpu_pool *pool)
 {
+    int threads = cpu_pool_threads(pool);
     const plan_step *step = t->step;
     if (step->outer_count == 0)
         return;
@@ -199,12 +197,5 @@ void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch,
     j.per_piece = (step->outer_count + j.block - 1) / j.block;
     if (j.per_piece * splits < threads)
         threads = (int)(j.per_piece * splits);
-#ifdef _OPENMP
-    if (threads > 1) {
-#pragma omp parallel num_threads(threads)
-        work(&j, omp_get_thread_num(), omp_get_num_threads());
-        return;
-    }
-#endif
-    work(&j, 0, 1);
+    cpu_pool_run(pool, threads, work, &j);
 }

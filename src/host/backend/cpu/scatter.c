@@ -5,10 +5,6 @@
 
 #include <string.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 typedef struct area {
     int64_t row_first, row_last, column_first, column_last;
 } area;
@@ -35,8 +31,15 @@ ADD(double)
 ADD(uint32_t) /* i32: wraps */
 ADD(uint8_t)
 
-static void add_part(const plan_step *step, char *const *address, int thread, int threads)
+typedef struct job {
+    const plan_step *step;
+    char *const *address;
+} job;
+
+static void add_part(const void *argument, int thread, int threads)
 {
+    const plan_step *step = ((const job *)argument)->step;
+    char *const *address = ((const job *)argument)->address;
     static void (*const add[CLG_DTYPE_COUNT])(const plan_step *, const int32_t *, const void *, void *, area) = {
         [CLG_F32] = add_float, [CLG_F64] = add_double, [CLG_I32] = add_uint32_t, [CLG_U8] = add_uint8_t};
     area part = {0, step->rows, 0, step->columns};
@@ -48,17 +51,11 @@ static void add_part(const plan_step *step, char *const *address, int thread, in
     add[step->dtype](step, (const void *)address[step->indices], address[step->updates], address[step->result], part);
 }
 
-void cpu_run_scatter_add(const plan_step *step, char *const *address, int threads)
+void cpu_run_scatter_add(const plan_step *step, char *const *address, cpu_pool *pool)
 {
+    const job j = {step, address};
     if (step->rows == 0 || step->columns == 0)
         return;
-#ifdef _OPENMP
-    if (threads > 1 && (step->count + step->rows) * step->columns >= CPU_PARALLEL_WORK) {
-#pragma omp parallel num_threads(threads)
-        add_part(step, address, omp_get_thread_num(), omp_get_num_threads());
-        return;
-    }
-#endif
-    (void)threads;
-    add_part(step, address, 0, 1);
+    bool small = (step->count + step->rows) * step->columns < CPU_PARALLEL_WORK;
+    cpu_pool_run(pool, small ? 1 : cpu_pool_threads(pool), add_part, &j);
 }

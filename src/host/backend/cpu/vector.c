@@ -121,6 +121,4 @@ const cpu_vectors MATH_JOIN(cpu_vectors_, CLG_ISA) = {
 #define REDUCE(ID, ...) [OP_##ID] = {REDUCER(f32, ID), REDUCER(f64, ID), REDUCER(i32, ID), REDUCER(u8, ID)},
 #include "../../core/ops.def"
         },
-    .gemm_f32 = f32_gemm,
-    .gemm_f64 = f64_gemm,
 };

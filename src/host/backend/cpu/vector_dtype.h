@@ -101,57 +101,6 @@
     }
 #include "../../core/ops.def"
 
-/* A matrix product without a library: 4 rows by GEMM_COLUMNS columns of results in registers, panels of b packed. */
-#ifdef REAL
-#define GEMM_ROWS 4
-#define GEMM_COLUMNS ((int)(128 / sizeof(T)))
-#define GEMM_DEPTH 256
-
-static void FN(TYPE, gemm_tile)(int rows, int columns, int depth, const T *a, const int64_t a_stride[2], const T *panel,
-                                T *c, int64_t ldc, bool first)
-{
-    T sum[GEMM_ROWS][128 / sizeof(T)] = {{0}};
-    const T *row[GEMM_ROWS];
-    for (int i = 0; i < GEMM_ROWS; i++)
-        row[i] = a + (i < rows ? i : 0) * a_stride[0];
-    for (int p = 0; p < depth; p++, panel += GEMM_COLUMNS) {
-        int64_t at = p * a_stride[1];
-        T a0 = row[0][at], a1 = row[1][at], a2 = row[2][at], a3 = row[3][at];
-        for (int j = 0; j < GEMM_COLUMNS; j++) {
-            sum[0][j] += a0 * panel[j];
-            sum[1][j] += a1 * panel[j];
-            sum[2][j] += a2 * panel[j];
-            sum[3][j] += a3 * panel[j];
-        }
-    }
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++)
-            c[i * ldc + j] = first ? sum[i][j] : c[i * ldc + j] + sum[i][j];
-}
-
-static void FN(TYPE, gemm)(int64_t m, int64_t n, int64_t k, const T *a, const int64_t a_stride[2], const T *b,
-                           const int64_t b_stride[2], T *c, int64_t ldc)
-{
-    T panel[GEMM_DEPTH * (128 / sizeof(T))];
-    for (int64_t j = 0; j < n; j += GEMM_COLUMNS) {
-        int columns = n - j < GEMM_COLUMNS ? (int)(n - j) : GEMM_COLUMNS;
-        for (int64_t p = 0; p < k; p += GEMM_DEPTH) {
-            int depth = k - p < GEMM_DEPTH ? (int)(k - p) : GEMM_DEPTH;
-            for (int q = 0; q < depth; q++)
-                for (int t = 0; t < GEMM_COLUMNS; t++)
-                    panel[q * GEMM_COLUMNS + t] = t < columns ? b[(p + q) * b_stride[0] + (j + t) * b_stride[1]] : 0;
-            for (int64_t i = 0; i < m; i += GEMM_ROWS)
-                FN(TYPE, gemm_tile)
-            (m - i < GEMM_ROWS ? (int)(m - i) : GEMM_ROWS, columns, depth, a + i * a_stride[0] + p * a_stride[1],
-             a_stride, panel, c + i * ldc + j, ldc, p == 0);
-        }
-    }
-}
-#undef GEMM_ROWS
-#undef GEMM_COLUMNS
-#undef GEMM_DEPTH
-#endif
-
 #undef S
 #undef T
 #undef W

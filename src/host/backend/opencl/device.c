@@ -266,6 +266,28 @@ static clg_status open_queue(backend_device *device)
     return CLG_OK;
 }
 
+clg_status device_open_timed_queue(backend_device *device)
+{
+    cl_int code;
+    if (device->timed)
+        return CLG_OK;
+    cl_command_queue made = clCreateCommandQueue(device->context, device->id, CL_QUEUE_PROFILING_ENABLE, &code);
+    if (code != CL_SUCCESS)
+        return clg_fail(CLG_ERROR_UNSUPPORTED, "%s (%s) cannot time its commands: clCreateCommandQueue: %s (%d)",
+                        device->info.spec, device->info.name, status_cl_name(code), code);
+    device->timed = made;
+    opencl_count_object(1);
+    return CLG_OK;
+}
+
+static void release_queue(cl_command_queue queue)
+{
+    if (!queue)
+        return;
+    clReleaseCommandQueue(queue);
+    opencl_count_object(-1);
+}
+
 static void close_device(backend_device *device)
 {
     if (!device)
@@ -280,10 +302,8 @@ static void close_device(backend_device *device)
         free(device->staging[i].data);
     }
     cache_close(device);
-    if (device->queue) {
-        clReleaseCommandQueue(device->queue);
-        opencl_count_object(-1);
-    }
+    release_queue(device->queue);
+    release_queue(device->timed);
     if (device->context) {
         clReleaseContext(device->context);
         opencl_count_object(-1);
@@ -487,6 +507,7 @@ const backend backend_opencl = {
     .prepare = program_prepare,
     .bind = program_bind,
     .run = program_run,
+    .profile = program_profile,
     .release = program_release,
     .launches = program_launches,
     .print = program_print,

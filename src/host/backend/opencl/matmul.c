@@ -196,14 +196,16 @@ static void define_matrix(text *t, char letter, const plan_matrix *x)
              letter, (long long)x->batch_stride, letter, (long long)x->row_stride);
 }
 
+static void define_vector(text *t, int dtype, int width)
+{
+    const body_suffix_text s = body_suffix(dtype, width);
+    text_add(t, "#define V %s_t\n#define AT(space, p) VECTOR_AT(space, %s, p)\n", s.s, s.s);
+}
+
 /* The macros that walk over a tile: F(0) F(1) ... */
 static void define_tile(text *t, tile_shape tile, int dtype)
 {
-    text_add(t, "#define V %s_t\n", body_suffix(dtype, tile.width).s);
-    if (tile.width > 1)
-        text_add(t, "#define VLOAD vload%d\n#define VSTORE vstore%d\n", tile.width, tile.width);
-    else
-        text_add(t, "#define VLOAD(i, p) (*(p))\n#define VSTORE(x, i, p) (*(p) = (x))\n");
+    define_vector(t, dtype, tile.width);
     define(t, "W", tile.width);
     define(t, "TM", tile.rows);
     define(t, "NV", tile.vectors);
@@ -243,8 +245,7 @@ static void print_epilogue(product *x, tile_shape tile)
     bool edge = x->step->n % (tile.vectors * tile.width) != 0;
     body_printer *p = &x->p;
     char vector[64];
-    snprintf(vector, sizeof vector, tile.width > 1 ? "vload%d(0, tile + (i * NV + v) * W)" : "tile[i * NV + v]",
-             tile.width);
+    snprintf(vector, sizeof vector, "AT(private, tile + (i * NV + v) * W)");
     p->out = &x->epilogue;
     p->indent = 3 * DEPTH;
     p->width = tile.width;
@@ -310,8 +311,7 @@ static clg_status add_transpose(product *x)
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s, x->p.index);
     bool wide = step->dtype != CLG_F64;
-    text_add(&t, "#define V %s_t\n#define VLOAD vload%d\n#define VSTORE vstore%d\n",
-             body_suffix(step->dtype, wide ? 16 : 8).s, wide ? 16 : 8, wide ? 16 : 8);
+    define_vector(&t, step->dtype, wide ? 16 : 8);
     define(&t, "W", wide ? 16 : 8);
     define(&t, "ROUNDS", wide ? 4 : 3);
     define(&t, "ROWS", step->k);

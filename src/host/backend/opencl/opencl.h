@@ -4,7 +4,7 @@
  *   text.c     a growing text, skeletons     loop.c, sums.c  a LOOP step as a kernel
  *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step, by one of two providers
  *   cache.c    built programs: table, disk   scatter.c       a SCATTER_ADD step
- *   program.c  prepare, bind, run */
+ *   program.c  prepare, bind, run, profile */
 #ifndef CLG_OPENCL_H
 #define CLG_OPENCL_H
 
@@ -78,6 +78,7 @@ struct backend_device {
     cl_device_id id;
     cl_context context;
     cl_command_queue queue; /* in order */
+    cl_command_queue timed; /* in order, with profiling; NULL until it is needed */
     clg_device_info info;
     device_strategy strategy;
     device_matmul matmul;
@@ -99,6 +100,8 @@ void opencl_count_object(int change);
 
 clg_status device_create_memory(backend_device *device, int64_t bytes, cl_mem *memory);
 void device_release_memory(cl_mem memory);
+/* Makes device->timed, if it is not there. CLG_ERROR_UNSUPPORTED: the device cannot time commands. */
+clg_status device_open_timed_queue(backend_device *device);
 
 /* ---------------------------------------------------------------- cache.c */
 
@@ -165,7 +168,7 @@ void body_print_sections(const body_printer *p, plan_section_kind kind);
 void body_line(const body_printer *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The suffix of kernels/math.h: "f32x16", "u8", ... */
 typedef struct body_suffix_text {
-    char s[8];
+    char s[16];
 } body_suffix_text;
 body_suffix_text body_suffix(int dtype, int width);
 /* Lanes of a register where the printer stands. */
@@ -221,6 +224,7 @@ clg_status program_prepare(backend_device *device, const plan *schedule, backend
                            backend_program **prepared);
 clg_status program_bind(backend_program *program, backend_buffer *const *bindings);
 clg_status program_run(backend_program *program);
+clg_status program_profile(backend_program *program, backend_span *spans);
 void program_release(backend_program *program);
 int32_t program_launches(const backend_program *program);
 clg_status program_print(const backend_program *program, FILE *out);

@@ -301,7 +301,8 @@ static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int wid
     }
     if (guard.size)
         text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
-    text_add(t, "vload%d(0, b%d + e%d%s)", width, argument_of(p, instr->buffer), reg, row);
+    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s,
+             argument_of(p, instr->buffer), reg, row);
     if (guard.size) {
         text_add(t, " : ");
         add_lanes(p, t, reg, width);
@@ -360,8 +361,8 @@ static void print_product(const body_printer *p, int32_t reg)
     if (p->width == 1)
         text_add(p->out, "b%d[%s];\n", argument_of(p, p->step->product), address.data ? address.data : "0");
     else
-        text_add(p->out, "vload%d(0, b%d + %s);\n", p->width, argument_of(p, p->step->product),
-                 address.data ? address.data : "0");
+        text_add(p->out, "VECTOR_AT(global, %s, b%d + %s);\n", body_suffix(p->step->instrs[reg].dtype, p->width).s,
+                 argument_of(p, p->step->product), address.data ? address.data : "0");
     p->out->failed |= address.failed;
     text_free(&address);
 }
@@ -411,7 +412,7 @@ static void print_store(const body_printer *p, int32_t reg)
     if (p->width == 1) {
         body_line(p, "b%d[e%d] = %s;", buffer, reg, name);
     } else if (stride == 1) {
-        body_line(p, "vstore%d(%s, 0, b%d + e%d);", p->width, name, buffer, reg);
+        body_line(p, "VECTOR_AT(global, %s, b%d + e%d) = %s;", body_suffix(instr->dtype, p->width).s, buffer, reg, name);
     } else {
         body_line(p, "const %s_t v%d = %s;", body_suffix(instr->dtype, p->width).s, reg, name);
         for (int lane = 0; lane < p->width; lane++)
@@ -510,6 +511,7 @@ void source_prelude(const char *const *sources, int count, text *out)
                 continue;
             text_add(out, "#define MATH_DTYPE %d\n#define MATH_WIDTH %d\n", dtype, widths[w]);
             text_add_skeleton(out, "math.h", NULL, NULL, 0);
+            text_add(out, "typedef struct __attribute__((packed)) { %s_t vector; } %s_packed_t;\n", suffix.s, suffix.s);
         }
     for (int op = 0; op < OP_COUNT; op++) {
         const op_row *row = &clg_ops[op];
