@@ -300,7 +300,8 @@ typedef struct clg_program_info {
 CLG_API clg_program_info clg_program_get_info(const clg_program *program);
 
 enum { CLG_PRINT_SCHEDULE = 1, CLG_PRINT_MEMORY = 2, CLG_PRINT_KERNELS = 4 };
-/* Prints stages of the compiled program: any sum of CLG_PRINT_*. */
+/* Prints stages of the compiled program: any sum of CLG_PRINT_*. The environment variable
+ * CLGRAD_DEBUG=graph,schedule,memory,kernels has every program printed on stderr when it is compiled. */
 CLG_API clg_status clg_program_print(const clg_program *program, FILE *out, int what);
 
 /* Profiles. A program is run, step by step on the device's clock where it has one. With the environment variable

@@ -69,6 +69,8 @@ void profile_end(clg_program *program);
 /* profile_output.c: adds runs of a program, which began at starts[run] seconds, to the files of CLGRAD_PROFILE. */
 clg_status profile_log(const char *path, const char *title, const clg_step_profile *steps, int count, int runs,
                        const double *starts);
+/* debug.c: prints the stages that the environment variable CLGRAD_DEBUG names. */
+void debug_print(const clg_program *program);
 /* eager.c */
 clg_status eager_compute(clg_var x);
 void eager_free_cache(clg_graph *g);

@@ -130,7 +130,10 @@ clg_program *clg_compile(clg_graph *graph, const clg_var *outputs, int count)
         graph_fail(graph, CLG_ERROR_ARGUMENT, "compile: the outputs belong to another graph");
         return NULL;
     }
-    return program_compile(graph, outputs, count, false);
+    clg_program *program = program_compile(graph, outputs, count, false);
+    if (program)
+        debug_print(program);
+    return program;
 }
 
 void clg_program_free(clg_program *program)
