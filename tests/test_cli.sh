@@ -127,6 +127,18 @@ expect 0 '^ +1 ' "${train[@]}" --epochs 1 --seed 1 --losses c.losses
 grep -q '"layers.1.bias":{"dtype":"F32","shape":\[10\]' a.safetensors || fail "the parameters' names"
 expect 0 '^ +2 ' "${train[@]}" --epochs 2 --optimizer sgd --batch-size 1000
 expect 0 '^ +1 ' "${train[@]}" --epochs 1 --limit 5
+# A profile: a table of the training step, and a trace; the training itself is the same.
+expect 0 '^ +1 ' "${train[@]}" --epochs 1 --limit 256 --losses e.losses --save e.safetensors
+expect 0 '^ +[0-9]+  matmul +[0-9.]+ +[0-9.]+% +1 .* (GFLOP|GB)/s +[0-9.]+  .*matmul' "${train[@]}" --epochs 1 \
+    --limit 256 --losses f.losses --save f.safetensors --profile profile.json
+cmp -s e.losses f.losses && cmp -s e.safetensors f.safetensors || fail "--profile changed the training"
+steps=$(sed -nE 's/^  all .* ([0-9]+) steps$/\1/p' out)
+[ "$(grep -o '"ph":"X"' profile.json | wc -l)" -eq $((${steps:-1} * 20)) ] ||
+    fail "the trace has not ${steps:-some} steps 20 times"
+expect_error 1 'nowhere/x: cannot save' "${train[@]}" --profile nowhere/x
+CLGRAD_PROFILE=environment.json expect 0 '^ +1 ' "${train[@]}" --epochs 1
+grep -q '"traceEvents":\[{' environment.json || fail "CLGRAD_PROFILE wrote no trace"
+grep -q '^  all ' environment.json.txt || fail "CLGRAD_PROFILE wrote no table"
 # A diverged training says so in numbers, and its log stays JSON.
 expect 0 '^ +3 +-?nan' "${train[@]}" --epochs 3 --optimizer sgd --lr 1e30 --log d.jsonl
 grep -q 'nan\|inf' d.jsonl && fail "not JSON: $(cat d.jsonl)"
