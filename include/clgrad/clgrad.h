@@ -241,6 +241,9 @@ CLG_API clg_var clg_gather(clg_var table, clg_var indices);
  * updates is added at its index. Deterministic. Indices outside 0..rows-1 add nothing. */
 CLG_API clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows);
 
+/* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016). */
+CLG_API clg_var clg_gelu(clg_var x);
+
 /* Composites over one axis, numerically safe. */
 CLG_API clg_var clg_softmax(clg_var x, int axis);
 CLG_API clg_var clg_log_softmax(clg_var x, int axis);
