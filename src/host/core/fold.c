@@ -26,26 +26,19 @@ static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 #define BOOL(S, comparison) ((double)(comparison))
 #define COND(S, u8) ((u8) != 0)
 
-static double evaluate(clg_op op, double a, double b, double c)
-{
-    (void)b, (void)c;
-    double (*const none)(double) = NULL;
-    (void)none;
-    double result = NAN;
-    const double x[3] = {a, b, c};
-    /* One labelled expression a row: the table is the only place that names operations. */
+/* One function a row: the table is the only place that names operations. */
 #define MAP(ID, name, arity, types, expr, ...)                                                                         \
-    if (op == OP_##ID) {                                                                                               \
-        const double a = x[0], b = x[1], c = x[2];                                                                     \
+    static double evaluate_##ID(double a, double b, double c)                                                          \
+    {                                                                                                                  \
         (void)a, (void)b, (void)c;                                                                                     \
-        result = (double)(expr);                                                                                       \
+        return (double)(expr);                                                                                         \
     }
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow"
 #include "ops.def"
-#pragma GCC diagnostic pop
-    return result;
-}
+
+static double (*const evaluate[OP_COUNT])(double, double, double) = {
+#define MAP(ID, ...) [OP_##ID] = evaluate_##ID,
+#include "ops.def"
+};
 
 double fold_round(clg_dtype dtype, double value)
 {
@@ -135,7 +128,7 @@ clg_var fold_map(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const 
     for (int i = 0; i < clg_ops[op].arity && all; i++)
         all = is_const(g, src[i], &v[i]);
     if (all) {
-        double value = op == OP_CAST ? v[0] : evaluate(op, v[0], v[1], v[2]);
+        double value = evaluate[op](v[0], v[1], v[2]);
         if (op == OP_CAST || exact(dtype, value))
             return ops_constant(g, dtype, shape, value);
     }
