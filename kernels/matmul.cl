@@ -1,10 +1,12 @@
-/* A matrix product on a CPU device. A work-item computes TILES_EACH register tiles, one below the other, of TM rows by
+/* A matrix product on a CPU device. A work-item computes tiles_each register tiles, one below the other, of TM rows by
  * NV vectors of W columns, and runs the step's body on each (the epilogue: bias, activation, ...) while it is in the
- * first cache. With PACK the first tile leaves B's columns in local memory, densely, for the others.
+ * first cache. With PACK it first copies B's columns to local memory, densely; columns past the matrix then hold
+ * anything. Sizes and strides are arguments, so that steps of several shapes share a kernel.
  *
- * Element (b, r, c) of A is a[A_OFFSET + b A_BATCH + r A_ROW + c A_COLUMN]; the same for B, whose columns are
- * neighbours (B_COLUMN is 1). The last tile of a row or column of tiles is moved back to fit, so loads never leave
- * the matrices; its epilogue runs only on what no other tile covers. */
+ * Element (b, r, c) of A is a[a_offset + b a_batch + r A_ROW + c A_COLUMN], where one of A_ROW and A_COLUMN is 1 and the
+ * other a_stride; of B, b[b_offset + b b_batch + r b_row + c]. The last tile of a column of tiles (without PACK: of a
+ * row, too) is moved back to fit, so loads never leave the matrices; its epilogue runs only on what no other tile
+ * covers. */
 #ifndef KERNEL
 #define KERNEL matmul_example
 #define T float
@@ -17,26 +19,23 @@
 #define EACH_VECTOR(F, i) F(i, 0) F(i, 1)
 #define PARAMETERS
 #define INDEX int
-#define M 8
-#define N 32
-#define K 8
-#define A_OFFSET 0
-#define A_BATCH 0
-#define A_ROW 8
+#define A_ROW a_stride
 #define A_COLUMN 1
-#define B_OFFSET 0
-#define B_BATCH 0
-#define B_ROW 32
-#define ROW_TILES 4
-#define TILES_EACH 2
 #define PACK 1
+#define PANEL 65536
 #endif
 
+#if PACK
+#define SPACE local
+#define MOVED_BACK(first) first
+#else
+#define SPACE global
+#define MOVED_BACK(first) min(first, columns - NV * W)
+#endif
 #define DECLARE_VECTOR(i, v) V c##i##_##v = (V)(0);
 #define DECLARE_ROW(i) EACH_VECTOR(DECLARE_VECTOR, i)
-#define LOAD_GLOBAL(from, v) const V b##v = AT(global const, from + v * W);
-#define LOAD_LOCAL(from, v) const V b##v = AT(local const, from + v * W);
-#define PACK_VECTOR(to, v) AT(local, to + v * W) = b##v;
+#define LOAD_VECTOR(from, v) const V b##v = AT(SPACE const, from + v * W);
+#define PACK_VECTOR(from, v) AT(local, to + v * W) = AT(global const, from + v * W);
 /* one chain of fused multiply-adds over k for each element, as on the CPU path: the same bits; not mad(), which
  * PoCL makes a multiplication and an addition */
 #define MULTIPLY_VECTOR(i, v) c##i##_##v = fma((V)(x), b##v, c##i##_##v);
@@ -48,50 +47,50 @@
 #define KEEP_VECTOR(i, v) AT(private, tile + (i * NV + v) * W) = c##i##_##v;
 #define KEEP_ROW(i) EACH_VECTOR(KEEP_VECTOR, i)
 
-kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
+kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX rows, const INDEX columns,
+                   const INDEX depth, const INDEX a_offset, const INDEX a_batch, const INDEX a_stride,
+                   const INDEX b_offset, const INDEX b_batch, const INDEX b_row, const INDEX row_tiles,
+                   const INDEX tiles_each)
 {
-#if PACK
-    local T panel[K * NV * W];
-#endif
     const INDEX p0 = (INDEX)get_group_id(2);
-    const INDEX first_tile = (INDEX)get_group_id(0) * TILES_EACH;
-    const INDEX end_tile = min(first_tile + TILES_EACH, (INDEX)ROW_TILES);
-    const INDEX first_column = (INDEX)get_group_id(1) * (NV * W), column = min(first_column, (INDEX)(N - NV * W));
-    //@ once
-    for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
-        const INDEX first_row = row_tile * TM, row = min(first_row, (INDEX)(M - TM));
-        global const T *ma = a + A_OFFSET + p0 * A_BATCH + row * A_ROW;
-        EACH_ROW(DECLARE_ROW)
+    const INDEX first_tile = (INDEX)get_group_id(0) * tiles_each, end_tile = min(first_tile + tiles_each, row_tiles);
+    const INDEX first_column = (INDEX)get_group_id(1) * (NV * W), column = MOVED_BACK(first_column);
+    global const T *const from = b + b_offset + p0 * b_batch + column;
 #if PACK
-        if (row_tile > first_tile) {
-            local const T *mb = panel;
+    local T panel[PANEL] __attribute__((aligned(64)));
+    const INDEX last = (depth - 1) * b_row + columns - column - NV * W;
 #pragma unroll 1
-            for (INDEX k = 0; k < K; k++) {
-                EACH_VECTOR(LOAD_LOCAL, mb)
-                EACH_ROW(MULTIPLY_ROW)
-                ma += A_COLUMN;
-                mb += NV * W;
-            }
-        } else
-#endif
-        {
-            global const T *mb = b + B_OFFSET + p0 * B_BATCH + column;
-#if PACK
-            local T *to = panel;
-#endif
+    for (INDEX k = 0; k < depth; k++) {
+        global const T *row = from + k * b_row;
+        local T *to = panel + k * (NV * W);
+        if (k * b_row <= last) {
+            EACH_VECTOR(PACK_VECTOR, row)
+        } else {
 #pragma unroll 1
-            for (INDEX k = 0; k < K; k++) {
-                EACH_VECTOR(LOAD_GLOBAL, mb)
-#if PACK
-                EACH_VECTOR(PACK_VECTOR, to)
-                to += NV * W;
-#endif
-                EACH_ROW(MULTIPLY_ROW)
-                ma += A_COLUMN;
-                mb += B_ROW;
-            }
+            for (int c = 0; c < NV * W; c++)
+                to[c] = column + c < columns ? row[c] : 0;
         }
-        T tile[TM * NV * W];
+    }
+#endif
+    //@ once
+#pragma unroll 1
+    for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
+        const INDEX first_row = row_tile * TM, row = min(first_row, rows - TM);
+        global const T *ma = a + a_offset + p0 * a_batch + row * A_ROW;
+#if PACK
+        local const T *mb = panel;
+#else
+        global const T *mb = from;
+#endif
+        EACH_ROW(DECLARE_ROW)
+#pragma unroll 1
+        for (INDEX k = 0; k < depth; k++) {
+            EACH_VECTOR(LOAD_VECTOR, mb)
+            EACH_ROW(MULTIPLY_ROW)
+            ma += A_COLUMN;
+            mb += PACK ? NV * W : b_row;
+        }
+        T tile[TM * NV * W] __attribute__((aligned(64)));
         EACH_ROW(KEEP_ROW)
 #pragma unroll 1
         for (int i = (int)(first_row - row); i < TM; i++) {
@@ -100,10 +99,11 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
         }
     }
 }
+#undef SPACE
+#undef MOVED_BACK
 #undef DECLARE_VECTOR
 #undef DECLARE_ROW
-#undef LOAD_GLOBAL
-#undef LOAD_LOCAL
+#undef LOAD_VECTOR
 #undef PACK_VECTOR
 #undef MULTIPLY_VECTOR
 #undef MULTIPLY_ROW
@@ -119,16 +119,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS)
 #undef EACH_VECTOR
 #undef PARAMETERS
 #undef INDEX
-#undef M
-#undef N
-#undef K
-#undef A_OFFSET
-#undef A_BATCH
 #undef A_ROW
 #undef A_COLUMN
-#undef B_OFFSET
-#undef B_BATCH
-#undef B_ROW
-#undef ROW_TILES
-#undef TILES_EACH
 #undef PACK
+#undef PANEL

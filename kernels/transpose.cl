@@ -1,35 +1,30 @@
-/* A dense copy of a matrix (or a batch of them) whose rows are neighbours in memory: out (BATCH, ROWS, COLUMNS) from
- * element (b, r, c) at OFFSET + b BATCH_STRIDE + r + c COLUMN_STRIDE. One work-item copies W rows: W x W blocks are
- * transposed in registers by log2(W) rounds of interleaving the upper half of the vectors with the lower. */
+/* A dense copy of a matrix (or a batch of them) whose rows are neighbours in memory: out (batch, rows, columns) at
+ * out_offset from element (b, r, c) at offset + b batch_stride + r + c column_stride. One work-item copies 8 rows: 8 x 8
+ * blocks are transposed in registers by three rounds of interleaving the upper half of the vectors with the lower. */
 #ifndef KERNEL
 #define KERNEL transpose_example
 #define T float
-#define V float16
-#define W 16
-#define ROUNDS 4
-#define AT(space, p) (*(space float16 *)(p))
+#define V float8
+#define W 8
+#define AT(space, p) (*(space float8 *)(p))
 #define INDEX int
-#define ROWS 64
-#define COLUMNS 64
-#define OFFSET 0
-#define BATCH_STRIDE 0
-#define COLUMN_STRIDE 64
 #endif
 
-kernel void KERNEL(global const T *in, global T *restrict out)
+kernel void KERNEL(global const T *in, global T *restrict out, const INDEX rows, const INDEX columns,
+                   const INDEX offset, const INDEX batch_stride, const INDEX column_stride, const INDEX out_offset)
 {
     const INDEX batch = (INDEX)get_group_id(1), row = (INDEX)get_group_id(0) * W;
-    global const T *from = in + OFFSET + batch * BATCH_STRIDE + row;
-    global T *restrict to = out + (batch * ROWS + row) * COLUMNS;
+    global const T *from = in + offset + batch * batch_stride + row;
+    global T *restrict to = out + out_offset + (batch * rows + row) * columns;
     INDEX column = 0;
-    if (row + W <= ROWS) {
-        for (; column + W <= COLUMNS; column += W) {
+    if (row + W <= rows) {
+        for (; column + W <= columns; column += W) {
             V x[W], y[W];
 #pragma unroll
             for (int i = 0; i < W; i++)
-                x[i] = AT(global const, from + (column + i) * (INDEX)COLUMN_STRIDE);
+                x[i] = AT(global const, from + (column + i) * column_stride);
 #pragma unroll
-            for (int round = 0; round < ROUNDS; round++) {
+            for (int round = 0; round < 3; round++) {
 #pragma unroll
                 for (int i = 0; i < W / 2; i++) {
                     y[2 * i].even = x[i].lo;
@@ -43,22 +38,16 @@ kernel void KERNEL(global const T *in, global T *restrict out)
             }
 #pragma unroll
             for (int i = 0; i < W; i++)
-                AT(global, to + i * (INDEX)COLUMNS + column) = x[i];
+                AT(global, to + i * columns + column) = x[i];
         }
     }
-    const int rows = (int)min((INDEX)W, (INDEX)ROWS - row);
-    for (; column < COLUMNS; column++)
-        for (int r = 0; r < rows; r++)
-            to[r * (INDEX)COLUMNS + column] = from[column * (INDEX)COLUMN_STRIDE + r];
+    const int left = (int)min((INDEX)W, rows - row);
+    for (; column < columns; column++)
+        for (int r = 0; r < left; r++)
+            to[r * columns + column] = from[column * column_stride + r];
 }
 #undef T
 #undef V
 #undef W
-#undef ROUNDS
 #undef AT
 #undef INDEX
-#undef ROWS
-#undef COLUMNS
-#undef OFFSET
-#undef BATCH_STRIDE
-#undef COLUMN_STRIDE

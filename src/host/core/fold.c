@@ -70,56 +70,89 @@ static bool exact(clg_dtype dtype, double value)
     return dtype == CLG_F32 || dtype == CLG_F64 || fold_round(dtype, value) == value;
 }
 
-static clg_var algebra(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const int32_t src[3])
+/* What a simplification sees: the node that is about to be made. */
+typedef struct candidate {
+    clg_graph *g;
+    clg_dtype dtype;
+    int32_t shape;
+    clg_var x[3];
+    bool structural; /* constant zeros may be taken for structure: in gradients, and for integers, which have no NaN */
+} candidate;
+
+static bool equals(const candidate *c, int i, double value)
 {
     double v;
-    const clg_var a = graph_var(g, src[0]), b = graph_var(g, src[1]), none = POISON(g);
-    bool floating = dtype == CLG_F32 || dtype == CLG_F64;
-    switch (op) {
-    case OP_NEG:
-        return g->nodes[src[0]].op == OP_NEG ? graph_var(g, g->nodes[src[0]].src[0]) : none;
-    case OP_ADD:
-        if (g->in_gradient || !floating) {
-            if (is_const(g, src[0], &v) && v == 0)
-                return b;
-            if (is_const(g, src[1], &v) && v == 0)
-                return a;
-        }
-        if (g->in_gradient && g->nodes[src[1]].op == OP_NEG)
-            return ops_map(OP_SUB, a, graph_var(g, g->nodes[src[1]].src[0]), a);
-        return none;
-    case OP_SUB:
-        return is_const(g, src[1], &v) && v == 0 ? a : none;
-    case OP_MUL:
-        for (int i = 0; i < 2; i++) {
-            if (!is_const(g, src[i], &v))
-                continue;
-            if (v == 1)
-                return i ? a : b;
-            if (v == -1)
-                return ops_map(OP_NEG, i ? a : b, a, a);
-            if (v == 0 && (g->in_gradient || !floating))
-                return ops_constant(g, dtype, shape, 0);
-        }
-        return none;
-    case OP_DIV:
-        if (is_const(g, src[1], &v) && v == 1)
-            return a;
-        return g->in_gradient && is_const(g, src[0], &v) && v == 0 ? ops_constant(g, dtype, shape, 0) : none;
-    case OP_POW: /* keeps powers differentiable to any order without 0 * x**-1 */
-        if (!is_const(g, src[1], &v))
-            return none;
-        return v == 0 ? ops_constant(g, dtype, shape, 1) : v == 1 ? a : v == 2 ? ops_map(OP_SQUARE, a, a, a) : none;
-    case OP_WHERE:
-        if (is_const(g, src[0], &v))
-            return graph_var(g, v != 0 ? src[1] : src[2]);
-        return src[1] == src[2] ? b : none;
-    case OP_CAST:
-        return g->nodes[src[0]].dtype == dtype ? a : none;
-    default:
-        return none;
-    }
+    return is_const(c->g, c->x[i].id, &v) && v == value;
 }
+
+static clg_var zero(const candidate *c) { return ops_constant(c->g, c->dtype, c->shape, 0); }
+static clg_var negated(clg_var x) { return ops_map(OP_NEG, x, x, x); }
+static clg_op op_of(clg_var x) { return (clg_op)graph_at(x)->op; }
+
+static clg_var simplify_neg(const candidate *c)
+{
+    return op_of(c->x[0]) == OP_NEG ? clg_operand(c->x[0], 0) : POISON(c->g);
+}
+
+static clg_var simplify_add(const candidate *c)
+{
+    for (int i = 0; i < 2 && c->structural; i++)
+        if (equals(c, i, 0))
+            return c->x[1 - i];
+    if (c->g->in_gradient && op_of(c->x[1]) == OP_NEG)
+        return ops_map(OP_SUB, c->x[0], clg_operand(c->x[1], 0), c->x[0]);
+    return POISON(c->g);
+}
+
+static clg_var simplify_sub(const candidate *c) { return equals(c, 1, 0) ? c->x[0] : POISON(c->g); }
+
+static clg_var simplify_mul(const candidate *c)
+{
+    for (int i = 0; i < 2; i++) {
+        if (equals(c, i, 1))
+            return c->x[1 - i];
+        if (equals(c, i, -1))
+            return negated(c->x[1 - i]);
+        if (equals(c, i, 0) && c->structural)
+            return zero(c);
+    }
+    return POISON(c->g);
+}
+
+static clg_var simplify_div(const candidate *c)
+{
+    if (equals(c, 1, 1))
+        return c->x[0];
+    return equals(c, 0, 0) && c->structural ? zero(c) : POISON(c->g);
+}
+
+/* Keeps powers differentiable to any order without 0 x**-1. */
+static clg_var simplify_pow(const candidate *c)
+{
+    if (equals(c, 1, 0))
+        return ops_constant(c->g, c->dtype, c->shape, 1);
+    if (equals(c, 1, 1))
+        return c->x[0];
+    return equals(c, 1, 2) ? ops_map(OP_SQUARE, c->x[0], c->x[0], c->x[0]) : POISON(c->g);
+}
+
+static clg_var simplify_where(const candidate *c)
+{
+    double v;
+    if (is_const(c->g, c->x[0].id, &v))
+        return c->x[v != 0 ? 1 : 2];
+    return c->x[1].id == c->x[2].id ? c->x[1] : POISON(c->g);
+}
+
+static clg_var simplify_cast(const candidate *c)
+{
+    return graph_at(c->x[0])->dtype == c->dtype ? c->x[0] : POISON(c->g);
+}
+
+static clg_var (*const simplify[OP_COUNT])(const candidate *) = {
+    [OP_NEG] = simplify_neg, [OP_ADD] = simplify_add, [OP_SUB] = simplify_sub,     [OP_MUL] = simplify_mul,
+    [OP_DIV] = simplify_div, [OP_POW] = simplify_pow, [OP_WHERE] = simplify_where, [OP_CAST] = simplify_cast,
+};
 
 clg_var fold_map(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const int32_t src[3])
 {
@@ -132,7 +165,11 @@ clg_var fold_map(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const 
         if (op == OP_CAST || exact(dtype, value))
             return ops_constant(g, dtype, shape, value);
     }
-    return algebra(g, op, dtype, shape, src);
+    if (!simplify[op])
+        return POISON(g);
+    candidate c = {g, dtype, shape, {graph_var(g, src[0]), graph_var(g, src[1]), graph_var(g, src[2])}, false};
+    c.structural = g->in_gradient || dtype == CLG_I32 || dtype == CLG_U8;
+    return simplify[op](&c);
 }
 
 /* The sum of a broadcast is a product; a reduction of a constant is one. */

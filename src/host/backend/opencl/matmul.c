@@ -13,8 +13,10 @@
 #include <pthread.h>
 #endif
 
-#define DEPTH 4       /* spaces of one level */
-#define GROUPS_EACH 8 /* work-groups a compute unit should have to choose from */
+#define DEPTH 4              /* spaces of one level */
+#define GROUPS_EACH 8        /* work-groups a compute unit should have to choose from */
+#define GROUP_WORK (1 << 18) /* multiply-adds that make a work-group worth its start */
+#define PACK_ROWS 16         /* from which on a copy of B's columns is read often enough */
 
 typedef struct provider {
     bool (*serves)(const launch_list *list, const plan_step *step);
@@ -148,26 +150,34 @@ clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_
 
 /* ---------------------------------------------------------------- generated kernels */
 
-/* The register tile: rows x vectors of so many columns. */
+/* The register tile: rows x vectors of so many columns; packed: from a copy of B's columns that may be padded. */
 typedef struct tile_shape {
     int rows, vectors, width;
+    bool packed;
 } tile_shape;
 
-/* Among tiles of up to 24 vector accumulators (of 32 registers) the one that computes the fewest elements twice and
- * loads the least for each; rows shared out evenly. None is larger than the matrix. */
-static tile_shape choose_tile(const plan_step *step)
+/* Lanes of a vector: the narrowest that holds a row, the widest that fits in one if rows cannot be padded. */
+static int tile_width(const plan_step *step, bool packed)
 {
-    static const int shapes[][2] = {{8, 3}, {6, 4}, {12, 2}, {16, 1}, {4, 6}, {2, 8}, {1, 8}, {1, 3}};
-    int full = step->dtype == CLG_F64 ? 8 : 16;
-    tile_shape best = {.rows = 1,
-                       .vectors = 1,
-                       .width = step->n >= full ? full
-                                : step->n >= 8  ? 8
-                                : step->n >= 4  ? 4
-                                                : 1};
-    int64_t vectors = step->n / best.width;
+    static const int widths[] = {1, 4, 8, 16};
+    int full = step->dtype == CLG_F64 ? 8 : 16, best = 1;
+    for (int i = 0; i < 4 && widths[i] <= full; i++) {
+        if (packed ? best >= step->n : widths[i] > step->n)
+            break;
+        best = widths[i];
+    }
+    return best;
+}
+
+/* Among tiles of up to 24 vector accumulators (of 32 registers) the one that computes the fewest elements twice and
+ * loads the least for each; rows shared out evenly. */
+static tile_shape best_tile(const plan_step *step, bool packed)
+{
+    static const int shapes[][2] = {{8, 3}, {6, 4}, {12, 2}, {24, 1}, {16, 1}, {4, 6}, {2, 8}, {1, 8}, {1, 3}};
+    int width = tile_width(step, packed);
+    int64_t vectors = packed ? divide_up(step->n, width) : step->n / width;
+    tile_shape best = {1, 1, width, packed};
     double best_cost = INFINITY;
-    int width = best.width;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t most = shapes[i][0] < step->m ? shapes[i][0] : step->m;
         int64_t rows = divide_up(step->m, divide_up(step->m, most)),
@@ -179,10 +189,24 @@ static tile_shape choose_tile(const plan_step *step)
         double cost = padded * (1 + loads + (latency > 1 ? latency - 1 : 0));
         if (cost < best_cost) {
             best_cost = cost;
-            best = (tile_shape){(int)rows, (int)across, width};
+            best.rows = (int)rows;
+            best.vectors = (int)across;
         }
     }
     return best;
+}
+
+/* Elements of local memory that a packed panel may take. */
+static int64_t panel_limit(const backend_device *device, const plan_step *step)
+{
+    return device->local_memory / 2 / (int64_t)clg_dtype_size(step->dtype);
+}
+
+static tile_shape choose_tile(const backend_device *device, const plan_step *step)
+{
+    tile_shape tile = best_tile(step, step->m >= PACK_ROWS && step->n > 1 && step->k > 0);
+    bool fits = step->k * tile.vectors * tile.width <= panel_limit(device, step);
+    return tile.packed && !fits ? best_tile(step, false) : tile;
 }
 
 static void define(text *t, const char *name, int64_t value)
@@ -192,21 +216,22 @@ static void define(text *t, const char *name, int64_t value)
 
 static void define_matrix(text *t, char letter, const plan_matrix *x)
 {
-    text_add(t, "#define %c_OFFSET %lld\n#define %c_BATCH %lld\n#define %c_ROW %lld\n", letter, (long long)x->offset,
-             letter, (long long)x->batch_stride, letter, (long long)x->row_stride);
+    text_add(t, "#define %c_OFFSET %lld\n#define %c_BATCH %lld\n#define %c_ROW %lld\n#define %c_COLUMN %lld\n", letter,
+             (long long)x->offset, letter, (long long)x->batch_stride, letter, (long long)x->row_stride, letter,
+             (long long)x->column_stride);
 }
 
 static void define_vector(text *t, int dtype, int width)
 {
     const body_suffix_text s = body_suffix(dtype, width);
     text_add(t, "#define V %s_t\n#define AT(space, p) VECTOR_AT(space, %s, p)\n", s.s, s.s);
+    define(t, "W", width);
 }
 
 /* The macros that walk over a tile: F(0) F(1) ... */
 static void define_tile(text *t, tile_shape tile, int dtype)
 {
     define_vector(t, dtype, tile.width);
-    define(t, "W", tile.width);
     define(t, "TM", tile.rows);
     define(t, "NV", tile.vectors);
     text_add(t, "#define EACH_ROW(F)");
@@ -224,10 +249,12 @@ typedef struct product {
     const plan_step *step;
     int32_t number;
     body_printer p;
+    stride_names strides; /* of the body, where they are arguments */
     text once, epilogue, source;
     int32_t *arguments; /* of the body, behind a and b */
-    plan_matrix b;      /* as the kernel sees it */
-    bool b_in_scratch;
+    plan_matrix a, b;   /* as the kernel sees them */
+    bool a_in_scratch, b_in_scratch;
+    int64_t scratch; /* elements taken */
 } product;
 
 static void print_once(product *x)
@@ -239,57 +266,61 @@ static void print_once(product *x)
     body_print_sections(&once, SECTION_ONCE);
 }
 
-/* The body over one row of the tile: vectors, and single columns of a tile that was moved back to fit. */
+/* The body over one row of the tile: vectors, and single columns of one that is not all in the matrix, or in part
+ * another tile's. */
 static void print_epilogue(product *x, tile_shape tile)
 {
     bool edge = x->step->n % (tile.vectors * tile.width) != 0;
     body_printer *p = &x->p;
-    char vector[64];
-    snprintf(vector, sizeof vector, "AT(private, tile + (i * NV + v) * W)");
     p->out = &x->epilogue;
     p->indent = 3 * DEPTH;
     p->width = tile.width;
-    p->product = vector;
-    if (edge) {
-        body_line(p, "if (first_column == column) {");
-        p->indent += DEPTH;
-    }
+    p->product = "AT(private, tile + (i * NV + v) * W)";
+    text_add(p->out, "#pragma unroll 1\n");
     body_line(p, "for (int v = 0; v < NV; v++) {");
     p->indent += DEPTH;
     body_line(p, "const INDEX p2 = column + v * W;");
+    if (edge) {
+        body_line(p, "if (p2 >= first_column && p2 + W <= columns) {");
+        p->indent += DEPTH;
+    }
     body_print_sections(p, SECTION_OUTER);
-    p->indent -= DEPTH;
-    body_line(p, "}");
-    if (!edge)
-        return;
-    p->indent -= DEPTH;
-    body_line(p, "} else {");
-    p->indent += DEPTH;
-    body_line(p, "for (INDEX p2 = first_column; p2 < N; p2++) {");
-    p->indent += DEPTH;
-    p->width = 1;
-    p->product = "tile[i * (NV * W) + (int)(p2 - column)]";
-    body_print_sections(p, SECTION_OUTER);
-    p->indent -= DEPTH;
-    body_line(p, "}");
+    if (edge) {
+        p->indent -= DEPTH;
+        body_line(p, "} else {");
+        p->indent += DEPTH;
+        body_line(p, "const INDEX start = max(p2, first_column), end = min(p2 + W, columns);");
+        text_add(p->out, "#pragma unroll 1\n");
+        body_line(p, "for (INDEX p2 = start; p2 < end; p2++) {");
+        p->indent += DEPTH;
+        p->width = 1;
+        p->product = "tile[i * (NV * W) + (int)(p2 - column)]";
+        body_print_sections(p, SECTION_OUTER);
+        p->indent -= DEPTH;
+        body_line(p, "}");
+        p->indent -= DEPTH;
+        body_line(p, "}");
+    }
     p->indent -= DEPTH;
     body_line(p, "}");
 }
 
 static void print_head(product *x)
 {
-    const plan_step *step = x->step;
     text *t = &x->source;
-    text_add(t, "#define T %s_t\n#define INDEX %s\n#define PARAMETERS %s", body_suffix(step->dtype, 1).s, x->p.index,
+    text_add(t, "#define T %s_t\n#define INDEX %s\n#define PARAMETERS %s", body_suffix(x->step->dtype, 1).s, x->p.index,
              x->p.argument_count ? ", " : "");
     body_parameters(&x->p, t);
+    for (int i = 0; i < x->strides.count; i++)
+        text_add(t, ", const INDEX s%d", i);
     text_add(t, "\n");
-    define(t, "M", step->m);
-    define(t, "N", step->n);
-    define(t, "K", step->k);
-    define_matrix(t, 'A', &step->a);
-    define(t, "A_COLUMN", step->a.column_stride);
-    define_matrix(t, 'B', &x->b);
+}
+
+static void set_values(const product *x, launch *added, const int64_t *values, int count)
+{
+    for (int i = 0; i < count; i++)
+        added->values[added->value_count++] = values[i];
+    added->long_values = x->p.index[0] == 'l';
 }
 
 static clg_status add_product(product *x, const char *skeleton, launch **added)
@@ -298,68 +329,87 @@ static clg_status add_product(product *x, const char *skeleton, launch **added)
     const char *bodies[] = {x->once.data, x->epilogue.data};
     text_add_skeleton(&x->source, skeleton, names, bodies, 2);
     x->source.failed |= x->once.failed || x->epilogue.failed;
-    x->arguments[0] = x->step->a.buffer;
+    x->arguments[0] = x->a_in_scratch ? ARGUMENT_SCRATCH : x->step->a.buffer;
     x->arguments[1] = x->b_in_scratch ? ARGUMENT_SCRATCH : x->step->b.buffer;
     return launch_add(x->list, x->number, &x->source, x->arguments, x->p.argument_count + 2, added);
 }
 
-/* B as a dense (batch, k, n) copy in scratch memory, where its columns are neighbours. */
-static clg_status add_transpose(product *x)
+/* A matrix whose rows are neighbours, replaced by a dense (batch, rows, columns) copy in scratch memory. */
+static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, int64_t columns)
 {
     const plan_step *step = x->step;
-    int64_t batch = step->b.batch_stride ? step->batch : 1;
+    int64_t batch = matrix->batch_stride ? step->batch : 1;
+    const int width = 8; /* 16 takes three times as long to compile */
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s, x->p.index);
-    bool wide = step->dtype != CLG_F64;
-    define_vector(&t, step->dtype, wide ? 16 : 8);
-    define(&t, "W", wide ? 16 : 8);
-    define(&t, "ROUNDS", wide ? 4 : 3);
-    define(&t, "ROWS", step->k);
-    define(&t, "COLUMNS", step->n);
-    define(&t, "OFFSET", step->b.offset);
-    define(&t, "BATCH_STRIDE", step->b.batch_stride);
-    define(&t, "COLUMN_STRIDE", step->b.column_stride);
+    define_vector(&t, step->dtype, width);
     text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
     launch *added = NULL;
-    clg_status status = launch_add(x->list, x->number, &t, (int32_t[]){step->b.buffer, ARGUMENT_SCRATCH}, 2, &added);
+    clg_status status = launch_add(x->list, x->number, &t, (int32_t[]){matrix->buffer, ARGUMENT_SCRATCH}, 2, &added);
     if (status != CLG_OK)
         return status;
+    const int64_t values[] = {rows, columns, matrix->offset, matrix->batch_stride, matrix->column_stride, x->scratch};
+    set_values(x, added, values, 6);
     added->dimensions = 2;
-    added->global[0] = (size_t)divide_up(step->k, wide ? 16 : 8);
+    added->global[0] = (size_t)divide_up(rows, width);
     added->global[1] = (size_t)batch;
-    x->list->scratch_bytes =
-        larger(x->list->scratch_bytes, batch * step->k * step->n * (int64_t)clg_dtype_size(step->dtype));
-    x->b = (plan_matrix){.batch_stride = batch > 1 ? step->k * step->n : 0, .row_stride = step->n, .column_stride = 1};
-    x->b_in_scratch = true;
+    *matrix = (plan_matrix){.offset = x->scratch,
+                            .batch_stride = batch > 1 ? rows * columns : 0,
+                            .row_stride = columns,
+                            .column_stride = 1};
+    x->scratch += batch * rows * columns;
+    x->list->scratch_bytes = larger(x->list->scratch_bytes, x->scratch * (int64_t)clg_dtype_size(step->dtype));
     return CLG_OK;
+}
+
+/* B is read along its rows. A may be read along its columns, unless that touches more pages than the processor has
+ * addresses of at hand. */
+static clg_status add_transposes(product *x)
+{
+    const plan_step *step = x->step;
+    clg_status status = CLG_OK;
+    x->b_in_scratch = step->b.column_stride != 1 && step->n > 1 && step->k > 0;
+    if (x->b_in_scratch)
+        status = add_transpose(x, &x->b, step->k, step->n);
+    x->a_in_scratch = step->a.column_stride >= 512 && step->m >= 64 && step->n >= 64 && step->k >= 512;
+    if (x->a_in_scratch && status == CLG_OK)
+        status = add_transpose(x, &x->a, step->m, step->k);
+    return status;
 }
 
 static clg_status add_cpu(product *x)
 {
     const plan_step *step = x->step;
-    clg_status status = CLG_OK;
-    if (step->b.column_stride != 1 && step->n > 1 && step->k > 0)
-        status = add_transpose(x);
+    const backend_device *device = x->list->device;
+    clg_status status = add_transposes(x);
     if (status != CLG_OK)
         return status;
-    tile_shape tile = choose_tile(step);
+    tile_shape tile = choose_tile(device, step);
     int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
-    int64_t wanted = divide_up(GROUPS_EACH * (int64_t)x->list->device->info.compute_units, panels * step->batch);
-    int64_t groups = wanted < 1 ? 1 : wanted < row_tiles ? wanted : row_tiles;
-    int64_t tiles_each = divide_up(row_tiles, groups);
-    int64_t panel_bytes = step->k * tile.vectors * tile.width * (int64_t)clg_dtype_size(step->dtype);
-    bool pack = tiles_each > 1 && step->k > 0 && panel_bytes <= x->list->device->local_memory / 2;
+    int64_t wanted = GROUPS_EACH * (int64_t)device->info.compute_units;
+    double work = (double)step->batch * (double)step->m * (double)step->n * (double)step->k / GROUP_WORK;
+    wanted = divide_up(work < (double)wanted ? (int64_t)work + 1 : wanted, panels * step->batch);
+    int64_t tiles_each = divide_up(row_tiles, wanted < row_tiles ? wanted : row_tiles);
+    bool by_columns = x->a.column_stride != 1 && step->k > 1;
+    x->p.strides = &x->strides;
     print_once(x);
     print_epilogue(x, tile);
     print_head(x);
     define_tile(&x->source, tile, step->dtype);
-    define(&x->source, "ROW_TILES", row_tiles);
-    define(&x->source, "TILES_EACH", tiles_each);
-    define(&x->source, "PACK", pack);
+    text_add(&x->source, "#define A_ROW %s\n#define A_COLUMN %s\n", by_columns ? "1" : "a_stride",
+             by_columns ? "a_stride" : "1");
+    define(&x->source, "PACK", tile.packed);
+    define(&x->source, "PANEL", panel_limit(device, step));
     launch *added = NULL;
     status = add_product(x, "matmul.cl", &added);
     if (status != CLG_OK)
         return status;
+    const int64_t values[] = {step->m,     step->n,           step->k,
+                              x->a.offset, x->a.batch_stride, by_columns ? x->a.column_stride : x->a.row_stride,
+                              x->b.offset, x->b.batch_stride, x->b.row_stride,
+                              row_tiles,   tiles_each};
+    set_values(x, added, x->strides.value, x->strides.count);
+    set_values(x, added, values, 11);
     added->dimensions = 3;
     added->global[0] = (size_t)divide_up(row_tiles, tiles_each);
     added->global[1] = (size_t)panels;
@@ -379,7 +429,11 @@ static clg_status add_gpu(product *x)
     x->p.product = "sum[i]";
     body_print_sections(&x->p, SECTION_OUTER);
     print_head(x);
-    define(&x->source, "B_COLUMN", step->b.column_stride);
+    define(&x->source, "M", step->m);
+    define(&x->source, "N", step->n);
+    define(&x->source, "K", step->k);
+    define_matrix(&x->source, 'A', &step->a);
+    define_matrix(&x->source, 'B', &step->b);
     define(&x->source, "SIDE", (int64_t)side);
     launch *added = NULL;
     clg_status status = add_product(x, "matmul_gpu.cl", &added);
@@ -409,13 +463,12 @@ static clg_status generated_add(launch_list *list, int32_t number)
 {
     const plan_step *step = &list->plan->steps[number];
     bool gpu = list->device->strategy == STRATEGY_GPU;
-    product x = {.list = list, .step = step, .number = number, .b = step->b};
+    product x = {.list = list, .step = step, .number = number, .a = step->a, .b = step->b};
     x.p = (body_printer){
         .plan = list->plan, .step = step, .width = 1, .lane = gpu ? -1 : 2, .tile = 1, .accumulator = ""};
-    bool large = matrix_reach(&step->a, step->batch, step->m, step->k) >= (int64_t)1 << 30 ||
-                 matrix_reach(&step->b, step->batch, step->k, step->n) >= (int64_t)1 << 30 ||
-                 step->batch * step->k * step->n >= (int64_t)1 << 30;
-    x.p.index = large ? "long" : body_index_type(list->plan, step);
+    int64_t reach = matrix_reach(&step->a, step->batch, step->m, step->k) +
+                    matrix_reach(&step->b, step->batch, step->k, step->n) + step->batch * step->k * step->n;
+    x.p.index = reach >= (int64_t)1 << 30 ? "long" : body_index_type(list->plan, step);
     x.arguments = malloc(((size_t)step->instr_count + 3) * sizeof *x.arguments);
     clg_status status = x.arguments ? body_analyse(&x.p) : clg_fail_memory();
     if (status == CLG_OK) {

@@ -136,8 +136,15 @@ void cache_trim(backend_device *device, int keep);
 /* ---------------------------------------------------------------- source.c */
 
 #define MAX_LANES 16
+#define MAX_STRIDES 16
 
 typedef enum body_part { PART_ALL, PART_VALUES, PART_STORES } body_part;
+
+/* Strides that are arguments of a kernel, s0, s1, ..., so that steps of several shapes share it. */
+typedef struct stride_names {
+    int64_t value[MAX_STRIDES];
+    int count;
+} stride_names;
 
 /* How a body is printed. A register is a scalar when it does not depend on the lane dimension, else a vector of
  * width elements. With tile > 1 registers that outlive their section are arrays indexed by t. */
@@ -154,9 +161,10 @@ typedef struct body_printer {
     const char *product;      /* expression of INSTR_PRODUCT; NULL: loaded from step->product */
     const int32_t *arguments; /* buffers of the plan, in the order of the kernel's arguments */
     int argument_count;
-    const char *index; /* C type of indices: "int" or "long" */
-    bool *uniform;     /* of each register: the same for all lanes */
-    bool *crossing;    /* of each register: read by later sections, and not of a ONCE section */
+    const char *index;     /* C type of indices: "int" or "long" */
+    stride_names *strides; /* NULL: strides are printed as numbers */
+    bool *uniform;         /* of each register: the same for all lanes */
+    bool *crossing;        /* of each register: read by later sections, and not of a ONCE section */
 } body_printer;
 
 /* Allocates and fills uniform and crossing for the printer's lane dimension. */
@@ -186,6 +194,7 @@ void source_prelude(const char *const *sources, int count, text *out);
 
 /* ---------------------------------------------------------------- launches (program.c) */
 
+#define MAX_VALUES 32  /* numbers among a kernel's arguments */
 #define MAX_OPERANDS 3 /* buffers of a library matrix product */
 
 typedef enum launch_kind { LAUNCH_KERNEL, LAUNCH_CLBLAST } launch_kind;
@@ -200,6 +209,9 @@ typedef struct launch {
     program_entry *entry;
     int32_t *arguments;
     int argument_count;
+    int64_t values[MAX_VALUES]; /* numbers, the arguments after the buffers */
+    int value_count;
+    bool long_values; /* of C type long, else int */
     cl_uint dimensions;
     size_t global[3], local[3];
     cl_kernel kernel;

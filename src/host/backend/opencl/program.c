@@ -227,6 +227,16 @@ static clg_status set_argument(const launch *l, int argument, const cl_mem *memo
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
 }
 
+static clg_status set_value(const launch *l, int i)
+{
+    cl_int narrow = (cl_int)l->values[i];
+    cl_long wide = l->values[i];
+    cl_int code =
+        clSetKernelArg(l->kernel, (cl_uint)(l->argument_count + i), l->long_values ? sizeof wide : sizeof narrow,
+                       l->long_values ? (void *)&wide : &narrow);
+    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
+}
+
 static clg_status set_arguments(backend_program *program)
 {
     clg_status status = CLG_OK;
@@ -235,6 +245,8 @@ static clg_status set_arguments(backend_program *program)
         for (int a = 0; l->kernel && a < l->argument_count && status == CLG_OK; a++)
             status = set_argument(
                 l, a, l->arguments[a] == ARGUMENT_SCRATCH ? &program->scratch : &program->memory[l->arguments[a]]);
+        for (int v = 0; l->kernel && v < l->value_count && status == CLG_OK; v++)
+            status = set_value(l, v);
     }
     return status;
 }

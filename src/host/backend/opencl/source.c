@@ -178,13 +178,32 @@ static void add_operand(const body_printer *p, text *t, int32_t reg, int width)
         text_add(t, "r%d%s", reg, element);
 }
 
+/* " * 512" or, where strides are arguments, " * s1"; nothing for 1. */
+static void add_stride(const body_printer *p, text *t, int64_t stride)
+{
+    stride_names *names = p->strides;
+    int i = 0;
+    while (names && i < names->count && names->value[i] != stride)
+        i++;
+    if (stride == 1)
+        return;
+    if (!names || i == MAX_STRIDES) {
+        text_add(t, " * %lld", (long long)stride);
+        return;
+    }
+    names->value[i] = stride;
+    names->count = i < names->count ? names->count : i + 1;
+    text_add(t, " * s%d", i);
+}
+
 static void add_address(const body_printer *p, text *t, const plan_map *map)
 {
     int terms = 0;
     for (int d = 0; d < p->step->outer_rank + p->step->inner_rank; d++) {
         if (map->stride[d] == 0 || p->step->extent[d] <= 1)
             continue;
-        text_add(t, map->stride[d] == 1 ? "%sp%d" : "%sp%d * %lld", terms++ ? " + " : "", d, (long long)map->stride[d]);
+        text_add(t, "%sp%d", terms++ ? " + " : "", d);
+        add_stride(p, t, map->stride[d]);
     }
     if (map->offset || !terms)
         text_add(t, "%s%lld", terms ? " + " : "", (long long)map->offset);
@@ -301,8 +320,8 @@ static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int wid
     }
     if (guard.size)
         text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
-    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s,
-             argument_of(p, instr->buffer), reg, row);
+    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s, argument_of(p, instr->buffer),
+             reg, row);
     if (guard.size) {
         text_add(t, " : ");
         add_lanes(p, t, reg, width);
@@ -412,7 +431,8 @@ static void print_store(const body_printer *p, int32_t reg)
     if (p->width == 1) {
         body_line(p, "b%d[e%d] = %s;", buffer, reg, name);
     } else if (stride == 1) {
-        body_line(p, "VECTOR_AT(global, %s, b%d + e%d) = %s;", body_suffix(instr->dtype, p->width).s, buffer, reg, name);
+        body_line(p, "VECTOR_AT(global, %s, b%d + e%d) = %s;", body_suffix(instr->dtype, p->width).s, buffer, reg,
+                  name);
     } else {
         body_line(p, "const %s_t v%d = %s;", body_suffix(instr->dtype, p->width).s, reg, name);
         for (int lane = 0; lane < p->width; lane++)
