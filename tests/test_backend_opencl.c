@@ -304,6 +304,10 @@ static void matrix_products(const char *strategy, const char *provider, bool few
     }
     if (!few && info.has_f64)
         add_matmul(b, CLG_F64, 2, 11, 19, 13, 3, true);
+    if (!few) { /* A and B both copied, and then by the kernel of another shape */
+        add_matmul(b, CLG_F32, 2, 520, 66, 512, 3, true);
+        add_matmul(b, CLG_F32, 1, 530, 66, 515, 3, true);
+    }
     run_and_compare(b, 1e-5);
     close_device();
 }

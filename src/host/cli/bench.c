@@ -157,8 +157,7 @@ static int run_all(const bench_options *o, bench_context *c)
 static int first_step(const bench_options *o)
 {
     clg_device *device = NULL;
-    setenv("CLGRAD_CACHE_DIR", o->first_step, 1);
-    setenv("POCL_CACHE_DIR", o->first_step, 1);
+    setenv("XDG_CACHE_HOME", o->first_step, 1); /* kernels of clgrad, and of PoCL */
     bool good = clg_device_open(o->device, &device) == CLG_OK && bench_first_step(device);
     int status = good ? EXIT_SUCCESS : cli_library_error("bench");
     clg_device_close(device);

@@ -12,6 +12,7 @@
 
 #define CHUNK_WORK 4096 /* instructions' elements that make a work-group worth its start */
 #define TILE_VECTORS 8  /* 8 x 16 f32 columns: 512 bytes of each row */
+#define TILE_INSTRS 24  /* instructions that the loop over a tile's vectors may unroll to */
 #define LOOP_DEPTH 4    /* spaces of one level */
 
 static int64_t round_up(int64_t a, int64_t to) { return (a + to - 1) / to * to; }
@@ -61,11 +62,11 @@ void loop_print_positions(loop *l, const char *from, int first, int end, int ski
         body_line(&l->p, "const %s piece = %s;", l->p.index, rest ? rest : name);
 }
 
-void loop_open_tile(loop *l)
+void loop_open_tile(loop *l, bool unrolled)
 {
     if (l->p.tile <= 1)
         return;
-    body_line(&l->p, "#pragma unroll");
+    body_line(&l->p, unrolled ? "#pragma unroll" : "#pragma unroll 1");
     char head[64];
     snprintf(head, sizeof head, "for (int t = 0; t < %d; t++)", l->p.tile);
     loop_open(l, head);
@@ -140,7 +141,7 @@ static void print_tile(loop *l, const char *start)
             if (l->p.crossing[i])
                 body_line(&l->p, "%s_t r%d[%d];",
                           body_suffix(l->step->instrs[i].dtype, body_register_width(&l->p, i)).s, i, l->p.tile);
-        loop_open_tile(l);
+        loop_open_tile(l, false);
         body_print_section(&l->p, section);
         loop_close_tile(l);
     }
@@ -155,12 +156,23 @@ static bool loads_runs(const loop *l)
     return false;
 }
 
+/* Instructions of the longest INNER section. */
+static int inner_length(const loop *l)
+{
+    int longest = 0;
+    for (int32_t s = 0; s < l->step->section_count; s++)
+        if (l->step->sections[s].kind == SECTION_INNER && l->step->sections[s].count > longest)
+            longest = l->step->sections[s].count;
+    return longest;
+}
+
 /* Column sums: tiles of several vectors, then one narrower tile of vectors, then one of single columns. */
 static void print_column_units(loop *l, int64_t rows)
 {
     int64_t extent = l->last >= 0 ? l->step->extent[l->last] : 1;
     int width = l->p.width, vectors = loads_runs(l) ? TILE_VECTORS : 1;
-    while (vectors > 1 && rows * (extent / (vectors * width)) < (int64_t)l->device->info.compute_units)
+    while (vectors > 1 && (rows * (extent / (vectors * width)) < (int64_t)l->device->info.compute_units ||
+                           vectors * inner_length(l) > TILE_INSTRS))
         vectors /= 2;
     int64_t columns[3] = {(int64_t)vectors * width, extent % (vectors * width) / width * width, extent % width};
     int64_t counts[3] = {extent / columns[0], columns[1] > 0, columns[2] > 0};

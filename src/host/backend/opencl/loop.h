@@ -25,7 +25,7 @@ void loop_close(loop *l);
  * left is the piece of a split step. */
 void loop_print_positions(loop *l, const char *from, int first, int end, int skip, bool with_piece);
 /* A loop over the vectors of a tile, if it has several; loop_open_vectors leaves out their position. */
-void loop_open_tile(loop *l);
+void loop_open_tile(loop *l, bool unrolled);
 void loop_open_vectors(loop *l);
 void loop_close_tile(loop *l);
 /* sums.c: an INNER section with its loops and reductions. */

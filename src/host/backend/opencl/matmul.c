@@ -15,7 +15,7 @@
 
 #define DEPTH 4              /* spaces of one level */
 #define GROUPS_EACH 8        /* work-groups a compute unit should have to choose from */
-#define GROUP_WORK (1 << 18) /* multiply-adds that make a work-group worth its start */
+#define GROUP_WORK (1 << 19) /* multiply-adds that make a work-group worth its start */
 #define PACK_ROWS 16         /* from which on a copy of B's columns is read often enough */
 
 typedef struct provider {
@@ -173,7 +173,7 @@ static int tile_width(const plan_step *step, bool packed)
  * loads the least for each; rows shared out evenly. */
 static tile_shape best_tile(const plan_step *step, bool packed)
 {
-    static const int shapes[][2] = {{8, 3}, {6, 4}, {12, 2}, {24, 1}, {16, 1}, {4, 6}, {2, 8}, {1, 8}, {1, 3}};
+    static const int shapes[][2] = {{8, 3}, {6, 4}, {12, 2}, {16, 1}, {4, 6}, {2, 8}, {1, 8}, {1, 3}};
     int width = tile_width(step, packed);
     int64_t vectors = packed ? divide_up(step->n, width) : step->n / width;
     tile_shape best = {1, 1, width, packed};
@@ -377,6 +377,15 @@ static clg_status add_transposes(product *x)
     return status;
 }
 
+/* The same number for each compute unit. */
+static int64_t wanted_groups(const backend_device *device, const plan_step *step)
+{
+    int64_t units = device->info.compute_units ? device->info.compute_units : 1;
+    double work = (double)step->batch * (double)step->m * (double)step->n * (double)step->k;
+    double each = work / GROUP_WORK / (double)units;
+    return units * (each < GROUPS_EACH ? (int64_t)each + 1 : GROUPS_EACH);
+}
+
 static clg_status add_cpu(product *x)
 {
     const plan_step *step = x->step;
@@ -386,9 +395,8 @@ static clg_status add_cpu(product *x)
         return status;
     tile_shape tile = choose_tile(device, step);
     int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
-    int64_t wanted = GROUPS_EACH * (int64_t)device->info.compute_units;
-    double work = (double)step->batch * (double)step->m * (double)step->n * (double)step->k / GROUP_WORK;
-    wanted = divide_up(work < (double)wanted ? (int64_t)work + 1 : wanted, panels * step->batch);
+    int64_t groups = wanted_groups(device, step);
+    int64_t wanted = divide_up(groups, panels * step->batch);
     int64_t tiles_each = divide_up(row_tiles, wanted < row_tiles ? wanted : row_tiles);
     bool by_columns = x->a.column_stride != 1 && step->k > 1;
     x->p.strides = &x->strides;

@@ -198,7 +198,7 @@ static void print_runs(loop *l, const inner *n)
     if (step->inner_rank == 0) { /* one position */
         body_line(&l->p, "j = stop;");
         l->p.accumulator = l->lanes_inner ? "_s" : "";
-        loop_open_tile(l);
+        loop_open_tile(l, true);
         body_print_section(&l->p, n->section);
         loop_close_tile(l);
         return;
@@ -223,7 +223,7 @@ static void print_runs(loop *l, const inner *n)
         snprintf(head, sizeof head, "for (; p%d < end; p%d++)", last, last);
         loop_open(l, head);
         l->p.accumulator = "";
-        loop_open_tile(l);
+        loop_open_tile(l, true);
         body_print_section(&l->p, n->section);
         loop_close_tile(l);
         loop_close(l);
