@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SAMPLES = 15, QUICK_SAMPLES = 3 };
+enum { ROUNDS = 5, SAMPLES = 3 };
 
 /* A sample of something short is of as many runs as take this long. */
-static const double sample_seconds = 0.02, reference_seconds = 0.01;
+static const double sample_seconds = 0.02, reference_seconds = 0.02, warm_seconds = 0.06;
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -56,29 +56,41 @@ static double time_reference(const bench_reference *reference)
  * next would share the cores with them. */
 static void let_threads_sleep(void) { nanosleep(&(struct timespec){.tv_nsec = 40 * 1000 * 1000}, NULL); }
 
+/* Runs for a while without looking at the clock's result: cores that slept need some milliseconds to come back to
+ * speed, and the other side has emptied the caches. */
+static bool warm_up(bench_context *c, clg_program *p)
+{
+    double start = cli_now();
+    do {
+        if (!run_program(c, p, 1))
+            return false;
+    } while (cli_now() - start < warm_seconds);
+    return true;
+}
+
+/* Rounds of ours, then theirs: a change of the machine's speed meets both. */
 static bool take_samples(bench_context *c, clg_program *p, bench_reference *reference, bench_result *r)
 {
-    double ours[SAMPLES], theirs[SAMPLES];
-    int count = c->quick ? QUICK_SAMPLES : SAMPLES;
-    if (!run_program(c, p, 2)) /* warm up */
+    double ours[ROUNDS * SAMPLES], theirs[ROUNDS * SAMPLES];
+    int rounds = c->quick ? 1 : ROUNDS, count = 0;
+    if (!run_program(c, p, 2))
         return false;
     double seconds = time_runs(c, p, 1);
     int runs = seconds < sample_seconds ? 1 + (int)(sample_seconds / (seconds + 1e-9)) : 1;
     bool compare = c->references && reference->run;
-    if (compare)
-        reference->run(reference->argument);
-    for (int i = 0; i < count; i++) {
-        if (compare) {
-            let_threads_sleep();
-            run_program(c, p, 1); /* the reference has emptied the caches */
-        }
-        ours[i] = time_runs(c, p, runs);
-        if (ours[i] < 0)
+    for (int round = 0; round < rounds; round++) {
+        if (!warm_up(c, p))
             return false;
+        for (int i = 0; i < SAMPLES; i++)
+            if ((ours[count + i] = time_runs(c, p, runs)) < 0)
+                return false;
         if (compare) {
+            (void)time_reference(reference); /* warms up */
+            for (int i = 0; i < SAMPLES; i++)
+                theirs[count + i] = time_reference(reference);
             let_threads_sleep();
-            theirs[i] = time_reference(reference);
         }
+        count += SAMPLES;
     }
     bench_summarise(ours, count, 1, r);
     if (compare) {
