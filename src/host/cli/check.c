@@ -115,7 +115,7 @@ static void build_case(const check_row *row, const check_case *which, build *b, 
     add_output(b, y, false);
     if (row->flags & CHECK_NO_GRADIENT)
         return;
-    clg_var weights = random_leaf(b->graph, b->real, clg_shape_of(y), -1, 1, random);
+    clg_var weights = random_leaf(b->graph, b->real, clg_shape_of(y), 0.5, 1.5, random);
     clg_gradients(clg_mul(y, weights), reals, real_count, gradients);
     for (int i = 0; i < real_count; i++)
         add_output(b, gradients[i], true);
