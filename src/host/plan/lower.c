@@ -139,7 +139,9 @@ static void want_inner(lowering *l, int stage, const target *targets, int32_t co
     }
 }
 
-static void emit_stage(lowering *l, int stage, const target *targets, int32_t count)
+/* Results of outer level are stored at the very end: the work-items of a group that share an outer position have then
+ * all read what a store may overwrite. */
+static void emit_stage(lowering *l, int stage, bool last, const target *targets, int32_t count)
 {
     int32_t first = l->step->instr_count;
     for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++) {
@@ -148,7 +150,7 @@ static void emit_stage(lowering *l, int stage, const target *targets, int32_t co
             emit_value(l, v);
     }
     for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
-        if (!targets[t].inner && l->values[targets[t].value].stage == stage)
+        if (!targets[t].inner && last)
             emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
     end_section(l, SECTION_OUTER, first);
     if (!l->g->sp.inner)
@@ -177,7 +179,7 @@ static void emit_all(lowering *l, const target *targets, int32_t count)
             emit_value(l, &l->values[i]);
     end_section(l, SECTION_ONCE, first);
     for (int stage = 0; stage < stages && l->status == CLG_OK; stage++)
-        emit_stage(l, stage, targets, count);
+        emit_stage(l, stage, stage + 1 == stages, targets, count);
 }
 
 /* ---------------------------------------------------------------- dimensions */

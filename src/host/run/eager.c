@@ -49,6 +49,7 @@ static clg_program *find(engine *e, const char *key, size_t size)
     return NULL;
 }
 
+/* On failure key and program are freed. */
 static clg_status keep(engine *e, char *key, size_t size, clg_program *program)
 {
     cached_program *entry = malloc(sizeof *entry);
@@ -75,6 +76,8 @@ static clg_status rebind(clg_program *program, const subgraph *s, int32_t node)
 {
     clg_graph *g = program->graph;
     const clg_device *device = g->device;
+    if (program->s.binding_count > program->s.leaf_count)
+        program->bindings[program->s.leaf_count] = NULL; /* the last output belongs to the node that it was made for */
     for (int32_t i = 0; i < s->leaf_count; i++) {
         int32_t id = s->leaves[i];
         realised *value = g->nodes[id].op == OP_INPUT ? NULL : engine_value(g, id);
@@ -96,6 +99,18 @@ static clg_status rebind(clg_program *program, const subgraph *s, int32_t node)
     return device->b->bind(program->prepared, program->bindings);
 }
 
+/* After a failure: an output that no node remembers must not leak. */
+static void drop_output(clg_program *program, int32_t node)
+{
+    clg_graph *g = program->graph;
+    if (program->s.binding_count <= program->s.leaf_count)
+        return;
+    backend_buffer **output = &program->bindings[program->s.leaf_count];
+    if (*output && !engine_value(g, node))
+        g->device->b->free(g->device->d, *output);
+    *output = NULL;
+}
+
 clg_status eager_compute(clg_var x)
 {
     clg_graph *g = x.graph;
@@ -115,25 +130,20 @@ clg_status eager_compute(clg_var x)
     if (program) {
         free(key);
         status = rebind(program, &s, x.id);
-    } else {
-        program = program_compile(g, &x, 1, true);
-        if (!program) {
-            free(key);
-            subgraph_free(&s);
-            return CLG_ERROR_DEVICE;
-        }
-        program->owns_outputs = false; /* from now on the engine's values own them */
+    } else if ((program = program_compile(g, &x, 1, true)) != NULL) {
         status = keep(e, key, size, program);
+        if (status == CLG_OK)
+            program->owns_outputs = false; /* from now on the engine's values own them */
+        else
+            program = NULL; /* it is gone */
+    } else {
+        free(key);
+        status = CLG_ERROR_DEVICE;
     }
     if (status == CLG_OK)
         status = clg_run(program);
-    if (status != CLG_OK && program->s.binding_count > program->s.leaf_count) {
-        /* nobody remembers the output: it must not leak */
-        backend_buffer **output = &program->bindings[program->s.leaf_count];
-        if (*output && !engine_value(g, x.id))
-            g->device->b->free(g->device->d, *output);
-        *output = NULL;
-    }
+    if (status != CLG_OK && program)
+        drop_output(program, x.id);
     subgraph_free(&s);
     return status;
 }
