@@ -17,11 +17,10 @@ typedef struct backend_span {
 
 /* What the scheduler must know of a device. */
 typedef struct backend_traits {
-    bool fuses_epilogue;    /* matmul steps run their body on the product while it is in registers or cache, and need
-                               no product buffer */
-    int32_t max_body;       /* most instructions in a step that the device likes (CPU path: practically unlimited) */
-    int32_t units;          /* independent workers worth having: reductions are split until there are that many */
-    int64_t max_allocation; /* bytes in one buffer */
+    bool fuses_epilogue; /* matmul steps run their body on the product while it is in registers or cache, and need
+                            no product buffer */
+    int32_t max_body;    /* most instructions in a step that the device likes (CPU path: practically unlimited) */
+    int32_t units;       /* independent workers worth having: reductions are split until there are that many */
 } backend_traits;
 
 typedef struct backend {

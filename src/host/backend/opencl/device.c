@@ -318,7 +318,6 @@ static backend_traits describe_traits(const backend_device *device)
     traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
     traits.max_body = 256;
     traits.units = device->strategy == STRATEGY_CPU ? 4 * units : 8 * units;
-    traits.max_allocation = (int64_t)device->info.max_allocation;
     return traits;
 }
 
