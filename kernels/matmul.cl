@@ -4,7 +4,8 @@
  * anything. Sizes and strides are arguments, so that steps of several shapes share a kernel.
  *
  * Element (b, r, c) of A is a[a_offset + b a_batch + r A_ROW + c A_COLUMN], where one of A_ROW and A_COLUMN is 1 and the
- * other a_stride; of B, b[b_offset + b b_batch + r b_row + c]. The last tile of a column of tiles (without PACK: of a
+ * other a_stride; of B, b[b_offset + b b_batch + r b_stride + c]; with B_TRANSPOSED (which needs PACK) it is
+ * b[b_offset + b b_batch + c b_stride + r], and the copy transposes. The last tile of a column of tiles (without PACK: of a
  * row, too) is moved back to fit, so loads never leave the matrices; its epilogue runs only on what no other tile
  * covers. */
 #ifndef KERNEL
@@ -23,8 +24,12 @@
 #define A_COLUMN 1
 #define PACK 1
 #define PANEL 65536
+#define B_TRANSPOSED 0
+#define BLOCK_V float8
+#define BLOCK_AT(space, p) (*(space float8 *)(p))
 #endif
 
+#define BLOCK 8
 #if PACK
 #define SPACE local
 #define MOVED_BACK(first) first
@@ -49,21 +54,57 @@
 
 kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX rows, const INDEX columns,
                    const INDEX depth, const INDEX a_offset, const INDEX a_batch, const INDEX a_stride,
-                   const INDEX b_offset, const INDEX b_batch, const INDEX b_row, const INDEX row_tiles,
+                   const INDEX b_offset, const INDEX b_batch, const INDEX b_stride, const INDEX row_tiles,
                    const INDEX tiles_each)
 {
     const INDEX p0 = (INDEX)get_group_id(2);
     const INDEX first_tile = (INDEX)get_group_id(0) * tiles_each, end_tile = min(first_tile + tiles_each, row_tiles);
     const INDEX first_column = (INDEX)get_group_id(1) * (NV * W), column = MOVED_BACK(first_column);
-    global const T *const from = b + b_offset + p0 * b_batch + column;
+    global const T *const from = b + b_offset + p0 * b_batch + (B_TRANSPOSED ? column * b_stride : column);
 #if PACK
     local T panel[PANEL] __attribute__((aligned(64)));
-    const INDEX last = (depth - 1) * b_row + columns - column - NV * W;
+#if B_TRANSPOSED
+    const int whole = (int)min(columns - column, (INDEX)(NV * W)); /* columns, in memory */
+#pragma unroll 1
+    for (int c = 0; c < NV * W; c += BLOCK) {
+        global const T *const block = from + c * b_stride;
+        INDEX k = 0;
+#pragma unroll 1
+        for (; c + BLOCK <= whole && k + BLOCK <= depth; k += BLOCK) {
+            BLOCK_V x[BLOCK], y[BLOCK];
+#pragma unroll
+            for (int i = 0; i < BLOCK; i++)
+                x[i] = BLOCK_AT(global const, block + i * b_stride + k);
+#pragma unroll
+            for (int round = 0; round < 3; round++) {
+#pragma unroll
+                for (int i = 0; i < BLOCK / 2; i++) {
+                    y[2 * i].even = x[i].lo;
+                    y[2 * i].odd = x[i + BLOCK / 2].lo;
+                    y[2 * i + 1].even = x[i].hi;
+                    y[2 * i + 1].odd = x[i + BLOCK / 2].hi;
+                }
+#pragma unroll
+                for (int i = 0; i < BLOCK; i++)
+                    x[i] = y[i];
+            }
+#pragma unroll
+            for (int i = 0; i < BLOCK; i++)
+                BLOCK_AT(local, panel + (k + i) * (NV * W) + c) = x[i];
+        }
+        const int end = min(c + BLOCK, NV * W);
+#pragma unroll 1
+        for (; k < depth; k++)
+            for (int i = c; i < end; i++)
+                panel[k * (NV * W) + i] = i < whole ? from[i * b_stride + k] : 0;
+    }
+#else
+    const INDEX last = (depth - 1) * b_stride + columns - column - NV * W;
 #pragma unroll 1
     for (INDEX k = 0; k < depth; k++) {
-        global const T *row = from + k * b_row;
+        global const T *row = from + k * b_stride;
         local T *to = panel + k * (NV * W);
-        if (k * b_row <= last) {
+        if (k * b_stride <= last) {
             EACH_VECTOR(PACK_VECTOR, row)
         } else {
 #pragma unroll 1
@@ -71,6 +112,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
                 to[c] = column + c < columns ? row[c] : 0;
         }
     }
+#endif
 #endif
     //@ once
 #pragma unroll 1
@@ -88,7 +130,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
             EACH_VECTOR(LOAD_VECTOR, mb)
             EACH_ROW(MULTIPLY_ROW)
             ma += A_COLUMN;
-            mb += PACK ? NV * W : b_row;
+            mb += PACK ? NV * W : b_stride;
         }
         T tile[TM * NV * W] __attribute__((aligned(64)));
         EACH_ROW(KEEP_ROW)
@@ -99,6 +141,10 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
         }
     }
 }
+#undef BLOCK
+#undef BLOCK_V
+#undef BLOCK_AT
+#undef B_TRANSPOSED
 #undef SPACE
 #undef MOVED_BACK
 #undef DECLARE_VECTOR

@@ -240,6 +240,8 @@ static void ask_limits(backend_device *device)
     device->group_limit = group;
     device->base_alignment = (int64_t)device_number(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof(cl_uint)) / 8;
     device->local_memory = (int64_t)device_number(device->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(cl_ulong));
+    cl_uint lanes = (cl_uint)device_number(device->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof lanes);
+    device->vector_bytes = lanes >= 16 ? 64 : lanes >= 8 ? 32 : 16;
     device->has_f64 = device->info.has_f64;
     cl_device_fp_config config = device_number(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config);
     device->rounds_division = config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;

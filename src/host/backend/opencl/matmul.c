@@ -13,10 +13,8 @@
 #include <pthread.h>
 #endif
 
-#define DEPTH 4              /* spaces of one level */
-#define GROUPS_EACH 8        /* work-groups a compute unit should have to choose from */
-#define GROUP_WORK (1 << 19) /* multiply-adds that make a work-group worth its start */
-#define PACK_ROWS 16         /* from which on a copy of B's columns is read often enough */
+#define DEPTH 4 /* spaces of one level */
+#define BLOCK 8 /* of a transposition in registers; 16 takes three times as long to compile */
 
 typedef struct provider {
     bool (*serves)(const launch_list *list, const plan_step *step);
@@ -150,65 +148,6 @@ clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_
 
 /* ---------------------------------------------------------------- generated kernels */
 
-/* The register tile: rows x vectors of so many columns; packed: from a copy of B's columns that may be padded. */
-typedef struct tile_shape {
-    int rows, vectors, width;
-    bool packed;
-} tile_shape;
-
-/* Lanes of a vector: the narrowest that holds a row, the widest that fits in one if rows cannot be padded. */
-static int tile_width(const plan_step *step, bool packed)
-{
-    static const int widths[] = {1, 4, 8, 16};
-    int full = step->dtype == CLG_F64 ? 8 : 16, best = 1;
-    for (int i = 0; i < 4 && widths[i] <= full; i++) {
-        if (packed ? best >= step->n : widths[i] > step->n)
-            break;
-        best = widths[i];
-    }
-    return best;
-}
-
-/* Among tiles of up to 24 vector accumulators (of 32 registers) the one that computes the fewest elements twice and
- * loads the least for each; rows shared out evenly. */
-static tile_shape best_tile(const plan_step *step, bool packed)
-{
-    static const int shapes[][2] = {{8, 3}, {6, 4}, {12, 2}, {16, 1}, {4, 6}, {2, 8}, {1, 8}, {1, 3}};
-    int width = tile_width(step, packed);
-    int64_t vectors = packed ? divide_up(step->n, width) : step->n / width;
-    tile_shape best = {1, 1, width, packed};
-    double best_cost = INFINITY;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        int64_t most = shapes[i][0] < step->m ? shapes[i][0] : step->m;
-        int64_t rows = divide_up(step->m, divide_up(step->m, most)),
-                across = shapes[i][1] < vectors ? shapes[i][1] : vectors;
-        double padded =
-            (double)(divide_up(step->m, rows) * rows) * (double)(divide_up(step->n, across * width) * across);
-        /* a multiply-add is free while loads limit, so few accumulators cost their latency */
-        double loads = (double)(rows + across) / (double)(rows * across), latency = 8.0 / (double)(rows * across);
-        double cost = padded * (1 + loads + (latency > 1 ? latency - 1 : 0));
-        if (cost < best_cost) {
-            best_cost = cost;
-            best.rows = (int)rows;
-            best.vectors = (int)across;
-        }
-    }
-    return best;
-}
-
-/* Elements of local memory that a packed panel may take. */
-static int64_t panel_limit(const backend_device *device, const plan_step *step)
-{
-    return device->local_memory / 2 / (int64_t)clg_dtype_size(step->dtype);
-}
-
-static tile_shape choose_tile(const backend_device *device, const plan_step *step)
-{
-    tile_shape tile = best_tile(step, step->m >= PACK_ROWS && step->n > 1 && step->k > 0);
-    bool fits = step->k * tile.vectors * tile.width <= panel_limit(device, step);
-    return tile.packed && !fits ? best_tile(step, false) : tile;
-}
-
 static void define(text *t, const char *name, int64_t value)
 {
     text_add(t, "#define %s %lld\n", name, (long long)value);
@@ -221,17 +160,17 @@ static void define_matrix(text *t, char letter, const plan_matrix *x)
              (long long)x->column_stride);
 }
 
-static void define_vector(text *t, int dtype, int width)
+static void define_vector(text *t, const char *prefix, int dtype, int width)
 {
     const body_suffix_text s = body_suffix(dtype, width);
-    text_add(t, "#define V %s_t\n#define AT(space, p) VECTOR_AT(space, %s, p)\n", s.s, s.s);
-    define(t, "W", width);
+    text_add(t, "#define %sV %s_t\n#define %sAT(space, p) VECTOR_AT(space, %s, p)\n", prefix, s.s, prefix, s.s);
 }
 
 /* The macros that walk over a tile: F(0) F(1) ... */
-static void define_tile(text *t, tile_shape tile, int dtype)
+static void define_tile(text *t, product_tile tile, int dtype)
 {
-    define_vector(t, dtype, tile.width);
+    define_vector(t, "", dtype, tile.width);
+    define(t, "W", tile.width);
     define(t, "TM", tile.rows);
     define(t, "NV", tile.vectors);
     text_add(t, "#define EACH_ROW(F)");
@@ -268,7 +207,7 @@ static void print_once(product *x)
 
 /* The body over one row of the tile: vectors, and single columns of one that is not all in the matrix, or in part
  * another tile's. */
-static void print_epilogue(product *x, tile_shape tile)
+static void print_epilogue(product *x, product_tile tile)
 {
     bool edge = x->step->n % (tile.vectors * tile.width) != 0;
     body_printer *p = &x->p;
@@ -339,10 +278,10 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, i
 {
     const plan_step *step = x->step;
     int64_t batch = matrix->batch_stride ? step->batch : 1;
-    const int width = 8; /* 16 takes three times as long to compile */
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s, x->p.index);
-    define_vector(&t, step->dtype, width);
+    define_vector(&t, "", step->dtype, BLOCK);
+    define(&t, "W", BLOCK);
     text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
     launch *added = NULL;
     clg_status status = launch_add(x->list, x->number, &t, (int32_t[]){matrix->buffer, ARGUMENT_SCRATCH}, 2, &added);
@@ -351,7 +290,7 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, i
     const int64_t values[] = {rows, columns, matrix->offset, matrix->batch_stride, matrix->column_stride, x->scratch};
     set_values(x, added, values, 6);
     added->dimensions = 2;
-    added->global[0] = (size_t)divide_up(rows, width);
+    added->global[0] = (size_t)divide_up(rows, BLOCK);
     added->global[1] = (size_t)batch;
     *matrix = (plan_matrix){.offset = x->scratch,
                             .batch_stride = batch > 1 ? rows * columns : 0,
@@ -364,11 +303,11 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, i
 
 /* B is read along its rows. A may be read along its columns, unless that touches more pages than the processor has
  * addresses of at hand. */
-static clg_status add_transposes(product *x)
+static clg_status add_transposes(product *x, product_tile tile)
 {
     const plan_step *step = x->step;
     clg_status status = CLG_OK;
-    x->b_in_scratch = step->b.column_stride != 1 && step->n > 1 && step->k > 0;
+    x->b_in_scratch = tile_b_transposed(step) && !tile.packed;
     if (x->b_in_scratch)
         status = add_transpose(x, &x->b, step->k, step->n);
     x->a_in_scratch = step->a.column_stride >= 512 && step->m >= 64 && step->n >= 64 && step->k >= 512;
@@ -377,28 +316,17 @@ static clg_status add_transposes(product *x)
     return status;
 }
 
-/* The same number for each compute unit. */
-static int64_t wanted_groups(const backend_device *device, const plan_step *step)
-{
-    int64_t units = device->info.compute_units ? device->info.compute_units : 1;
-    double work = (double)step->batch * (double)step->m * (double)step->n * (double)step->k;
-    double each = work / GROUP_WORK / (double)units;
-    return units * (each < GROUPS_EACH ? (int64_t)each + 1 : GROUPS_EACH);
-}
-
 static clg_status add_cpu(product *x)
 {
     const plan_step *step = x->step;
     const backend_device *device = x->list->device;
-    clg_status status = add_transposes(x);
+    product_tile tile = tile_choose(device, step);
+    clg_status status = add_transposes(x, tile);
     if (status != CLG_OK)
         return status;
-    tile_shape tile = choose_tile(device, step);
     int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
-    int64_t groups = wanted_groups(device, step);
-    int64_t wanted = divide_up(groups, panels * step->batch);
-    int64_t tiles_each = divide_up(row_tiles, wanted < row_tiles ? wanted : row_tiles);
     bool by_columns = x->a.column_stride != 1 && step->k > 1;
+    bool transposed = tile.packed && tile_b_transposed(step);
     x->p.strides = &x->strides;
     print_once(x);
     print_epilogue(x, tile);
@@ -407,19 +335,22 @@ static clg_status add_cpu(product *x)
     text_add(&x->source, "#define A_ROW %s\n#define A_COLUMN %s\n", by_columns ? "1" : "a_stride",
              by_columns ? "a_stride" : "1");
     define(&x->source, "PACK", tile.packed);
-    define(&x->source, "PANEL", panel_limit(device, step));
+    define(&x->source, "PANEL", tile_panel_limit(device, step));
+    define(&x->source, "B_TRANSPOSED", transposed);
+    if (transposed)
+        define_vector(&x->source, "BLOCK_", step->dtype, BLOCK);
     launch *added = NULL;
     status = add_product(x, "matmul.cl", &added);
     if (status != CLG_OK)
         return status;
     const int64_t values[] = {step->m,     step->n,           step->k,
                               x->a.offset, x->a.batch_stride, by_columns ? x->a.column_stride : x->a.row_stride,
-                              x->b.offset, x->b.batch_stride, x->b.row_stride,
-                              row_tiles,   tiles_each};
+                              x->b.offset, x->b.batch_stride, transposed ? x->b.column_stride : x->b.row_stride,
+                              row_tiles,   tile.tiles_each};
     set_values(x, added, x->strides.value, x->strides.count);
     set_values(x, added, values, 11);
     added->dimensions = 3;
-    added->global[0] = (size_t)divide_up(row_tiles, tiles_each);
+    added->global[0] = (size_t)divide_up(row_tiles, tile.tiles_each);
     added->global[1] = (size_t)panels;
     added->global[2] = (size_t)step->batch;
     return CLG_OK;

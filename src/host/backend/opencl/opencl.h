@@ -3,8 +3,8 @@
  *   status.c   names of status codes         source.c        a body's instructions as OpenCL C
  *   text.c     a growing text, skeletons     loop.c, sums.c  a LOOP step as a kernel
  *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step, by one of two providers
- *   cache.c    built programs: table, disk   scatter.c       a SCATTER_ADD step
- *   program.c  prepare, bind, run, profile */
+ *   cache.c    built programs: table, disk   tile.c          how a CPU device cuts a product up
+ *   program.c  prepare, bind, run, profile   scatter.c       a SCATTER_ADD step */
 #ifndef CLG_OPENCL_H
 #define CLG_OPENCL_H
 
@@ -85,6 +85,7 @@ struct backend_device {
     bool has_f64, rounds_division;
     int64_t base_alignment; /* bytes */
     int64_t local_memory;   /* bytes */
+    int vector_bytes;       /* of a register: 16, 32 or 64 */
     size_t group_limit;     /* work-items in a group */
     char *cache_key;        /* what a disk cache entry depends on beside the source */
     char *cache_folder;     /* NULL: no disk cache */
@@ -247,6 +248,19 @@ clg_status loop_add(launch_list *list, int32_t step);
 clg_status scatter_add(launch_list *list, int32_t step);
 /* matmul.c */
 clg_status matmul_add(launch_list *list, int32_t step);
+/* tile.c */
+/* How a CPU device cuts a product up: a work-group computes tiles_each register tiles, one below the other, each of
+ * rows x vectors of width columns; packed: from a copy of B's columns, which may then be padded. */
+typedef struct product_tile {
+    int rows, vectors, width;
+    bool packed;
+    int64_t tiles_each;
+} product_tile;
+product_tile tile_choose(const backend_device *device, const plan_step *step);
+/* Elements of local memory that the copy may take. */
+int64_t tile_panel_limit(const backend_device *device, const plan_step *step);
+/* Whether B's columns, not its rows, are dense in memory. */
+bool tile_b_transposed(const plan_step *step);
 clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
                               cl_mem scratch);
 
