@@ -1,13 +1,14 @@
-/* A matrix product on a CPU device. A work-item computes tiles_each register tiles, one below the other, of TM rows by
- * NV vectors of W columns, and runs the step's body on each (the epilogue: bias, activation, ...) while it is in the
- * first cache. With PACK it first copies B's columns to local memory, densely; columns past the matrix then hold
- * anything. Sizes and strides are arguments, so that steps of several shapes share a kernel.
+/* A matrix product on a CPU device. A work-item computes tiles_each x panels_each register tiles of TM rows by NV
+ * vectors of W columns (a panel is NV * W columns), row of tiles by row of tiles, and runs the step's body on each (the
+ * epilogue: bias, activation, ...) while it is in the first cache. Sizes and strides are arguments, so that steps of
+ * several shapes share a kernel.
  *
- * Element (b, r, c) of A is a[a_offset + b a_batch + r A_ROW + c A_COLUMN], where one of A_ROW and A_COLUMN is 1 and the
- * other a_stride; of B, b[b_offset + b b_batch + r b_stride + c]; with B_TRANSPOSED (which needs PACK) it is
- * b[b_offset + b b_batch + c b_stride + r], and the copy transposes. The last tile of a column of tiles (without PACK: of a
- * row, too) is moved back to fit, so loads never leave the matrices; its epilogue runs only on what no other tile
- * covers. */
+ * Element (b, r, c) of A is a[a_offset + b a_batch + r a_stride + c], with A_TRANSPOSED
+ * a[a_offset + b a_batch + c a_stride + r]; of B, b[b_offset + b b_batch + r b_stride + c], with B_TRANSPOSED
+ * b[b_offset + b b_batch + c b_stride + r]. PACK_B: B's panels are copied to local memory first, densely; columns past
+ * the matrix then hold anything. PACK_A (of a transposed A): so are the rows of a tile. The last tile of a column of
+ * tiles (without PACK_B: of a row, too) is moved back to fit, so loads never leave the matrices; its epilogue runs only
+ * on what no other tile covers. */
 #ifndef KERNEL
 #define KERNEL matmul_example
 #define T float
@@ -20,17 +21,27 @@
 #define EACH_VECTOR(F, i) F(i, 0) F(i, 1)
 #define PARAMETERS
 #define INDEX int
-#define A_ROW a_stride
-#define A_COLUMN 1
-#define PACK 1
-#define PANEL 65536
+#define A_TRANSPOSED 0
+#define PACK_A 0
+#define PACK_B 1
+#define PANELS 65536
 #define B_TRANSPOSED 0
 #define BLOCK_V float8
 #define BLOCK_AT(space, p) (*(space float8 *)(p))
 #endif
 
 #define BLOCK 8
-#if PACK
+#if PACK_A
+#define A_VECTORS ((TM + W - 1) / W)
+#define A_SPACE local
+#define A_ROW 1
+#define A_COLUMN (A_VECTORS * W)
+#else
+#define A_SPACE global
+#define A_ROW (A_TRANSPOSED ? 1 : a_stride)
+#define A_COLUMN (A_TRANSPOSED ? a_stride : 1)
+#endif
+#if PACK_B
 #define SPACE local
 #define MOVED_BACK(first) first
 #else
@@ -55,89 +66,120 @@
 kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX rows, const INDEX columns,
                    const INDEX depth, const INDEX a_offset, const INDEX a_batch, const INDEX a_stride,
                    const INDEX b_offset, const INDEX b_batch, const INDEX b_stride, const INDEX row_tiles,
-                   const INDEX tiles_each)
+                   const INDEX tiles_each, const INDEX all_panels, const INDEX panels_each)
 {
     const INDEX p0 = (INDEX)get_group_id(2);
     const INDEX first_tile = (INDEX)get_group_id(0) * tiles_each, end_tile = min(first_tile + tiles_each, row_tiles);
-    const INDEX first_column = (INDEX)get_group_id(1) * (NV * W), column = MOVED_BACK(first_column);
-    global const T *const from = b + b_offset + p0 * b_batch + (B_TRANSPOSED ? column * b_stride : column);
-#if PACK
-    local T panel[PANEL] __attribute__((aligned(64)));
+    const INDEX first_panel = (INDEX)get_group_id(1) * panels_each,
+                end_panel = min(first_panel + panels_each, all_panels);
+    global const T *const all_a = a + a_offset + p0 * a_batch;
+    global const T *const all_b = b + b_offset + p0 * b_batch;
+#if PACK_B
+    local T packed_b[PANELS] __attribute__((aligned(64)));
+#pragma unroll 1
+    for (INDEX number = first_panel; number < end_panel; number++) {
+        const INDEX column = number * (NV * W);
+        global const T *const from = all_b + (B_TRANSPOSED ? column * b_stride : column);
+        local T *const panel = packed_b + (number - first_panel) * depth * (NV * W);
 #if B_TRANSPOSED
-    const int whole = (int)min(columns - column, (INDEX)(NV * W)); /* columns, in memory */
+        const int whole = (int)min(columns - column, (INDEX)(NV * W)); /* columns, in memory */
 #pragma unroll 1
-    for (int c = 0; c < NV * W; c += BLOCK) {
-        global const T *const block = from + c * b_stride;
-        INDEX k = 0;
+        for (int c = 0; c < NV * W; c += BLOCK) {
+            global const T *const block = from + c * b_stride;
+            INDEX k = 0;
 #pragma unroll 1
-        for (; c + BLOCK <= whole && k + BLOCK <= depth; k += BLOCK) {
-            BLOCK_V x[BLOCK], y[BLOCK];
+            for (; c + BLOCK <= whole && k + BLOCK <= depth; k += BLOCK) {
+                BLOCK_V x[BLOCK], y[BLOCK];
 #pragma unroll
-            for (int i = 0; i < BLOCK; i++)
-                x[i] = BLOCK_AT(global const, block + i * b_stride + k);
+                for (int i = 0; i < BLOCK; i++)
+                    x[i] = BLOCK_AT(global const, block + i * b_stride + k);
 #pragma unroll
-            for (int round = 0; round < 3; round++) {
+                for (int round = 0; round < 3; round++) {
 #pragma unroll
-                for (int i = 0; i < BLOCK / 2; i++) {
-                    y[2 * i].even = x[i].lo;
-                    y[2 * i].odd = x[i + BLOCK / 2].lo;
-                    y[2 * i + 1].even = x[i].hi;
-                    y[2 * i + 1].odd = x[i + BLOCK / 2].hi;
+                    for (int i = 0; i < BLOCK / 2; i++) {
+                        y[2 * i].even = x[i].lo;
+                        y[2 * i].odd = x[i + BLOCK / 2].lo;
+                        y[2 * i + 1].even = x[i].hi;
+                        y[2 * i + 1].odd = x[i + BLOCK / 2].hi;
+                    }
+#pragma unroll
+                    for (int i = 0; i < BLOCK; i++)
+                        x[i] = y[i];
                 }
 #pragma unroll
                 for (int i = 0; i < BLOCK; i++)
-                    x[i] = y[i];
+                    BLOCK_AT(local, panel + (k + i) * (NV * W) + c) = x[i];
             }
-#pragma unroll
-            for (int i = 0; i < BLOCK; i++)
-                BLOCK_AT(local, panel + (k + i) * (NV * W) + c) = x[i];
-        }
-        const int end = min(c + BLOCK, NV * W);
+            const int end = min(c + BLOCK, NV * W);
 #pragma unroll 1
-        for (; k < depth; k++)
-            for (int i = c; i < end; i++)
-                panel[k * (NV * W) + i] = i < whole ? from[i * b_stride + k] : 0;
-    }
+            for (; k < depth; k++)
+                for (int i = c; i < end; i++)
+                    panel[k * (NV * W) + i] = i < whole ? from[i * b_stride + k] : 0;
+        }
 #else
-    const INDEX last = (depth - 1) * b_stride + columns - column - NV * W;
+        const INDEX last = (depth - 1) * b_stride + columns - column - NV * W;
 #pragma unroll 1
-    for (INDEX k = 0; k < depth; k++) {
-        global const T *row = from + k * b_stride;
-        local T *to = panel + k * (NV * W);
-        if (k * b_stride <= last) {
-            EACH_VECTOR(PACK_VECTOR, row)
-        } else {
+        for (INDEX k = 0; k < depth; k++) {
+            global const T *row = from + k * b_stride;
+            local T *to = panel + k * (NV * W);
+            if (k * b_stride <= last) {
+                EACH_VECTOR(PACK_VECTOR, row)
+            } else {
 #pragma unroll 1
-            for (int c = 0; c < NV * W; c++)
-                to[c] = column + c < columns ? row[c] : 0;
+                for (int c = 0; c < NV * W; c++)
+                    to[c] = column + c < columns ? row[c] : 0;
+            }
         }
+#endif
     }
 #endif
+#if PACK_A
+    local T packed_a[PACK_A * A_COLUMN] __attribute__((aligned(64)));
 #endif
     //@ once
 #pragma unroll 1
     for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
         const INDEX first_row = row_tile * TM, row = min(first_row, rows - TM);
-        global const T *ma = a + a_offset + p0 * a_batch + row * A_ROW;
-#if PACK
-        local const T *mb = panel;
-#else
-        global const T *mb = from;
-#endif
-        EACH_ROW(DECLARE_ROW)
+#if PACK_A
+        local const T *const tile_a = packed_a;
+        if (row + A_COLUMN <= rows) {
 #pragma unroll 1
-        for (INDEX k = 0; k < depth; k++) {
-            EACH_VECTOR(LOAD_VECTOR, mb)
-            EACH_ROW(MULTIPLY_ROW)
-            ma += A_COLUMN;
-            mb += PACK ? NV * W : b_stride;
+            for (INDEX k = 0; k < depth; k++)
+                for (int v = 0; v < A_VECTORS; v++)
+                    AT(local, packed_a + k * A_COLUMN + v * W) = AT(global const, all_a + k * a_stride + row + v * W);
+        } else {
+#pragma unroll 1
+            for (INDEX k = 0; k < depth; k++)
+                for (int i = 0; i < TM; i++)
+                    packed_a[k * A_COLUMN + i] = all_a[k * a_stride + row + i];
         }
-        T tile[TM * NV * W] __attribute__((aligned(64)));
-        EACH_ROW(KEEP_ROW)
+#else
+        global const T *const tile_a = all_a + row * A_ROW;
+#endif
 #pragma unroll 1
-        for (int i = (int)(first_row - row); i < TM; i++) {
-            const INDEX p1 = row + i;
-            //@ epilogue
+        for (INDEX number = first_panel; number < end_panel; number++) {
+            const INDEX first_column = number * (NV * W), column = MOVED_BACK(first_column);
+            A_SPACE const T *ma = tile_a;
+#if PACK_B
+            local const T *mb = packed_b + (number - first_panel) * depth * (NV * W);
+#else
+            global const T *mb = all_b + column;
+#endif
+            EACH_ROW(DECLARE_ROW)
+#pragma unroll 1
+            for (INDEX k = 0; k < depth; k++) {
+                EACH_VECTOR(LOAD_VECTOR, mb)
+                EACH_ROW(MULTIPLY_ROW)
+                ma += A_COLUMN;
+                mb += PACK_B ? NV * W : b_stride;
+            }
+            T tile[TM * NV * W] __attribute__((aligned(64)));
+            EACH_ROW(KEEP_ROW)
+#pragma unroll 1
+            for (int i = (int)(first_row - row); i < TM; i++) {
+                const INDEX p1 = row + i;
+                //@ epilogue
+            }
         }
     }
 }
@@ -165,7 +207,11 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
 #undef EACH_VECTOR
 #undef PARAMETERS
 #undef INDEX
+#undef A_TRANSPOSED
+#undef A_VECTORS
+#undef A_SPACE
 #undef A_ROW
 #undef A_COLUMN
-#undef PACK
-#undef PANEL
+#undef PACK_A
+#undef PACK_B
+#undef PANELS

@@ -307,6 +307,7 @@ static void matrix_products(const char *strategy, const char *provider, bool few
     if (!few) { /* A and B both copied, and then by the kernel of another shape */
         add_matmul(b, CLG_F32, 2, 520, 66, 512, 3, true);
         add_matmul(b, CLG_F32, 1, 530, 66, 515, 3, true);
+        add_matmul(b, CLG_F32, 1, 300, 40, 2100, 3, true); /* deeper than rows of A are copied */
     }
     run_and_compare(b, 1e-5);
     close_device();

@@ -192,8 +192,7 @@ typedef struct product {
     text once, epilogue, source;
     int32_t *arguments; /* of the body, behind a and b */
     plan_matrix a, b;   /* as the kernel sees them */
-    bool a_in_scratch, b_in_scratch;
-    int64_t scratch; /* elements taken */
+    bool b_in_scratch;
 } product;
 
 static void print_once(product *x)
@@ -212,7 +211,7 @@ static void print_epilogue(product *x, product_tile tile)
     bool edge = x->step->n % (tile.vectors * tile.width) != 0;
     body_printer *p = &x->p;
     p->out = &x->epilogue;
-    p->indent = 3 * DEPTH;
+    p->indent = 4 * DEPTH;
     p->width = tile.width;
     p->product = "AT(private, tile + (i * NV + v) * W)";
     text_add(p->out, "#pragma unroll 1\n");
@@ -268,7 +267,7 @@ static clg_status add_product(product *x, const char *skeleton, launch **added)
     const char *bodies[] = {x->once.data, x->epilogue.data};
     text_add_skeleton(&x->source, skeleton, names, bodies, 2);
     x->source.failed |= x->once.failed || x->epilogue.failed;
-    x->arguments[0] = x->a_in_scratch ? ARGUMENT_SCRATCH : x->step->a.buffer;
+    x->arguments[0] = x->step->a.buffer;
     x->arguments[1] = x->b_in_scratch ? ARGUMENT_SCRATCH : x->step->b.buffer;
     return launch_add(x->list, x->number, &x->source, x->arguments, x->p.argument_count + 2, added);
 }
@@ -287,33 +286,15 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, i
     clg_status status = launch_add(x->list, x->number, &t, (int32_t[]){matrix->buffer, ARGUMENT_SCRATCH}, 2, &added);
     if (status != CLG_OK)
         return status;
-    const int64_t values[] = {rows, columns, matrix->offset, matrix->batch_stride, matrix->column_stride, x->scratch};
+    const int64_t values[] = {rows, columns, matrix->offset, matrix->batch_stride, matrix->column_stride, 0};
     set_values(x, added, values, 6);
     added->dimensions = 2;
     added->global[0] = (size_t)divide_up(rows, BLOCK);
     added->global[1] = (size_t)batch;
-    *matrix = (plan_matrix){.offset = x->scratch,
-                            .batch_stride = batch > 1 ? rows * columns : 0,
-                            .row_stride = columns,
-                            .column_stride = 1};
-    x->scratch += batch * rows * columns;
-    x->list->scratch_bytes = larger(x->list->scratch_bytes, x->scratch * (int64_t)clg_dtype_size(step->dtype));
+    *matrix = (plan_matrix){.batch_stride = batch > 1 ? rows * columns : 0, .row_stride = columns, .column_stride = 1};
+    x->list->scratch_bytes =
+        larger(x->list->scratch_bytes, batch * rows * columns * (int64_t)clg_dtype_size(step->dtype));
     return CLG_OK;
-}
-
-/* B is read along its rows. A may be read along its columns, unless that touches more pages than the processor has
- * addresses of at hand. */
-static clg_status add_transposes(product *x, product_tile tile)
-{
-    const plan_step *step = x->step;
-    clg_status status = CLG_OK;
-    x->b_in_scratch = tile_b_transposed(step) && !tile.packed;
-    if (x->b_in_scratch)
-        status = add_transpose(x, &x->b, step->k, step->n);
-    x->a_in_scratch = step->a.column_stride >= 512 && step->m >= 64 && step->n >= 64 && step->k >= 512;
-    if (x->a_in_scratch && status == CLG_OK)
-        status = add_transpose(x, &x->a, step->m, step->k);
-    return status;
 }
 
 static clg_status add_cpu(product *x)
@@ -321,37 +302,41 @@ static clg_status add_cpu(product *x)
     const plan_step *step = x->step;
     const backend_device *device = x->list->device;
     product_tile tile = tile_choose(device, step);
-    clg_status status = add_transposes(x, tile);
+    clg_status status = CLG_OK;
+    /* B is read along its rows */
+    x->b_in_scratch = tile_b_transposed(step) && !tile.packed_b;
+    if (x->b_in_scratch)
+        status = add_transpose(x, &x->b, step->k, step->n);
     if (status != CLG_OK)
         return status;
     int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
-    bool by_columns = x->a.column_stride != 1 && step->k > 1;
-    bool transposed = tile.packed && tile_b_transposed(step);
+    bool a_transposed = tile_a_transposed(step), b_transposed = tile.packed_b && tile_b_transposed(step);
     x->p.strides = &x->strides;
     print_once(x);
     print_epilogue(x, tile);
     print_head(x);
     define_tile(&x->source, tile, step->dtype);
-    text_add(&x->source, "#define A_ROW %s\n#define A_COLUMN %s\n", by_columns ? "1" : "a_stride",
-             by_columns ? "a_stride" : "1");
-    define(&x->source, "PACK", tile.packed);
-    define(&x->source, "PANEL", tile_panel_limit(device, step));
-    define(&x->source, "B_TRANSPOSED", transposed);
-    if (transposed)
+    define(&x->source, "A_TRANSPOSED", a_transposed);
+    define(&x->source, "B_TRANSPOSED", b_transposed);
+    define(&x->source, "PACK_A", tile.packed_a ? TILE_DEPTH : 0);
+    define(&x->source, "PACK_B", tile.packed_b);
+    define(&x->source, "PANELS", tile_panel_limit(device, step));
+    if (b_transposed)
         define_vector(&x->source, "BLOCK_", step->dtype, BLOCK);
     launch *added = NULL;
     status = add_product(x, "matmul.cl", &added);
     if (status != CLG_OK)
         return status;
-    const int64_t values[] = {step->m,     step->n,           step->k,
-                              x->a.offset, x->a.batch_stride, by_columns ? x->a.column_stride : x->a.row_stride,
-                              x->b.offset, x->b.batch_stride, transposed ? x->b.column_stride : x->b.row_stride,
-                              row_tiles,   tile.tiles_each};
+    const int64_t values[] = {step->m,         step->n,           step->k,
+                              x->a.offset,     x->a.batch_stride, a_transposed ? x->a.column_stride : x->a.row_stride,
+                              x->b.offset,     x->b.batch_stride, b_transposed ? x->b.column_stride : x->b.row_stride,
+                              row_tiles,       tile.tiles_each,   panels,
+                              tile.panels_each};
     set_values(x, added, x->strides.value, x->strides.count);
-    set_values(x, added, values, 11);
+    set_values(x, added, values, sizeof values / sizeof *values);
     added->dimensions = 3;
     added->global[0] = (size_t)divide_up(row_tiles, tile.tiles_each);
-    added->global[1] = (size_t)panels;
+    added->global[1] = (size_t)divide_up(panels, tile.panels_each);
     added->global[2] = (size_t)step->batch;
     return CLG_OK;
 }

@@ -249,17 +249,22 @@ clg_status scatter_add(launch_list *list, int32_t step);
 /* matmul.c */
 clg_status matmul_add(launch_list *list, int32_t step);
 /* tile.c */
-/* How a CPU device cuts a product up: a work-group computes tiles_each register tiles, one below the other, each of
- * rows x vectors of width columns; packed: from a copy of B's columns, which may then be padded. */
+/* How a CPU device cuts a product up: into register tiles of rows x vectors of width columns (so many columns are a
+ * panel), of which a work-group computes tiles_each rows and panels_each columns. packed_b: from a copy of the panels,
+ * which may then be padded; packed_a: the rows of a tile are copied, too. */
 typedef struct product_tile {
     int rows, vectors, width;
-    bool packed;
-    int64_t tiles_each;
+    bool packed_a, packed_b;
+    int64_t tiles_each, panels_each;
 } product_tile;
+
+#define TILE_DEPTH 2048 /* of a product of which rows are copied, at the most */
+
 product_tile tile_choose(const backend_device *device, const plan_step *step);
-/* Elements of local memory that the copy may take. */
+/* Elements of local memory that the copy of panels may take. */
 int64_t tile_panel_limit(const backend_device *device, const plan_step *step);
-/* Whether B's columns, not its rows, are dense in memory. */
+/* Whether columns, not rows, are dense in memory. */
+bool tile_a_transposed(const plan_step *step);
 bool tile_b_transposed(const plan_step *step);
 clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
                               cl_mem scratch);

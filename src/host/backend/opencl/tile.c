@@ -5,21 +5,28 @@
 
 #include <math.h>
 
-#define TILE_ROWS 16         /* at the most */
-#define TILE_VECTORS 8       /* at the most */
-#define LATENCY 4            /* cycles from a multiply-add to the next of its chain */
-#define POINTERS 10          /* addresses of rows that stay in registers */
-#define NEAR_BYTES 24576     /* of a copy that stays in the first cache beside A */
-#define FAR_LOAD 1.0         /* further cycles of a vector that comes from the second cache */
-#define APART_LOAD 1.5       /* of one whose neighbours above and below are on other pages, which nothing hides */
-#define APART_BYTES 1024     /* from which on that is so */
-#define FIRST_VECTOR 2.0     /* cycles that the first tile waits for a vector from afar, where there is no copy */
-#define PACK_VECTOR 6.0      /* cycles to copy it */
+#define TILE_ROWS 16     /* at the most */
+#define TILE_VECTORS 8   /* at the most */
+#define POINTERS 10      /* addresses of rows that stay in registers */
+#define NEAR_BYTES 24576 /* of a panel that stays in the first cache beside the rows of A */
+#define APART_BYTES 1024 /* from which on a stride goes to another page often */
+#define PAGES 256        /* whose addresses the processor has at hand */
+#define STRAGGLE 0.05    /* of a work-group's time that the last is late: cores are shared */
+
+/* In cycles: */
+#define LATENCY 4            /* from a multiply-add to the next of its chain */
+#define FAR_LOAD 1.0         /* more for a vector that comes from the second cache */
+#define APART_LOAD 1.5       /* more for one that is on another page than the one before, which nothing hides */
+#define FIRST_VECTOR 2.0     /* that the first tile waits for a vector of B, where there is no copy */
+#define PACK_VECTOR 6.0      /* to copy it: it comes from afar */
 #define TRANSPOSE_VECTOR 8.0 /* the same, transposed */
-#define STORE_VECTOR 4.0     /* cycles of the epilogue for a vector */
+#define NEAR_ROWS 0.5        /* to get one column of the rows of A */
+#define APART_ROWS 4.0       /* the same, where it is on another page than the one before */
+#define PACK_ROWS 3.0        /* to copy it */
+#define STORE_VECTOR 4.0     /* of the epilogue for a vector */
 #define STORE_ROW 12.0       /* and for a row of them */
-#define TILE_START 120.0     /* cycles */
-#define GROUP_START 1000.0   /* cycles */
+#define TILE_START 120.0
+#define GROUP_START 1000.0
 
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -29,7 +36,14 @@ int64_t tile_panel_limit(const backend_device *device, const plan_step *step)
     return device->local_memory / 2 / (int64_t)clg_dtype_size(step->dtype);
 }
 
+bool tile_a_transposed(const plan_step *step) { return step->a.column_stride != 1 && step->k > 1; }
 bool tile_b_transposed(const plan_step *step) { return step->b.column_stride != 1 && step->n > 1 && step->k > 0; }
+
+/* Whether the steps of a stride are on different pages. */
+static bool is_apart(const plan_step *step, int64_t stride)
+{
+    return stride * (int64_t)clg_dtype_size(step->dtype) >= APART_BYTES;
+}
 
 /* Lanes of a vector: the narrowest that holds a row, the widest that fits in one if rows cannot be padded. */
 static int tile_width(const backend_device *device, const plan_step *step, bool packed)
@@ -49,62 +63,83 @@ static double tile_cycles(const plan_step *step, const product_tile *t)
 {
     double rows = t->rows, vectors = t->vectors;
     double panel = (double)step->k * vectors * t->width * (double)clg_dtype_size(step->dtype);
-    bool by_columns = step->a.column_stride != 1;
-    double loads = rows + vectors + (by_columns || rows <= POINTERS ? 0 : rows - POINTERS);
+    bool apart = !t->packed_b && is_apart(step, step->b.row_stride);
+    double loads = rows + vectors + (tile_a_transposed(step) || rows <= POINTERS ? 0 : rows - POINTERS);
     double multiplies = rows * vectors / 2;
-    bool apart = !t->packed && step->b.row_stride * (int64_t)clg_dtype_size(step->dtype) >= APART_BYTES;
     double far = panel <= NEAR_BYTES && !apart ? 0 : vectors * FAR_LOAD;
     double each = fmax(fmax(multiplies, loads / 2 + far), LATENCY) + (apart ? vectors * APART_LOAD : 0);
     return (double)step->k * each + rows * (vectors * STORE_VECTOR + STORE_ROW) + TILE_START;
 }
 
-/* Cycles of the whole product where work-groups compute tiles_each tiles. */
+/* Cycles to get the rows of a tile. */
+static double rows_cycles(const plan_step *step, const product_tile *t)
+{
+    bool apart = step->k > PAGES && is_apart(step, step->a.column_stride);
+    return (double)step->k * (t->packed_a ? PACK_ROWS : apart ? APART_ROWS : NEAR_ROWS);
+}
+
+/* Cycles to get a panel. */
+static double panel_cycles(const plan_step *step, const product_tile *t)
+{
+    double vector = !t->packed_b ? FIRST_VECTOR : tile_b_transposed(step) ? TRANSPOSE_VECTOR : PACK_VECTOR;
+    return (double)step->k * t->vectors * vector;
+}
+
+/* Cycles of the whole product. */
 static double total_cycles(const backend_device *device, const plan_step *step, const product_tile *t)
 {
     int64_t units = device->info.compute_units ? device->info.compute_units : 1;
     int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
-    int64_t groups = divide_up(tiles, t->tiles_each) * panels * step->batch;
-    double first = (double)step->k * t->vectors *
-                   (!t->packed                ? FIRST_VECTOR
-                    : tile_b_transposed(step) ? TRANSPOSE_VECTOR
-                                              : PACK_VECTOR);
-    double group = (double)t->tiles_each * tile_cycles(step, t) + first + GROUP_START;
-    return (double)divide_up(groups, units) * group;
+    int64_t groups = divide_up(tiles, t->tiles_each) * divide_up(panels, t->panels_each) * step->batch;
+    double rows = (double)t->panels_each * tile_cycles(step, t) + rows_cycles(step, t);
+    double group = (double)t->tiles_each * rows + (double)t->panels_each * panel_cycles(step, t) + GROUP_START;
+    return ((double)divide_up(groups, units) + STRAGGLE) * group;
 }
 
-/* The best number of tiles for a work-group: from all rows, halved as often as that helps. */
+/* The best share for a work-group: of the rows and of the panels all, halved as often as that helps. */
 static double share_out(const backend_device *device, const plan_step *step, product_tile *t)
 {
-    int64_t tiles = divide_up(step->m, t->rows);
-    double best = INFINITY;
-    int64_t chosen = tiles;
-    for (int64_t parts = 1; parts <= tiles; parts *= 2) {
-        t->tiles_each = divide_up(tiles, parts);
-        double cycles = total_cycles(device, step, t);
-        if (cycles < best) {
-            best = cycles;
-            chosen = t->tiles_each;
+    int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
+    product_tile best = *t;
+    double best_cycles = INFINITY;
+    for (int64_t across = 1; across <= panels; across *= 2) {
+        t->panels_each = divide_up(panels, across);
+        if (t->packed_b && step->k * t->panels_each * t->vectors * t->width > tile_panel_limit(device, step))
+            continue;
+        for (int64_t parts = 1; parts <= tiles; parts *= 2) {
+            t->tiles_each = divide_up(tiles, parts);
+            double cycles = total_cycles(device, step, t);
+            if (cycles < best_cycles) {
+                best_cycles = cycles;
+                best = *t;
+            }
         }
     }
-    t->tiles_each = chosen;
-    return best;
+    *t = best;
+    return best_cycles;
 }
 
-static void try_tiles(const backend_device *device, const plan_step *step, bool packed, product_tile *best,
+static void try_tiles(const backend_device *device, const plan_step *step, bool packed_b, product_tile *best,
                       double *best_cycles)
 {
-    int registers = device->vector_bytes == 32 ? 16 : 32, width = tile_width(device, step, packed);
-    int64_t vectors = packed ? divide_up(step->n, width) : step->n / width;
+    int registers = device->vector_bytes == 32 ? 16 : 32, width = tile_width(device, step, packed_b);
+    bool packed_a = tile_a_transposed(step) && is_apart(step, step->a.column_stride) && step->k <= TILE_DEPTH;
+    int64_t vectors = packed_b ? divide_up(step->n, width) : step->n / width;
     for (int across = 1; across <= smaller(vectors, TILE_VECTORS); across++) {
+        int64_t before = 0;
         for (int64_t most = 1; most <= smaller(step->m, TILE_ROWS); most++) {
-            product_tile t = {(int)divide_up(step->m, divide_up(step->m, most)), across, width, packed, 1};
-            if (t.rows * across + across + 2 > registers ||
-                (packed && step->k * across * width > tile_panel_limit(device, step)))
+            int64_t rows = divide_up(step->m, divide_up(step->m, most));
+            if (rows == before || rows * across + across + 2 > registers)
                 continue;
-            double cycles = share_out(device, step, &t);
-            if (cycles < *best_cycles) {
-                *best_cycles = cycles;
-                *best = t;
+            before = rows;
+            product_tile t = {.rows = (int)rows, .vectors = across, .width = width, .packed_b = packed_b};
+            for (int copy = 0; copy <= packed_a; copy++) {
+                t.packed_a = copy;
+                double cycles = share_out(device, step, &t);
+                if (cycles < *best_cycles) {
+                    *best_cycles = cycles;
+                    *best = t;
+                }
             }
         }
     }
@@ -112,7 +147,7 @@ static void try_tiles(const backend_device *device, const plan_step *step, bool 
 
 product_tile tile_choose(const backend_device *device, const plan_step *step)
 {
-    product_tile best = {1, 1, tile_width(device, step, false), false, divide_up(step->m, 1)};
+    product_tile best = {1, 1, tile_width(device, step, false), false, false, step->m, 1};
     double cycles = INFINITY;
     if (step->n > 1 && step->k > 0)
         try_tiles(device, step, true, &best, &cycles);
