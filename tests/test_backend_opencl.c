@@ -302,12 +302,13 @@ static void matrix_products(const char *strategy, const char *provider, bool few
         int layout = few ? i & 3 : i % 8;
         add_matmul(b, CLG_F32, s[0], s[1], s[2], s[3], layout, i % 3 != 0);
     }
-    if (!few && info.has_f64)
+    if (!few && info.has_f64) {
         add_matmul(b, CLG_F64, 2, 11, 19, 13, 3, true);
+        add_matmul(b, CLG_F64, 1, 300, 40, 2100, 3, true); /* deeper than rows of A are copied */
+    }
     if (!few) { /* A and B both copied, and then by the kernel of another shape */
         add_matmul(b, CLG_F32, 2, 520, 66, 512, 3, true);
         add_matmul(b, CLG_F32, 1, 530, 66, 515, 3, true);
-        add_matmul(b, CLG_F32, 1, 300, 40, 2100, 3, true); /* deeper than rows of A are copied */
     }
     run_and_compare(b, 1e-5);
     close_device();
