@@ -115,6 +115,7 @@ static void print_outer_of_rows(loop *l, const plan_section *section)
 static void print_row_unit(loop *l)
 {
     loop_print_positions(l, "unit", 0, l->step->outer_rank, -1, true);
+    body_declare_kept(&l->p);
     for (int32_t s = 0; s < l->step->section_count; s++) {
         const plan_section *section = &l->step->sections[s];
         if (section->kind == SECTION_OUTER)
@@ -324,6 +325,8 @@ clg_status loop_add(launch_list *list, int32_t number)
     l.p.index = body_index_type(list->plan, step);
     int32_t *arguments = malloc(((size_t)step->instr_count + 1) * sizeof *arguments);
     clg_status status = arguments ? body_analyse(&l.p) : clg_fail_memory();
+    if (status == CLG_OK && l.lanes_inner && !l.gpu)
+        status = body_keep(&l.p);
     text source = {0};
     if (status == CLG_OK) {
         l.p.arguments = arguments;

@@ -4,7 +4,8 @@
  *   text.c     a growing text, skeletons     loop.c, sums.c  a LOOP step as a kernel
  *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step, by one of two providers
  *   cache.c    built programs: table, disk   tile.c          how a CPU device cuts a product up
- *   program.c  prepare, bind, run, profile   scatter.c       a SCATTER_ADD step */
+ *   program.c  prepare, bind, run, profile   scatter.c       a SCATTER_ADD step
+ *                                            keep.c          what sections of a row share */
 #ifndef CLG_OPENCL_H
 #define CLG_OPENCL_H
 
@@ -166,11 +167,17 @@ typedef struct body_printer {
     stride_names *strides; /* NULL: strides are printed as numbers */
     bool *uniform;         /* of each register: the same for all lanes */
     bool *crossing;        /* of each register: read by later sections, and not of a ONCE section */
+    int32_t *kept; /* of each register: itself if an array keeps it for later sections, else the register whose array it
+                      is read from; -1: neither. NULL: none is kept */
 } body_printer;
 
 /* Allocates and fills uniform and crossing for the printer's lane dimension. */
 clg_status body_analyse(body_printer *p);
 void body_free(body_printer *p);
+/* keep.c: finds, for a printer whose lanes run over the inner positions of a row, what arrays keep between sections,
+ * and declares the arrays. */
+clg_status body_keep(body_printer *p);
+void body_declare_kept(const body_printer *p);
 void body_print_section(const body_printer *p, const plan_section *section);
 void body_print_sections(const body_printer *p, plan_section_kind kind);
 /* Prints one line at the printer's indent. */

@@ -101,7 +101,9 @@ void body_free(body_printer *p)
 {
     free(p->uniform);
     free(p->crossing);
+    free(p->kept);
     p->uniform = p->crossing = NULL;
+    p->kept = NULL;
 }
 
 #define INDEX_LIMIT ((int64_t)1 << 30)
@@ -442,9 +444,36 @@ static void print_store(const body_printer *p, int32_t reg)
     text_free(&value);
 }
 
+/* The place of the printer's lanes in the array that keeps a register. */
+static void add_kept(const body_printer *p, int32_t reg)
+{
+    if (p->width == 1)
+        text_add(p->out, "k%d[p%d]", reg, p->lane);
+    else
+        text_add(p->out, "VECTOR_AT(private, %s, k%d + p%d)", body_suffix(p->step->instrs[reg].dtype, p->width).s, reg,
+                 p->lane);
+}
+
+static void print_kept(const body_printer *p, int32_t reg)
+{
+    bool first = p->kept[reg] == reg;
+    if (first)
+        text_add(p->out, "%*s", p->indent, "");
+    else
+        begin_value(p, reg);
+    add_kept(p, p->kept[reg]);
+    if (first)
+        text_add(p->out, " = r%d", reg);
+    text_add(p->out, ";\n");
+}
+
 static void print_instr(const body_printer *p, int32_t reg)
 {
     const plan_instr *instr = &p->step->instrs[reg];
+    if (p->kept && p->kept[reg] >= 0 && p->kept[reg] != reg) {
+        print_kept(p, reg);
+        return;
+    }
     switch ((plan_instr_kind)instr->kind) {
     case INSTR_CONST:
         begin_value(p, reg);
@@ -468,6 +497,8 @@ static void print_instr(const body_printer *p, int32_t reg)
         print_store(p, reg);
         break;
     }
+    if (p->kept && p->kept[reg] == reg)
+        print_kept(p, reg);
 }
 
 void body_print_section(const body_printer *p, const plan_section *section)
