@@ -176,16 +176,18 @@ void cpu_load_view(cpu_runner *r, const cpu_entry *e, int64_t n)
     const cpu_access *x = access_of(r, e->a);
     int64_t offset;
     loop_part(r, x, &offset);
-    offset += x->lane_rank ? r->lane : 0;
+    if (x->lane_rank) /* a stride of 1, or of 0: one value for all lanes */
+        offset += r->lane * r->tape->dims[x->lane_first].stride;
     r->slot[e->d] = r->address[x->buffer] + offset * x->size;
 }
 
-void cpu_load_uniform(cpu_runner *r, const cpu_entry *e, int64_t n)
+void cpu_load_one(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
+    (void)n;
     const cpu_access *x = access_of(r, e->a);
     int64_t offset;
     loop_part(r, x, &offset);
-    gather(r->slot[e->d], r->address[x->buffer] + offset * x->size, 0, e->b ? r->fill : n, x->size);
+    gather(r->slot[e->d], r->address[x->buffer] + offset * x->size, 0, 1, x->size);
 }
 
 /* Lanes that repeat every period elements: the first period is copied on, doubling. */
@@ -314,6 +316,8 @@ void cpu_iota(cpu_runner *r, const cpu_entry *e, int64_t n)
     const cpu_access *x = access_of(r, e->a);
     char *d = r->slot[e->d];
     int64_t offset;
+    if (e->c > 0)
+        n = r->fill;
     if (!loop_part(r, x, &offset)) {
         memset(d, 0, (size_t)(n * x->size));
         return;
@@ -340,18 +344,17 @@ void cpu_product(cpu_runner *r, const cpu_entry *e, int64_t n)
 
 void cpu_constant(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
+    (void)n;
     double value = r->tape->constants[e->a];
     void *to = r->slot[e->d];
-    if (e->c)
-        n = r->fill;
     if (e->b == CLG_F32)
-        gather_4(to, (const void *)&(float){(float)value}, 0, n);
+        *(float *)to = (float)value;
     else if (e->b == CLG_F64)
-        gather_8(to, (const void *)&value, 0, n);
+        *(double *)to = value;
     else if (e->b == CLG_I32)
-        gather_4(to, (const void *)&(int32_t){i32_from_f64(value)}, 0, n);
+        *(int32_t *)to = i32_from_f64(value);
     else
-        gather_1(to, &(uint8_t){u8_from_f64(value)}, 0, n);
+        *(uint8_t *)to = u8_from_f64(value);
 }
 
 void cpu_fill(cpu_runner *r, const cpu_entry *e, int64_t n)

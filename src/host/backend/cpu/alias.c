@@ -30,8 +30,7 @@ static void join(cpu_spans *spans)
     spans->count = kept;
 }
 
-clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *address, const int32_t *last_use,
-                           cpu_spans *spans)
+clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *address, cpu_spans *spans)
 {
     int32_t stores = 0;
     for (int32_t i = 0; i < step->instr_count; i++)
@@ -50,6 +49,12 @@ clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *ad
         }
     }
     join(spans);
+    return CLG_OK;
+}
+
+void cpu_spans_add_loads(const plan *p, const plan_step *step, char *const *address, const int32_t *last_use,
+                         cpu_spans *spans)
+{
     for (int32_t i = 0; i < step->instr_count; i++) {
         if (step->instrs[i].kind != INSTR_LOAD)
             continue;
@@ -58,7 +63,6 @@ clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *ad
         for (; count > 0; count--, span++)
             span->load_last = last_use[i] > span->load_last ? last_use[i] : span->load_last;
     }
-    return CLG_OK;
 }
 
 cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer, int32_t *count)

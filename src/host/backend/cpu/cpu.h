@@ -55,7 +55,9 @@ typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT
 
 typedef struct cpu_tape {
     const plan_step *step;
+    plan_step *shared; /* what step is then, if sections share values; owned */
     bool lanes_inner;
+    bool straight;             /* lanes are inner, and a row is one block: each section runs once for a row */
     int64_t lanes, loops;      /* positions of each kind */
     int64_t block;             /* most lanes at a time */
     cpu_entry *entries, *once; /* once: evaluated when a thread begins the step */
@@ -93,10 +95,14 @@ typedef struct cpu_reducer {
     cpu_fn row_init, row_add, row_finish;
 } cpu_reducer;
 
+/* The forms of a map: bit k says that operand k is one value for all lanes. With all bits set so is the result: one
+ * element. Not every combination exists for three operands. */
+#define CPU_FORMS 8
+
 typedef struct cpu_vectors {
     const char *name;
-    cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT];         /* by the dtype of the last operand; NULL: not defined */
-    cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT]; /* [from][to] */
+    cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT][CPU_FORMS]; /* by the dtype of the last operand; NULL: not defined */
+    cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT][2]; /* [from][to], lanes or one value */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
 } cpu_vectors;
 
@@ -109,14 +115,14 @@ extern const cpu_vectors cpu_vectors_avx2, cpu_vectors_avx512;
 
 /* access.c. Entries: d slot, a access (b: slot of the rows), except stores: a slot, b access. */
 void cpu_load_view(cpu_runner *, const cpu_entry *, int64_t n);
-void cpu_load_uniform(cpu_runner *, const cpu_entry *, int64_t n); /* b: fill lanes */
+void cpu_load_one(cpu_runner *, const cpu_entry *, int64_t n); /* one value for all lanes */
 void cpu_load_walk(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_rows(cpu_runner *, const cpu_entry *, int64_t n);
-void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);     /* c 1: fill lanes */
 void cpu_store_view(cpu_runner *, const cpu_entry *, int64_t n); /* d becomes a view of the destination */
 void cpu_store_walk(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_product(cpu_runner *, const cpu_entry *, int64_t n);
-void cpu_constant(cpu_runner *, const cpu_entry *, int64_t n); /* d slot, a constant, b dtype, c: fill lanes */
+void cpu_constant(cpu_runner *, const cpu_entry *, int64_t n); /* d slot, a constant, b dtype */
 void cpu_fill(cpu_runner *, const cpu_entry *, int64_t n);     /* d slot, a slot of a scalar, b element size */
 
 /* Adds the access of a LOAD, STORE or IOTA in a section of a kind. */
@@ -135,11 +141,30 @@ typedef struct cpu_spans {
     cpu_span *span;
     int32_t count;
 } cpu_spans;
+clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *address, cpu_spans *spans);
 /* last_use[i]: when the register of instruction i is last read. */
-clg_status cpu_spans_build(const plan *p, const plan_step *step, char *const *address, const int32_t *last_use,
-                           cpu_spans *spans);
+void cpu_spans_add_loads(const plan *p, const plan_step *step, char *const *address, const int32_t *last_use,
+                         cpu_spans *spans);
 /* The spans that meet a buffer: the first one, and how many follow each other. */
 cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer, int32_t *count);
+
+/* uses.c. Flags of a register. */
+enum {
+    CPU_ONE = 1,    /* one value for all lanes */
+    CPU_SPREAD = 2, /* ONE, and wanted as lanes, too */
+    CPU_STAYS = 4   /* through all positions of the step */
+};
+/* For each register its flags and the instruction that reads it last: the end of the reading section if that runs
+ * several times and the value comes from elsewhere; -1 if there is none. Checks the operands of the instructions. */
+clg_status cpu_uses_find(const cpu_tape *tape, const cpu_vectors *vectors, int32_t *last_use, uint8_t *flags);
+/* The form in which a MAP of a section with lanes takes its operands. */
+uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t i);
+/* Whether a section's registers have lanes. */
+bool cpu_section_is_wide(const cpu_tape *tape, plan_section_kind kind);
+
+/* share.c. A copy of a step without the instructions of INNER sections that compute what an earlier one has: right
+ * where every section runs once for a row. The caller frees it. */
+clg_status cpu_share_sections(const plan *p, const plan_step *step, char *const *address, plan_step **result);
 
 /* tape.c. address: of the plan's buffers, to see which share memory. */
 clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,

@@ -17,8 +17,8 @@ void cpu_tape_measure(cpu_tape *t)
     for (int32_t i = 0; i < step->instr_count; i++)
         element = step->instrs[i].dtype == CLG_F64 ? 8 : step->instrs[i].dtype == CLG_U8 || element > 4 ? element : 4;
     int64_t live = (count[SLOT_BLOCK] ? count[SLOT_BLOCK] : 1) * element + count[SLOT_WIDE] * 8;
-    t->block = 2048;
-    while (t->block > 128 && t->block * live > 24 * 1024)
+    t->block = t->straight ? t->lanes : 2048;
+    while (!t->straight && t->block > 128 && t->block * live > 24 * 1024)
         t->block /= 2;
     if (t->block > t->lanes)
         t->block = t->lanes > 16 ? round_up(t->lanes, 16) : t->lanes > 0 ? t->lanes : 1;

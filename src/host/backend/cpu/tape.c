@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_WIDE = 1, READ_NARROW = 2 }; /* by a section with lanes, by one without */
-
 typedef struct builder {
     const plan *p;
     const plan_step *step;
@@ -16,10 +14,10 @@ typedef struct builder {
     cpu_tape *tape;
     /* for each register */
     int32_t *slot;     /* -1: none */
-    int32_t *fill;     /* slot of a scalar's copies over a block, for readers with lanes; -1: none */
-    int32_t *last_use; /* instruction that reads it last (the end of its section, if that is a later one); -1 */
+    int32_t *fill;     /* slot of its one value's copies over a block, for readers that want lanes; -1: none */
+    int32_t *last_use; /* instruction that reads it last; -1 */
     int32_t *direct;   /* the STORE into whose destination it is computed; -1 */
-    uint8_t *flags;
+    uint8_t *flags;    /* uses.c */
     /* slots that are free, as lists through next */
     int32_t *next;
     int32_t next_capacity;
@@ -97,9 +95,11 @@ static clg_status emit(builder *b, cpu_entry entry)
     return CLG_OK;
 }
 
-/* Registers that may die: all uses within the section that defines them. */
+/* Registers that may die: all uses within the section that defines them, or before it runs again. */
 static bool is_local(const builder *b, int32_t reg)
 {
+    if (b->tape->straight)
+        return !(b->flags[reg] & CPU_STAYS) && b->step->instrs[reg].kind != INSTR_REDUCE;
     return reg >= b->section_first && b->last_use[reg] < b->section_end && b->step->instrs[reg].kind != INSTR_REDUCE;
 }
 
@@ -126,51 +126,30 @@ static int32_t source(const builder *b, int32_t reg)
     return b->wide && b->fill[reg] >= 0 ? b->fill[reg] : b->slot[reg];
 }
 
-/* After a scalar register has its value: spreads it over a block if sections with lanes read it. */
-static clg_status spread(builder *b, int32_t reg)
+static clg_status define(builder *b, int32_t i, cpu_slot_kind kind) { return take_slot(b, kind, &b->slot[i]); }
+
+/* Where a register's value is, if not in a buffer. */
+static cpu_slot_kind memory_kind(const builder *b, int32_t reg)
 {
-    if (b->wide || b->tape->lanes <= 1 || !(b->flags[reg] & READ_WIDE) || b->fill[reg] >= 0)
+    return b->flags[reg] & CPU_ONE ? SLOT_SCALAR : SLOT_BLOCK;
+}
+
+/* After a register has its value: spreads it over a block for readers that want lanes of it. */
+static clg_status spread(builder *b, int32_t reg, bool once)
+{
+    if (!(b->flags[reg] & CPU_SPREAD))
         return CLG_OK;
-    clg_status status = take_slot(b, SLOT_BLOCK, &b->fill[reg]);
-    if (status != CLG_OK)
-        return status;
-    return emit(b, (cpu_entry){cpu_fill, b->fill[reg], b->slot[reg], dtype_bytes(b->step->instrs[reg].dtype), -1});
+    cpu_entry entry = {cpu_fill, -1, b->slot[reg], dtype_bytes(b->step->instrs[reg].dtype), -1};
+    clg_status status = once ? new_slot(b, SLOT_BLOCK, &b->fill[reg]) : take_slot(b, SLOT_BLOCK, &b->fill[reg]);
+    entry.d = b->fill[reg];
+    return status != CLG_OK ? status : once ? emit_once(b, entry) : emit(b, entry);
 }
 
 /* ---------------------------------------------------------------- what is known before the scan */
 
-static bool section_is_wide(const cpu_tape *t, plan_section_kind kind)
-{
-    return kind == SECTION_INNER || (kind == SECTION_OUTER && !t->lanes_inner);
-}
-
 static clg_status bad_body(int32_t i, const char *what)
 {
     return clg_fail(CLG_ERROR_ARGUMENT, "plan: instruction %d: %s", (int)i, what);
-}
-
-/* Uses of every register, and whether they are in sections with lanes. */
-static clg_status find_uses(builder *b)
-{
-    const plan_step *step = b->step;
-    for (int32_t s = 0; s < step->section_count; s++) {
-        const plan_section *section = &step->sections[s];
-        bool wide = section_is_wide(b->tape, section->kind);
-        int32_t end = section->first + section->count;
-        for (int32_t i = section->first; i < end; i++) {
-            for (int k = 0; k < 3; k++) {
-                int32_t reg = step->instrs[i].src[k];
-                if (reg >= i)
-                    return bad_body(i, "reads a register that is defined later");
-                if (reg < 0)
-                    continue;
-                bool local = reg >= section->first && step->instrs[reg].kind != INSTR_REDUCE;
-                b->last_use[reg] = local ? i : end;
-                b->flags[reg] |= wide ? READ_WIDE : READ_NARROW;
-            }
-        }
-    }
-    return CLG_OK;
 }
 
 static bool is_contiguous(const cpu_tape *t, const cpu_access *x)
@@ -184,7 +163,8 @@ static void find_direct(builder *b, int32_t i)
 {
     const plan_instr *store = &b->step->instrs[i];
     int32_t reg = store->src[0], count;
-    if (reg < b->section_first || b->step->instrs[reg].kind != INSTR_MAP || b->direct[reg] >= 0)
+    if (reg < b->section_first || b->step->instrs[reg].kind != INSTR_MAP || b->direct[reg] >= 0 ||
+        (b->wide && b->tape->lanes > 1 && b->flags[reg] & CPU_ONE))
         return;
     const cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, store->buffer, &count);
     if (count == 1 && span->stores == 1 && span->load_last <= reg)
@@ -232,18 +212,6 @@ static bool may_view(const builder *b, int32_t i)
     return true;
 }
 
-static bool is_uniform(const cpu_tape *t, const cpu_access *x)
-{
-    for (int k = 0; k < x->lane_rank; k++)
-        if (t->dims[x->lane_first + k].stride != 0)
-            return false;
-    return !x->masked;
-}
-
-static clg_status define(builder *b, int32_t i, cpu_slot_kind kind) { return take_slot(b, kind, &b->slot[i]); }
-
-static cpu_slot_kind memory_kind(const builder *b) { return b->wide ? SLOT_BLOCK : SLOT_SCALAR; }
-
 static clg_status compile_load(builder *b, int32_t i)
 {
     const plan_instr *instr = &b->step->instrs[i];
@@ -253,33 +221,37 @@ static clg_status compile_load(builder *b, int32_t i)
     if (status != CLG_OK)
         return status;
     const cpu_access *x = &t->accesses[index];
-    bool rows = instr->kind == INSTR_LOAD && instr->src[0] >= 0, whole = !x->masked;
+    bool rows = instr->kind == INSTR_LOAD && instr->src[0] >= 0, whole = !x->masked, once = false;
+    bool one = b->wide && t->lanes > 1 && b->flags[i] & CPU_ONE;
     for (int k = 0; k < x->loop_rank; k++)
         whole &=
             t->dims[x->loop_first + k].lo <= 0 && t->dims[x->loop_first + k].hi >= t->dims[x->loop_first + k].extent;
-    cpu_fn run = instr->kind == INSTR_IOTA ? cpu_iota : rows ? cpu_load_rows : cpu_load_walk;
-    cpu_slot_kind kind = memory_kind(b);
-    if (run == cpu_load_walk && whole) {
-        bool uniform = b->wide && t->lanes > 1 && is_uniform(t, x);
+    cpu_entry entry = {cpu_load_walk, -1, index, source(b, rows ? instr->src[0] : -1), -1};
+    cpu_slot_kind kind = memory_kind(b, i);
+    if (instr->kind == INSTR_IOTA) {
+        entry.run = cpu_iota;
+        once = t->straight && b->wide && x->loop_rank == 0; /* the same in every row */
+        entry.c = once;
+    } else if (rows) {
+        entry.run = cpu_load_rows;
+    } else if (whole) {
         cpu_spans_find(&b->spans, b->p, b->address, instr->buffer, &met);
-        if (uniform && x->loop_rank == 0 && met == 0) { /* one value for the whole step */
-            status = new_slot(b, SLOT_BLOCK, &b->slot[i]);
-            b->last_use[i] = b->step->instr_count; /* never freed */
-            return status != CLG_OK ? status : emit_once(b, (cpu_entry){cpu_load_uniform, b->slot[i], index, 1, -1});
-        }
-        if (uniform)
-            run = cpu_load_uniform;
-        else if (is_contiguous(t, x) && may_view(b, i))
-            run = cpu_load_view, kind = SLOT_VIEW;
+        once = one && x->loop_rank == 0 && met == 0; /* one value for the whole step */
+        if ((one || is_contiguous(t, x)) && may_view(b, i))
+            entry.run = cpu_load_view, kind = SLOT_VIEW;
+        else if (one)
+            entry.run = cpu_load_one;
     }
-    int32_t row = source(b, instr->kind == INSTR_LOAD ? instr->src[0] : -1);
-    status = define(b, i, kind);
+    status = once ? new_slot(b, kind, &b->slot[i]) : define(b, i, kind);
+    entry.d = b->slot[i];
+    if (once)
+        b->flags[i] |= CPU_STAYS, b->last_use[i] = b->step->instr_count; /* never freed */
     if (status == CLG_OK)
-        status = emit(b, (cpu_entry){run, b->slot[i], index, run == cpu_load_uniform ? 0 : row, -1});
-    return status == CLG_OK ? spread(b, i) : status;
+        status = once ? emit_once(b, entry) : emit(b, entry);
+    return status == CLG_OK ? spread(b, i, once) : status;
 }
 
-/* Constants are written once a thread, over a block where sections with lanes read them. */
+/* Constants are written once a thread. */
 static clg_status compile_const(builder *b, int32_t i)
 {
     const plan_instr *instr = &b->step->instrs[i];
@@ -288,23 +260,11 @@ static clg_status compile_const(builder *b, int32_t i)
         return clg_fail_memory();
     int32_t index = t->constant_count++;
     t->constants[index] = instr->value;
-    clg_status status = CLG_OK;
-    if (t->lanes <= 1) {
-        status = define(b, i, memory_kind(b));
-        return status != CLG_OK ? status : emit(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, 0});
-    }
-    if (b->flags[i] & READ_WIDE) {
-        status = new_slot(b, SLOT_BLOCK, &b->fill[i]);
-        if (status == CLG_OK)
-            status = emit_once(b, (cpu_entry){cpu_constant, b->fill[i], index, instr->dtype, 1});
-    }
-    if (status == CLG_OK && (b->flags[i] & READ_NARROW)) {
-        status = new_slot(b, SLOT_SCALAR, &b->slot[i]);
-        if (status == CLG_OK)
-            status = emit_once(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, 0});
-    }
+    clg_status status = new_slot(b, SLOT_SCALAR, &b->slot[i]);
     b->last_use[i] = b->step->instr_count; /* never freed */
-    return status;
+    if (status == CLG_OK)
+        status = emit_once(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, -1});
+    return status == CLG_OK ? spread(b, i, true) : status;
 }
 
 static clg_status compile_map(builder *b, int32_t i)
@@ -312,15 +272,15 @@ static clg_status compile_map(builder *b, int32_t i)
     const plan_instr *instr = &b->step->instrs[i];
     const plan_instr *instrs = b->step->instrs;
     const op_row *row = &clg_ops[instr->op];
-    if (instr->op >= OP_COUNT || row->kind != KIND_MAP || instr->src[row->arity - 1] < 0)
-        return bad_body(i, "not a map operation with its operands");
     clg_dtype from = (clg_dtype)instrs[instr->src[row->arity - 1]].dtype;
-    cpu_fn run = row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype] : b->vectors->map[instr->op][from];
+    uint32_t form = cpu_uniform_operands(b->step, b->vectors, b->flags, i);
+    cpu_fn run = row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype][form]
+                                          : b->vectors->map[instr->op][from][form];
     if (!run)
         return clg_fail(CLG_ERROR_UNSUPPORTED, "%s is not defined for %s", row->name, clg_dtype_name(from));
     int32_t src[3];
     for (int k = 0; k < 3; k++)
-        src[k] = source(b, instr->src[k]);
+        src[k] = form >> k & 1 ? b->slot[instr->src[k]] : source(b, instr->src[k]);
     clg_status status;
     if (b->direct[i] >= 0) {
         int32_t access;
@@ -339,12 +299,12 @@ static clg_status compile_map(builder *b, int32_t i)
     }
     free_sources(b, i, dtype_bytes(instr->dtype)); /* a result may take the place of an operand of its size */
     if (b->direct[i] < 0) {
-        status = define(b, i, memory_kind(b));
+        status = define(b, i, memory_kind(b, i));
         if (status != CLG_OK)
             return status;
     }
     status = emit(b, (cpu_entry){run, b->slot[i], src[0], src[1], src[2]});
-    return status == CLG_OK ? spread(b, i) : status;
+    return status == CLG_OK ? spread(b, i, false) : status;
 }
 
 static clg_status compile_store(builder *b, int32_t i)
@@ -427,11 +387,8 @@ static clg_status emit_reduce_part(builder *b, const int32_t *totals, reduce_par
                                           : (rows ? reducer->row_finish : reducer->tile_finish);
         if (run)
             status = emit(b, (cpu_entry){run, b->slot[i], totals[k], -1, -1});
-        if (status == CLG_OK && part == PART_FINISH && rows) {
-            b->wide = false; /* a row's result is one value */
-            status = spread(b, i);
-            b->wide = true;
-        }
+        if (status == CLG_OK && part == PART_FINISH)
+            status = spread(b, i, false);
         k++;
     }
     return status;
@@ -495,7 +452,7 @@ static clg_status compile_inner(builder *b, cpu_phase *phase)
 static clg_status compile_section(builder *b, const plan_section *section, cpu_phase *phase)
 {
     b->section = section->kind;
-    b->wide = section_is_wide(b->tape, section->kind);
+    b->wide = cpu_section_is_wide(b->tape, section->kind);
     b->section_first = section->first;
     b->section_end = section->first + section->count;
     *phase = (cpu_phase){.kind = section->kind};
@@ -515,9 +472,11 @@ static clg_status compile_section(builder *b, const plan_section *section, cpu_p
 static clg_status compile(builder *b)
 {
     const plan_step *step = b->step;
-    clg_status status = find_uses(b);
+    clg_status status = cpu_uses_find(b->tape, b->vectors, b->last_use, b->flags);
     if (status == CLG_OK)
-        status = cpu_spans_build(b->p, step, b->address, b->last_use, &b->spans);
+        status = cpu_spans_build(b->p, step, b->address, &b->spans);
+    if (status == CLG_OK)
+        cpu_spans_add_loads(b->p, step, b->address, b->last_use, &b->spans);
     if (status == CLG_OK && step->kind == STEP_MATMUL)
         find_product(b);
     for (int32_t s = 0; s < step->section_count && status == CLG_OK; s++)
@@ -527,12 +486,10 @@ static clg_status compile(builder *b)
     return status;
 }
 
-clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,
-                          cpu_tape *tape)
+/* Compiles tape->step, of which the tape knows how it runs. */
+static clg_status build(const plan *p, char *const *address, const cpu_vectors *vectors, cpu_tape *tape)
 {
-    bool inner = step->kind == STEP_LOOP && step->inner_rank > 0 && plan_lanes_inner(step);
-    *tape = (cpu_tape){.step = step, .lanes_inner = inner, .product_store = -1, .phase_count = step->section_count};
-    tape->lanes = inner ? step->inner_count : step->outer_count;
+    const plan_step *step = tape->step;
     size_t count = step->instr_count ? (size_t)step->instr_count : 1;
     size_t sections = step->section_count ? (size_t)step->section_count : 1;
     builder b = {.p = p, .step = step, .address = address, .vectors = vectors, .tape = tape, .free = {-1, -1, -1, -1}};
@@ -559,6 +516,31 @@ clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *add
     return status;
 }
 
+/* Rows whose slots stay well within the second-level cache, all at once. */
+#define ROW_SCRATCH (192 * 1024)
+
+clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,
+                          cpu_tape *tape)
+{
+    bool inner = step->kind == STEP_LOOP && step->inner_rank > 0 && plan_lanes_inner(step);
+    cpu_tape plain = {.step = step, .lanes_inner = inner, .product_store = -1, .phase_count = step->section_count};
+    plain.lanes = inner ? step->inner_count : step->outer_count;
+    *tape = plain;
+    if (inner && step->splits <= 1 && step->inner_count <= ROW_SCRATCH / 16) {
+        clg_status status = cpu_share_sections(p, step, address, &tape->shared);
+        if (status != CLG_OK)
+            return status;
+        tape->step = tape->shared;
+        tape->straight = true;
+        status = build(p, address, vectors, tape);
+        if (status != CLG_OK || tape->scratch_bytes <= ROW_SCRATCH)
+            return status;
+        cpu_tape_free(tape);
+        *tape = plain;
+    }
+    return build(p, address, vectors, tape);
+}
+
 void cpu_tape_free(cpu_tape *tape)
 {
     free(tape->entries);
@@ -568,5 +550,6 @@ void cpu_tape_free(cpu_tape *tape)
     free(tape->constants);
     free(tape->phases);
     free(tape->slot_kind);
-    *tape = (cpu_tape){.step = tape->step};
+    free(tape->shared);
+    *tape = (cpu_tape){0};
 }

@@ -31,20 +31,57 @@
 #define MATH_DTYPE 3
 #include "kernels/math.h"
 
-/* Operands of an expression, by arity and by the types column. */
-#define OPERANDS_1(A, T) const A *pa = r->slot[e->a];
-#define OPERANDS_2(A, T) OPERANDS_1(A, T) const T *pb = r->slot[e->b];
-#define OPERANDS_3(A, T) OPERANDS_2(A, T) const T *pc = r->slot[e->c];
-#define VALUES_1(A, T) A a = pa[i];
-#define VALUES_2(A, T) VALUES_1(A, T) T b = pb[i];
-#define VALUES_3(A, T) VALUES_2(A, T) T c = pc[i];
+/* An operand k of an expression: lanes, or one value for all of them where U. */
+#define OPERAND(A, k, U)                                                                                               \
+    const A *p##k = r->slot[e->k];                                                                                     \
+    const A one_##k = (U) ? *p##k : (A)0;
+#define VALUE(A, k, U) A k = (U) ? one_##k : p##k[i];
+#define OPERANDS_1(A, T, U) OPERAND(A, a, (U)&1)
+#define OPERANDS_2(A, T, U) OPERANDS_1(A, T, U) OPERAND(T, b, (U)&2)
+#define OPERANDS_3(A, T, U) OPERANDS_2(A, T, U) OPERAND(T, c, (U)&4)
+#define VALUES_1(A, T, U) VALUE(A, a, (U)&1)
+#define VALUES_2(A, T, U) VALUES_1(A, T, U) VALUE(T, b, (U)&2)
+#define VALUES_3(A, T, U) VALUES_2(A, T, U) VALUE(T, c, (U)&4)
 
-#define KERNEL(ID, arity, A, T, R, expr)                                                                               \
-    static void FN(S, ID)(cpu_runner * r, const cpu_entry *e, int64_t n)                                               \
+/* The form U of a map, and the one that has a single value. */
+#define LANES_FORM(name, arity, A, T, R, expr, U)                                                                      \
+    static void FN(name, U)(cpu_runner * r, const cpu_entry *e, int64_t n)                                             \
     {                                                                                                                  \
         R *d = r->slot[e->d];                                                                                          \
-        OPERANDS_##arity(A, T) LANES for (int64_t i = 0; i < n; i++) { VALUES_##arity(A, T) d[i] = (R)(expr); }        \
+        OPERANDS_##arity(A, T, U) LANES for (int64_t i = 0; i < n; i++)                                                \
+        {                                                                                                              \
+            VALUES_##arity(A, T, U) d[i] = (R)(expr);                                                                  \
+        }                                                                                                              \
     }
+#define ONE_FORM(name, arity, A, T, R, expr)                                                                           \
+    static void FN(name, one)(cpu_runner * r, const cpu_entry *e, int64_t n)                                           \
+    {                                                                                                                  \
+        const int64_t i = 0;                                                                                           \
+        R *d = r->slot[e->d];                                                                                          \
+        (void)n;                                                                                                       \
+        OPERANDS_##arity(A, T, 0) VALUES_##arity(A, T, 0) d[i] = (R)(expr);                                            \
+    }
+#define FORMS_1(name, A, T, R, expr) LANES_FORM(name, 1, A, T, R, expr, 0) ONE_FORM(name, 1, A, T, R, expr)
+#define FORMS_2(name, A, T, R, expr)                                                                                   \
+    LANES_FORM(name, 2, A, T, R, expr, 0)                                                                              \
+    LANES_FORM(name, 2, A, T, R, expr, 1) LANES_FORM(name, 2, A, T, R, expr, 2) ONE_FORM(name, 2, A, T, R, expr)
+#define FORMS_3(name, A, T, R, expr)                                                                                   \
+    LANES_FORM(name, 3, A, T, R, expr, 0)                                                                              \
+    LANES_FORM(name, 3, A, T, R, expr, 2)                                                                              \
+    LANES_FORM(name, 3, A, T, R, expr, 4) LANES_FORM(name, 3, A, T, R, expr, 6) ONE_FORM(name, 3, A, T, R, expr)
+#define TABLE_1(name)                                                                                                  \
+    {                                                                                                                  \
+        name##_0, name##_one                                                                                           \
+    }
+#define TABLE_2(name)                                                                                                  \
+    {                                                                                                                  \
+        name##_0, name##_1, name##_2, name##_one                                                                       \
+    }
+#define TABLE_3(name)                                                                                                  \
+    {                                                                                                                  \
+        name##_0, NULL, name##_2, NULL, name##_4, NULL, name##_6, name##_one                                           \
+    }
+#define KERNEL(ID, arity, A, T, R, expr) FORMS_##arity(FN(S, ID), A, T, R, expr)
 
 #define TYPE f32
 #define WIDE f64
@@ -65,13 +102,7 @@
 #define INIT(real, i32, u8) u8
 #include "vector_dtype.h"
 
-#define CAST_KERNEL(from, to)                                                                                          \
-    static void from##_to_##to(cpu_runner *r, const cpu_entry *e, int64_t n)                                           \
-    {                                                                                                                  \
-        FN(to, t) *d = r->slot[e->d];                                                                                  \
-        const FN(from, t) *a = r->slot[e->a];                                                                          \
-        LANES for (int64_t i = 0; i < n; i++) d[i] = FN(to, from_##from)(a[i]);                                        \
-    }
+#define CAST_KERNEL(from, to) FORMS_1(from##_to_##to, FN(from, t), FN(from, t), FN(to, t), FN(to, from_##from)(a))
 #define CAST_KERNELS(from) CAST_KERNEL(from, f32) CAST_KERNEL(from, f64) CAST_KERNEL(from, i32) CAST_KERNEL(from, u8)
 CAST_KERNELS(f32)
 CAST_KERNELS(f64)
@@ -84,19 +115,21 @@ CAST_KERNELS(u8)
 #define TEXT(x) TEXT_(x)
 #define TEXT_(x) #x
 
-#define ROW_NUMERIC(ID)                                                                                                \
+#define ROW_NUMERIC(ID, arity)                                                                                         \
     {                                                                                                                  \
-        f32_##ID, f64_##ID, i32_##ID, u8_##ID                                                                          \
+        TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID), TABLE_##arity(i32_##ID), TABLE_##arity(u8_##ID)              \
     }
-#define ROW_FLOATING(ID)                                                                                               \
+#define ROW_FLOATING(ID, arity)                                                                                        \
     {                                                                                                                  \
-        f32_##ID, f64_##ID, NULL, NULL                                                                                 \
+        TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID)                                                               \
     }
-#define ROW_COMPARE(ID) ROW_NUMERIC(ID)
-#define ROW_SELECT(ID) ROW_NUMERIC(ID)
-#define ROW_CAST(ID)                                                                                                   \
+#define ROW_COMPARE(ID, arity) ROW_NUMERIC(ID, arity)
+#define ROW_SELECT(ID, arity) ROW_NUMERIC(ID, arity)
+#define ROW_CAST(ID, arity)                                                                                            \
     {                                                                                                                  \
-        NULL                                                                                                           \
+        {                                                                                                              \
+            NULL                                                                                                       \
+        }                                                                                                              \
     }
 #define REDUCER(T, ID)                                                                                                 \
     {                                                                                                                  \
@@ -105,14 +138,14 @@ CAST_KERNELS(u8)
     }
 #define CAST_ROW(from)                                                                                                 \
     {                                                                                                                  \
-        from##_to_f32, from##_to_f64, from##_to_i32, from##_to_u8                                                      \
+        TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8)                                                      \
     }
 
 const cpu_vectors MATH_JOIN(cpu_vectors_, CLG_ISA) = {
     .name = TEXT(CLG_ISA),
     .map =
         {
-#define MAP(ID, name, arity, types, ...) [OP_##ID] = ROW_##types(ID),
+#define MAP(ID, name, arity, types, ...) [OP_##ID] = ROW_##types(ID, arity),
 #include "../../core/ops.def"
         },
     .cast = {CAST_ROW(f32), CAST_ROW(f64), CAST_ROW(i32), CAST_ROW(u8)},
