@@ -50,6 +50,7 @@ typedef struct cpu_phase {
 } cpu_phase;
 
 #define CPU_FLUSH 128
+#define CPU_MOST_AHEAD 12
 
 typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT_KINDS } cpu_slot_kind;
 
@@ -73,7 +74,14 @@ typedef struct cpu_tape {
     int64_t work;          /* element operations a run, about */
     bool serial;           /* has effects in its ONCE sections */
     int32_t product_store; /* MATMUL: the STORE into whose buffer the product goes, -1: scratch */
+    int32_t ahead[CPU_MOST_AHEAD]; /* accesses of which the next task's part is fetched while one computes */
+    int ahead_count;
 } cpu_tape;
+
+/* Memory that the next task will touch. */
+typedef struct cpu_ahead {
+    const char *at, *end;
+} cpu_ahead;
 
 struct cpu_runner {
     void **slot;
@@ -84,6 +92,9 @@ struct cpu_runner {
     int64_t fill;                /* lanes that a uniform value is spread over */
     int64_t store_shift;         /* elements added to stores: the piece's place */
     int64_t coord[CLG_MAX_RANK]; /* of the loop */
+    cpu_ahead ahead[CPU_MOST_AHEAD]; /* what is left to fetch, the last one first */
+    int ahead_count;
+    int64_t ahead_lines; /* to fetch with each entry */
 };
 
 /* ---------------------------------------------------------------- vector.c, one table an instruction set */
@@ -170,6 +181,13 @@ clg_status cpu_share_sections(const plan *p, const plan_step *step, char *const 
 clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,
                           cpu_tape *tape);
 void cpu_tape_free(cpu_tape *tape);
+
+/* ahead.c. Chooses what to fetch ahead, when all accesses are known. */
+void cpu_ahead_find(cpu_tape *tape);
+/* The next task has n lanes from lane on at coord of the loop; this one has about so many entries to execute. */
+void cpu_ahead_begin(cpu_runner *r, const int64_t *coord, int64_t lane, int64_t n, int32_t entries);
+/* Fetches an entry's share of it. */
+void cpu_ahead_fetch(cpu_runner *r);
 
 /* run.c. Chooses the block and lays out the scratch, when all slots are known. */
 void cpu_tape_measure(cpu_tape *tape);

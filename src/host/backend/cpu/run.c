@@ -6,7 +6,8 @@
 static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
 /* Blocks as long as the slots stay in the first-level cache, within bounds: long enough to hide the calls, short
- * enough for the second level when there are many slots. */
+ * enough for the second level when there are many slots. Shorter where memory is the limit: then the bursts of loads
+ * and stores that a block makes are short, too, and overlap with the work on the blocks around it. */
 void cpu_tape_measure(cpu_tape *t)
 {
     const plan_step *step = t->step;
@@ -20,6 +21,8 @@ void cpu_tape_measure(cpu_tape *t)
     t->block = t->straight ? t->lanes : 2048;
     while (!t->straight && t->block > 128 && t->block * live > 24 * 1024)
         t->block /= 2;
+    if (t->ahead_count > 0 && step->inner_rank == 0 && t->block > 256)
+        t->block = 256;
     if (t->block > t->lanes)
         t->block = t->lanes > 16 ? round_up(t->lanes, 16) : t->lanes > 0 ? t->lanes : 1;
     /* 64 bytes more: slots that are a multiple of 4096 bytes apart get in each other's way */
@@ -39,8 +42,11 @@ void cpu_tape_measure(cpu_tape *t)
 static void execute(cpu_runner *r, cpu_range range, int64_t n)
 {
     const cpu_entry *e = r->tape->entries + range.first;
-    for (int32_t i = 0; i < range.count; i++, e++)
+    for (int32_t i = 0; i < range.count; i++, e++) {
         e->run(r, e, n);
+        if (r->ahead_count > 0)
+            cpu_ahead_fetch(r);
+    }
 }
 
 void cpu_runner_begin(cpu_runner *r, const cpu_tape *t, char *const *address, char *scratch)
@@ -66,37 +72,46 @@ void cpu_runner_begin(cpu_runner *r, const cpu_tape *t, char *const *address, ch
 }
 
 /* The loop's position number at, over dimensions first ... first + rank - 1 of the step. */
-static void loop_seek(cpu_runner *r, int first, int rank, int64_t at)
+static void loop_seek(const plan_step *step, int64_t *coord, int first, int rank, int64_t at)
 {
-    const int64_t *extent = r->tape->step->extent + first;
+    const int64_t *extent = step->extent + first;
     for (int i = rank - 1; i >= 0; i--) {
-        r->coord[i] = at % extent[i];
+        coord[i] = at % extent[i];
         at /= extent[i];
     }
 }
 
-static void loop_next(cpu_runner *r, int first, int rank)
+static void loop_next(const plan_step *step, int64_t *coord, int first, int rank)
 {
-    const int64_t *extent = r->tape->step->extent + first;
+    const int64_t *extent = step->extent + first;
     for (int i = rank - 1; i >= 0; i--) {
-        if (++r->coord[i] < extent[i])
+        if (++coord[i] < extent[i])
             return;
-        r->coord[i] = 0;
+        coord[i] = 0;
     }
 }
 
 /* An INNER section over positions begin ... end - 1, lanes over n outer positions: one inner position at a time. */
 static void inner_positions(cpu_runner *r, const cpu_phase *phase, int64_t n, int64_t begin, int64_t end)
 {
+    enum { DISTANCE = 4 };
     const plan_step *step = r->tape->step;
+    int first = step->outer_rank, rank = step->inner_rank;
+    int64_t later[CLG_MAX_RANK];
     execute(r, phase->init, n);
-    if (begin < end) /* an empty range may have extents of 0 */
-        loop_seek(r, step->outer_rank, step->inner_rank, begin);
+    if (begin < end) { /* an empty range may have extents of 0 */
+        loop_seek(step, r->coord, first, rank, begin);
+        loop_seek(step, later, first, rank, begin + DISTANCE);
+    }
     for (int64_t q = begin; q < end; q++) {
+        if (r->tape->ahead_count > 0 && q + DISTANCE < end) {
+            cpu_ahead_begin(r, later, r->lane, n, phase->body.count);
+            loop_next(step, later, first, rank);
+        }
         execute(r, phase->body, n);
         if ((q - begin) % CPU_FLUSH == CPU_FLUSH - 1)
             execute(r, phase->flush, n);
-        loop_next(r, step->outer_rank, step->inner_rank);
+        loop_next(step, r->coord, first, rank);
     }
     execute(r, phase->flush, n);
     execute(r, phase->finish, n);
@@ -152,7 +167,23 @@ typedef struct job {
     char *const *scratch;
     int64_t block;     /* lanes of a task; 1 if lanes are inner: a task is a row */
     int64_t per_piece; /* tasks of a piece */
+    int32_t entries;   /* of all sections */
 } job;
+
+/* A task of its own is going to be followed by the one at position next: begins to fetch for that. Where there are
+ * inner positions one after the other, they are fetched for instead. */
+static void task_ahead(const job *j, cpu_runner *r, int64_t next)
+{
+    const cpu_tape *t = j->tape;
+    const plan_step *step = t->step;
+    int64_t coord[CLG_MAX_RANK], left = step->outer_count - next;
+    if (t->lanes_inner) {
+        loop_seek(step, coord, 0, step->outer_rank, next);
+        cpu_ahead_begin(r, coord, 0, t->lanes, j->entries);
+    } else if (step->inner_rank == 0) {
+        cpu_ahead_begin(r, NULL, next, left < j->block ? left : j->block, j->entries);
+    }
+}
 
 static void work(const void *argument, int thread, int threads)
 {
@@ -174,8 +205,10 @@ static void work(const void *argument, int thread, int threads)
         r.store_shift = piece * step->outer_count;
         r.lane = at;
         int64_t left = step->outer_count - at;
+        if (t->ahead_count > 0 && task + 1 < last)
+            task_ahead(j, &r, at + j->block);
         if (t->lanes_inner)
-            loop_seek(&r, 0, step->outer_rank, at);
+            loop_seek(step, r.coord, 0, step->outer_rank, at);
         run_sections(&r, left < j->block ? left : j->block, begin, end);
     }
 }
@@ -188,10 +221,12 @@ void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch,
         return;
     if (t->serial || t->work < CPU_PARALLEL_WORK)
         threads = 1;
-    job j = {t, address, scratch, t->lanes_inner ? 1 : t->block, 0};
+    job j = {t, address, scratch, t->lanes_inner ? 1 : t->block, 0, 0};
+    for (int32_t s = 0; s < t->phase_count; s++)
+        j.entries += t->phases[s].body.count;
     int64_t splits = step->splits > 1 ? step->splits : 1;
     if (threads > 1 && !t->lanes_inner) { /* shorter blocks if there are too few for the threads */
-        int64_t fair = round_up((step->outer_count * splits + 4 * threads - 1) / (4 * threads), 64);
+        int64_t fair = round_up((step->outer_count * splits + threads - 1) / threads, 64);
         j.block = fair < j.block ? fair : j.block;
     }
     j.per_piece = (step->outer_count + j.block - 1) / j.block;

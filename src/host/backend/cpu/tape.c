@@ -481,8 +481,10 @@ static clg_status compile(builder *b)
         find_product(b);
     for (int32_t s = 0; s < step->section_count && status == CLG_OK; s++)
         status = compile_section(b, &step->sections[s], &b->tape->phases[s]);
-    if (status == CLG_OK)
+    if (status == CLG_OK) {
+        cpu_ahead_find(b->tape);
         cpu_tape_measure(b->tape);
+    }
     return status;
 }
 

@@ -1,0 +1,79 @@
+/* Fetching what the next task will touch while this one computes. A task reads memory in bursts, between which its
+ * entries work on blocks in the first-level cache; the processor's own prefetchers see only the bursts. So a few lines
+ * of the next task are asked for before each entry. */
+#include "cpu.h"
+
+#include <string.h>
+
+/* A step that touches less finds it in the second-level cache. */
+#define CACHED_BYTES (1024 * 1024)
+#define LINE 64
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Contiguous lanes that move on with the tasks. */
+static bool moves(const cpu_tape *t, const cpu_access *x)
+{
+    if (x->buffer < 0 || x->masked || x->row_count > 0 || x->lane_rank != 1 || t->dims[x->lane_first].stride != 1)
+        return false;
+    return t->step->inner_rank == 0 || (x->loop_rank > 0 && t->dims[x->loop_first + x->loop_rank - 1].stride != 0);
+}
+
+static bool same_memory(const cpu_tape *t, const cpu_access *x, const cpu_access *y)
+{
+    return x->buffer == y->buffer && x->offset == y->offset && x->loop_rank == y->loop_rank &&
+           memcmp(t->dims + x->loop_first, t->dims + y->loop_first, (size_t)x->loop_rank * sizeof *t->dims) == 0;
+}
+
+void cpu_ahead_find(cpu_tape *t)
+{
+    const plan_step *step = t->step;
+    int64_t bytes = 0;
+    t->ahead_count = 0;
+    if (step->kind != STEP_LOOP || step->splits > 1 || (t->lanes_inner && !t->straight))
+        return;
+    for (int32_t i = 0; i < t->access_count && t->ahead_count < CPU_MOST_AHEAD; i++) {
+        const cpu_access *x = &t->accesses[i];
+        bool known = !moves(t, x);
+        for (int k = 0; k < t->ahead_count && !known; k++)
+            known = same_memory(t, &t->accesses[t->ahead[k]], x);
+        if (known)
+            continue;
+        t->ahead[t->ahead_count++] = i;
+        bytes += step->outer_count * step->inner_count * x->size;
+    }
+    if (bytes <= CACHED_BYTES)
+        t->ahead_count = 0;
+}
+
+void cpu_ahead_begin(cpu_runner *r, const int64_t *coord, int64_t lane, int64_t n, int32_t entries)
+{
+    const cpu_tape *t = r->tape;
+    int64_t lines = 0;
+    for (int k = 0; k < t->ahead_count; k++) {
+        const cpu_access *x = &t->accesses[t->ahead[k]];
+        const cpu_dim *dims = t->dims + x->loop_first;
+        int64_t offset = x->offset + lane, bytes = n * x->size;
+        for (int i = 0; i < x->loop_rank; i++)
+            offset += dims[i].stride * coord[i];
+        const char *at = r->address[x->buffer] + offset * x->size;
+        r->ahead[k] = (cpu_ahead){at, at + bytes};
+        lines += (bytes + LINE - 1) / LINE;
+    }
+    r->ahead_count = t->ahead_count;
+    r->ahead_lines = (lines + entries - 1) / (entries > 0 ? entries : 1);
+}
+
+void cpu_ahead_fetch(cpu_runner *r)
+{
+    for (int64_t left = r->ahead_lines; left > 0 && r->ahead_count > 0;) {
+        cpu_ahead *a = &r->ahead[r->ahead_count - 1];
+        int64_t lines = smaller(left, (a->end - a->at + LINE - 1) / LINE);
+        for (int64_t i = 0; i < lines; i++)
+            __builtin_prefetch(a->at + i * LINE, 0, 2);
+        a->at += lines * LINE;
+        left -= lines;
+        if (a->at >= a->end)
+            r->ahead_count--;
+    }
+}
