@@ -30,7 +30,7 @@ void cpu_ahead_find(cpu_tape *t)
     const plan_step *step = t->step;
     int64_t bytes = 0;
     t->ahead_count = 0;
-    if (step->kind != STEP_LOOP || step->splits > 1 || (t->lanes_inner && !t->straight))
+    if (step->kind == STEP_SCATTER_ADD || step->splits > 1 || (t->lanes_inner && !t->straight))
         return;
     for (int32_t i = 0; i < t->access_count && t->ahead_count < CPU_MOST_AHEAD; i++) {
         const cpu_access *x = &t->accesses[i];
@@ -40,9 +40,9 @@ void cpu_ahead_find(cpu_tape *t)
         if (known)
             continue;
         t->ahead[t->ahead_count++] = i;
-        bytes += step->outer_count * step->inner_count * x->size;
+        bytes += step->outer_count * (step->inner_rank ? step->inner_count : 1) * x->size;
     }
-    if (bytes <= CACHED_BYTES)
+    if (step->kind == STEP_LOOP && bytes <= CACHED_BYTES)
         t->ahead_count = 0;
 }
 

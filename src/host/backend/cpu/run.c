@@ -21,7 +21,7 @@ void cpu_tape_measure(cpu_tape *t)
     t->block = t->straight ? t->lanes : 2048;
     while (!t->straight && t->block > 128 && t->block * live > 24 * 1024)
         t->block /= 2;
-    if (t->ahead_count > 0 && step->inner_rank == 0 && t->block > 256)
+    if (t->ahead_count > 0 && step->kind == STEP_LOOP && step->inner_rank == 0 && t->block > 256)
         t->block = 256;
     if (t->block > t->lanes)
         t->block = t->lanes > 16 ? round_up(t->lanes, 16) : t->lanes > 0 ? t->lanes : 1;
