@@ -62,37 +62,46 @@
     }
 #include "../../core/ops.def"
 
-/* Rows: one result of n lanes. A fixed number of partial results, combined in a fixed order. */
+/* Rows: one result of n lanes. A fixed number of partial results, combined in a fixed order for each piece, so that
+ * blocks of whole pieces give the same bits whatever their length. */
 #define ROW_LANES ((int)(256 / sizeof(T)))
+#define FOLD(ID, half)                                                                                                 \
+    for (int j = 0; j < (half) && (half) < ROW_LANES; j++)                                                             \
+        v[j] = FN(TYPE, ID##_combine)(v[j], v[j + (half)]);
 #define REDUCE(ID, name, expr, real, i32, u8, ...)                                                                     \
     static void FN(TYPE, ID##_row_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                 \
     {                                                                                                                  \
         (void)n;                                                                                                       \
         *(W *)r->slot[e->a] = (W)INIT(real, i32, u8);                                                                  \
     }                                                                                                                  \
-    static void FN(TYPE, ID##_row_add)(cpu_runner * r, const cpu_entry *e, int64_t n)                                  \
+    static W FN(TYPE, ID##_piece)(W total, const T *b, int64_t n)                                                      \
     {                                                                                                                  \
-        const T *b = r->slot[e->b];                                                                                    \
-        W *total = r->slot[e->a];                                                                                      \
         int64_t i = 0;                                                                                                 \
         if (n >= ROW_LANES) {                                                                                          \
-            T v[256 / sizeof(T)];                                                                                      \
+            T v[2 * (256 / sizeof(T))];                                                                                \
             for (int j = 0; j < ROW_LANES; j++)                                                                        \
                 v[j] = b[j];                                                                                           \
             for (i = ROW_LANES; i + ROW_LANES <= n; i += ROW_LANES)                                                    \
                 for (int j = 0; j < ROW_LANES; j++)                                                                    \
                     v[j] = FN(TYPE, ID##_combine)(v[j], b[i + j]);                                                     \
-            for (int half = ROW_LANES / 2; half > 0; half /= 2)                                                        \
-                for (int j = 0; j < half; j++)                                                                         \
-                    v[j] = FN(TYPE, ID##_combine)(v[j], v[j + half]);                                                  \
-            *total = FN(TYPE, ID##_combine_wide)(*total, v[0]);                                                        \
+            FOLD(ID, 128) FOLD(ID, 64) FOLD(ID, 32) FOLD(ID, 16) FOLD(ID, 8) FOLD(ID, 4) FOLD(ID, 2) FOLD(ID, 1)       \
+            total = FN(TYPE, ID##_combine_wide)(total, v[0]);                                                          \
         }                                                                                                              \
         if (i < n) {                                                                                                   \
             T rest = b[i];                                                                                             \
             for (i++; i < n; i++)                                                                                      \
                 rest = FN(TYPE, ID##_combine)(rest, b[i]);                                                             \
-            *total = FN(TYPE, ID##_combine_wide)(*total, rest);                                                        \
+            total = FN(TYPE, ID##_combine_wide)(total, rest);                                                          \
         }                                                                                                              \
+        return total;                                                                                                  \
+    }                                                                                                                  \
+    static void FN(TYPE, ID##_row_add)(cpu_runner * r, const cpu_entry *e, int64_t n)                                  \
+    {                                                                                                                  \
+        const T *b = r->slot[e->b];                                                                                    \
+        W total = *(const W *)r->slot[e->a];                                                                           \
+        for (int64_t i = 0; i < n; i += CPU_PIECE)                                                                     \
+            total = FN(TYPE, ID##_piece)(total, b + i, n - i < CPU_PIECE ? n - i : CPU_PIECE);                         \
+        *(W *)r->slot[e->a] = total;                                                                                   \
     }                                                                                                                  \
     static void FN(TYPE, ID##_row_finish)(cpu_runner * r, const cpu_entry *e, int64_t n)                               \
     {                                                                                                                  \
@@ -109,6 +118,7 @@
 #undef REAL
 #undef INIT
 #undef ROW_LANES
+#undef FOLD
 #undef KERNEL_NUMERIC
 #undef KERNEL_COMPARE
 #undef KERNEL_SELECT
