@@ -71,10 +71,10 @@ typedef struct cpu_tape {
     int32_t entry_count, once_count, access_count, dim_count, constant_count, phase_count, slot_count;
     int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, constant_capacity, slot_capacity;
     int64_t slot_bytes[SLOT_KINDS];
-    int64_t scratch_bytes; /* a thread, pointer table included */
-    int64_t work;          /* element operations a run, about */
-    bool serial;           /* has effects in its ONCE sections */
-    int32_t product_store; /* MATMUL: the STORE into whose buffer the product goes, -1: scratch */
+    int64_t scratch_bytes;         /* a thread, pointer table included */
+    int64_t work;                  /* element operations a run, about */
+    bool serial;                   /* has effects in its ONCE sections */
+    int32_t product_store;         /* MATMUL: the STORE into whose buffer the product goes, -1: scratch */
     int32_t ahead[CPU_MOST_AHEAD]; /* accesses of which the next task's part is fetched while one computes */
     int ahead_count;
 } cpu_tape;
@@ -87,12 +87,12 @@ typedef struct cpu_ahead {
 struct cpu_runner {
     void **slot;
     const cpu_tape *tape;
-    char *const *address;        /* of the plan's buffers */
-    char *product;               /* MATMUL: the product at the block's first lane */
-    int64_t lane;                /* first lane of the block */
-    int64_t fill;                /* lanes that a uniform value is spread over */
-    int64_t store_shift;         /* elements added to stores: the piece's place */
-    int64_t coord[CLG_MAX_RANK]; /* of the loop */
+    char *const *address;            /* of the plan's buffers */
+    char *product;                   /* MATMUL: the product at the block's first lane */
+    int64_t lane;                    /* first lane of the block */
+    int64_t fill;                    /* lanes that a uniform value is spread over */
+    int64_t store_shift;             /* elements added to stores: the piece's place */
+    int64_t coord[CLG_MAX_RANK];     /* of the loop */
     cpu_ahead ahead[CPU_MOST_AHEAD]; /* what is left to fetch, the last one first */
     int ahead_count;
     int64_t ahead_lines; /* to fetch with each entry */
@@ -130,7 +130,7 @@ void cpu_load_view(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_one(cpu_runner *, const cpu_entry *, int64_t n); /* one value for all lanes */
 void cpu_load_walk(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_rows(cpu_runner *, const cpu_entry *, int64_t n);
-void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);     /* c 1: fill lanes */
+void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);       /* c 1: fill lanes */
 void cpu_store_view(cpu_runner *, const cpu_entry *, int64_t n); /* d becomes a view of the destination */
 void cpu_store_walk(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_product(cpu_runner *, const cpu_entry *, int64_t n);

@@ -274,8 +274,8 @@ static clg_status compile_map(builder *b, int32_t i)
     const op_row *row = &clg_ops[instr->op];
     clg_dtype from = (clg_dtype)instrs[instr->src[row->arity - 1]].dtype;
     uint32_t form = cpu_uniform_operands(b->step, b->vectors, b->flags, i);
-    cpu_fn run = row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype][form]
-                                          : b->vectors->map[instr->op][from][form];
+    cpu_fn run =
+        row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype][form] : b->vectors->map[instr->op][from][form];
     if (!run)
         return clg_fail(CLG_ERROR_UNSUPPORTED, "%s is not defined for %s", row->name, clg_dtype_name(from));
     int32_t src[3];

@@ -67,8 +67,8 @@ static clg_status check(const plan_step *step, int32_t i)
     for (int k = 0; k < 3; k++)
         if (in->src[k] >= i)
             return bad_body(i, "reads a register that is defined later");
-    if (in->kind == INSTR_MAP && (in->op >= OP_COUNT || clg_ops[in->op].kind != KIND_MAP ||
-                                  in->src[0] < 0 || in->src[clg_ops[in->op].arity - 1] < 0))
+    if (in->kind == INSTR_MAP && (in->op >= OP_COUNT || clg_ops[in->op].kind != KIND_MAP || in->src[0] < 0 ||
+                                  in->src[clg_ops[in->op].arity - 1] < 0))
         return bad_body(i, "not a map operation with its operands");
     return CLG_OK;
 }
@@ -78,7 +78,8 @@ static void note_reads(const cpu_tape *t, const cpu_vectors *vectors, const plan
                        int32_t *last_use, uint8_t *flags)
 {
     const plan_instr *in = &t->step->instrs[i];
-    bool lanes = cpu_section_is_wide(t, section->kind) && t->lanes > 1 && !(in->kind == INSTR_MAP && flags[i] & CPU_ONE);
+    bool lanes =
+        cpu_section_is_wide(t, section->kind) && t->lanes > 1 && !(in->kind == INSTR_MAP && flags[i] & CPU_ONE);
     uint32_t uniform = lanes && in->kind == INSTR_MAP ? cpu_uniform_operands(t->step, vectors, flags, i) : 0;
     for (int k = 0; k < 3; k++) {
         int32_t reg = in->src[k];

@@ -48,10 +48,7 @@
     static void FN(name, U)(cpu_runner * r, const cpu_entry *e, int64_t n)                                             \
     {                                                                                                                  \
         R *d = r->slot[e->d];                                                                                          \
-        OPERANDS_##arity(A, T, U) LANES for (int64_t i = 0; i < n; i++)                                                \
-        {                                                                                                              \
-            VALUES_##arity(A, T, U) d[i] = (R)(expr);                                                                  \
-        }                                                                                                              \
+        OPERANDS_##arity(A, T, U) LANES for (int64_t i = 0; i < n; i++) { VALUES_##arity(A, T, U) d[i] = (R)(expr); }  \
     }
 #define ONE_FORM(name, arity, A, T, R, expr)                                                                           \
     static void FN(name, one)(cpu_runner * r, const cpu_entry *e, int64_t n)                                           \
@@ -138,7 +135,7 @@ CAST_KERNELS(u8)
     }
 #define CAST_ROW(from)                                                                                                 \
     {                                                                                                                  \
-        TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8)                                                      \
+        TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8)                  \
     }
 
 const cpu_vectors MATH_JOIN(cpu_vectors_, CLG_ISA) = {
