@@ -232,7 +232,7 @@ static void check_rows(clg_device *device, int64_t rows, int64_t n, bool in_plac
 static void test_rows(void **state)
 {
     /* one block, several pieces, more scratch than a row may have, more memory than the caches */
-    static const int64_t sizes[][2] = {{3, 1}, {40, 7}, {5, 511}, {5, 512}, {9, 1300}, {2, 40000}, {600, 700}};
+    static const int64_t sizes[][2] = {{3, 1}, {40, 7}, {5, 1023}, {5, 1024}, {9, 2600}, {2, 40000}, {600, 700}};
     clg_device *device;
     (void)state;
     assert_int_equal(clg_device_open("cpu", &device), CLG_OK);

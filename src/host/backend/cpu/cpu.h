@@ -50,7 +50,7 @@ typedef struct cpu_phase {
 } cpu_phase;
 
 #define CPU_FLUSH 128
-#define CPU_PIECE 512 /* lanes of a row that are reduced together; blocks of a row are multiples of it */
+#define CPU_PIECE 1024 /* lanes of a row that are reduced together; blocks of a row are multiples of it */
 #define CPU_MOST_AHEAD 12
 
 typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT_KINDS } cpu_slot_kind;
