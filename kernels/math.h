@@ -10,8 +10,8 @@
  * macros are undefined again at the end. No inclusion needs another one before it. Defined for each suffix:
  *
  *     S_t                  the element type, as typedef: f32_t is float, f32x16_t is float16
- *     FN(S, f)             the function f of suffix S. f32, f64: exp log sin cos tanh erf sigmoid sqrt pow abs sign;
- *                          i32, u8: abs sign
+ *     FN(S, f)             the function f of suffix S. f32, f64: exp log sin cos tanh erf gelu sigmoid sqrt pow abs
+ *                          sign; i32, u8: abs sign
  *     SEL(S, cond, x, y)   x where cond, else y. cond: what comparing two S_t gives; x, y: S_t, or scalar constants
  *     BOOL(S, comparison)  the comparison as u8 of the same width, 0 or 1
  *     COND(S, u8)          nonzero values of a u8 of the same width as a comparison result
@@ -181,23 +181,35 @@ MATH_FN MATH_T FN(S, scale)(MATH_T p, MATH_I n)
     return p * low * high;
 }
 
-/* exp(x) = 2^n exp(r), n = rint(x / ln 2), |r| <= ln(2)/2. ln 2 in two parts, so that n times the first is exact. */
-MATH_FN MATH_T FN(S, exp)(MATH_T x)
+/* exp(r) - 1 for |r| <= ln(2)/2 */
+MATH_FN MATH_T FN(S, expm1_near_0)(MATH_T r)
 {
-    MATH_T t = MATH_IF(x > 89.0f, 89.0f, x);
-    t = MATH_IF(t < -104.0f, -104.0f, t);
-    /* adding 1.5 2^23 rounds to an integer and leaves it in the low bits, without a conversion that NaN would break */
-    MATH_T shifted = MATH_FMA(t, (MATH_T)(1.44269504f), (MATH_T)(12582912.0f));
-    MATH_T n = shifted - 12582912.0f;
-    MATH_T r = MATH_FMA(n, (MATH_T)(-0.693359375f), t);
-    r = MATH_FMA(n, (MATH_T)(2.12194440e-4f), r);
     MATH_T p = (MATH_T)(0.00138142239f);
     p = MATH_FMA(p, r, (MATH_T)(0.00836889818f));
     p = MATH_FMA(p, r, (MATH_T)(0.0416684039f));
     p = MATH_FMA(p, r, (MATH_T)(0.166665196f));
     p = MATH_FMA(p, r, (MATH_T)(0.49999994f));
-    p = MATH_FMA(r * r, p, r) + 1.0f;
-    return FN(S, scale)(p, MATH_SIGNED(MATH_BITS(shifted) - 0x4b400000u));
+    return MATH_FMA(r * r, p, r);
+}
+
+/* x = n ln 2 + r, n = rint(x / ln 2); near_x is x or close to it. ln 2 in two parts, so that n times the first is
+ * exact. n as an integer comes out of adding 1.5 2^23, without a conversion that NaN would break. */
+MATH_FN MATH_T FN(S, exp_reduce)(MATH_T x, MATH_T near_x, MATH_I *n)
+{
+    MATH_T shifted = MATH_FMA(near_x, (MATH_T)(1.44269504f), (MATH_T)(12582912.0f));
+    MATH_T k = shifted - 12582912.0f;
+    *n = MATH_SIGNED(MATH_BITS(shifted) - 0x4b400000u);
+    return MATH_FMA(k, (MATH_T)(2.12194440e-4f), MATH_FMA(k, (MATH_T)(-0.693359375f), x));
+}
+
+/* exp(x) = 2^n exp(r) */
+MATH_FN MATH_T FN(S, exp)(MATH_T x)
+{
+    MATH_T t = MATH_IF(x > 89.0f, 89.0f, x);
+    t = MATH_IF(t < -104.0f, -104.0f, t);
+    MATH_I n;
+    MATH_T r = FN(S, exp_reduce)(t, t, &n);
+    return FN(S, scale)(FN(S, expm1_near_0)(r) + 1.0f, n);
 }
 
 /* x = m 2^k with sqrt(1/2) <= m < sqrt(2), for x > 0; scaled says that x was subnormal and is multiplied by 2^23. */
@@ -356,6 +368,32 @@ MATH_FN MATH_T FN(S, sigmoid)(MATH_T x)
 /* The first 12 bits of x: products of two heads are exact. */
 MATH_FN MATH_T FN(S, head)(MATH_T x) { return MATH_FLOAT(MATH_BITS(x) & 0xfffff000u); }
 
+/* x Phi(x) = max(x, 0) - a Q(a), a = |x|, Q = 1 - Phi: nothing cancels. a Q(a) = exp(-a^2 / 2) u G(u - 1/4) with
+ * u = a / (a + 5/2), where the polynomial G is near enough for a <= 15; beyond, a Q(a) is 0 in f32. a^2 is needed to
+ * more bits than a float has: head^2 + (a - head) (a + head). */
+MATH_FN MATH_T FN(S, gelu)(MATH_T x)
+{
+    MATH_T a = MATH_ABS(x);
+    a = MATH_IF(a > 15.0f, 15.0f, a);
+    MATH_T u = a / (a + 2.5f), t = u - 0.25f;
+    MATH_T g = (MATH_T)(-0.0807435885f);
+    g = MATH_FMA(g, t, (MATH_T)(0.101897642f));
+    g = MATH_FMA(g, t, (MATH_T)(0.0654826239f));
+    g = MATH_FMA(g, t, (MATH_T)(-0.0254078079f));
+    g = MATH_FMA(g, t, (MATH_T)(-0.148480237f));
+    g = MATH_FMA(g, t, (MATH_T)(-0.106497042f));
+    g = MATH_FMA(g, t, (MATH_T)(0.268254787f));
+    g = MATH_FMA(g, t, (MATH_T)(0.38951993f));
+    g = MATH_FMA(g, t, (MATH_T)(-1.10288739f));
+    g = MATH_FMA(g, t, (MATH_T)(0.954403996f));
+    g = g * u;
+    MATH_T head = FN(S, head)(a), rest = (a - head) * (a + head);
+    MATH_I n;
+    MATH_T r = FN(S, exp_reduce)(head * head * -0.5f, a * a * -0.5f, &n);
+    MATH_T e = FN(S, expm1_near_0)(MATH_FMA(rest, (MATH_T)(-0.5f), r));
+    return MATH_IF(x < 0.0f, -0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n);
+}
+
 /* log2(x) as high + low, high with 12 bits, to a relative error of about 2^-31; x > 0 and finite.
  * log2(m) = (2/ln 2) atanh(s), s = (m - 1) / (m + 1): its first term in two parts, the others in one. */
 MATH_FN MATH_T FN(S, log2_parts)(MATH_T x, MATH_T *low)
@@ -434,6 +472,15 @@ MATH_FN MATH_T FN(S, sigmoid)(MATH_T x)
 {
     MATH_T e = exp(-fabs(x));
     return MATH_IF(x < 0.0, e, 1.0) / (1.0 + e);
+}
+/* As in f32. z = a / sqrt(2) to twice the digits, z + rest, because erfc'(z) is nearly -2 z erfc(z). */
+MATH_FN MATH_T FN(S, gelu)(MATH_T x)
+{
+    MATH_T a = fabs(x);
+    a = MATH_IF(a > 39.0, 39.0, a);
+    MATH_T z = a * 0.7071067811865476;
+    MATH_T rest = fma(a, (MATH_T)(0.7071067811865476), -z) - a * 4.833646656726457e-17;
+    return MATH_IF(x < 0.0, -0.0, x) - 0.5 * a * (erfc(z) * (1.0 - 2.0 * z * rest));
 }
 #endif
 

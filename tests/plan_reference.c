@@ -74,6 +74,7 @@ double plan_reference_decode(clg_dtype dtype, const void *element)
 /* ---------------------------------------------------------------- operations */
 
 static double ref_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double ref_gelu(double x) { return x * erfc(x * -sqrt(0.5)) / 2; }
 static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 
 #define FN(S, f) ref_##f

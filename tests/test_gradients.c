@@ -121,7 +121,7 @@ static void test_composites(void **state)
     (void)state;
     clg_device *device = support_open("cpu");
     clg_random random = clg_random_new(support_seed(), 2);
-    for (int which = 0; which < 8; which++) {
+    for (int which = 0; which < 7; which++) {
         clg_graph *g = clg_graph_new(device);
         double *values = support_spread(35, -2, 2, &random);
         const double labels[5] = {0, 6, 3, 3, 1};
@@ -132,7 +132,6 @@ static void test_composites(void **state)
                     : which == 2 ? clg_log_softmax(x, -1)
                     : which == 3 ? clg_softmax_cross_entropy(x, t)
                     : which == 4 ? clg_mean_squared_error(x, clg_exp(clg_transpose(clg_reshape(x, CLG_SHAPE(7, 5)))))
-                    : which == 7 ? clg_gelu(x)
                     : which == 5 ? clg_mean(clg_exp(x), CLG_AXES(0), false)
                                  : clg_slice(clg_slice(clg_exp(x), 1, 6, INT64_MIN, -3), 0, 4, 0, -2);
         clg_var loss = weighted(y, &random);
@@ -156,7 +155,7 @@ static void test_third_order(void **state)
     clg_graph *g = clg_graph_new(device);
     double *values = support_spread(4, 0.5, 2, &random);
     clg_var x = support_leaf(g, CLG_F64, CLG_SHAPE(4), values), g1, g2, g3;
-    clg_var loss = clg_sum(clg_mul(clg_sigmoid(clg_mul(x, x)), clg_log(x)), CLG_ALL_AXES, false);
+    clg_var loss = clg_sum(clg_mul(clg_sigmoid(clg_mul(x, x)), clg_log(clg_gelu(x))), CLG_ALL_AXES, false);
     clg_gradients(loss, &x, 1, &g1);
     clg_gradients(g1, &x, 1, &g2);
     clg_var sum = clg_sum(g2, CLG_ALL_AXES, false);

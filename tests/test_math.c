@@ -1,6 +1,7 @@
 /* kernels/math.h on the C side: the error of every f32 function in ULP against libm in f64, over floats strided
  * through all bit patterns, then special values and conversions. The OpenCL side is compared with this one
  * elsewhere. */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 #define BLOCK 1024 /* functions are called in plain loops, so that the vectorised code is what is tested */
 
 static double sigmoid_f64(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+static double gelu_f64(double x) { return x == -INFINITY ? -0.0 : x * erfc(x * -sqrt(0.5)) / 2; }
 static double sqrt_f64(double x) { return sqrt(x); }
 
 #define LOOP(name)                                                                                                     \
@@ -37,6 +39,7 @@ LOOP(sin)
 LOOP(cos)
 LOOP(tanh)
 LOOP(erf)
+LOOP(gelu)
 LOOP(sigmoid)
 LOOP(sqrt)
 
@@ -80,7 +83,8 @@ static void test_ulp(void **state)
     static const sweep sweeps[] = {{"exp", exp_loop, exp},        {"log", log_loop, log},
                                    {"sin", sin_loop, sin},        {"cos", cos_loop, cos},
                                    {"tanh", tanh_loop, tanh},     {"erf", erf_loop, erf},
-                                   {"sqrt", sqrt_loop, sqrt_f64}, {"sigmoid", sigmoid_loop, sigmoid_f64}};
+                                   {"sqrt", sqrt_loop, sqrt_f64}, {"sigmoid", sigmoid_loop, sigmoid_f64},
+                                   {"gelu", gelu_loop, gelu_f64}};
     for (size_t s = 0; s < sizeof sweeps / sizeof sweeps[0]; s++) {
         double worst = 0;
         float where = 0, x[BLOCK], y[BLOCK];
@@ -157,6 +161,10 @@ static void test_special_values(void **state)
     same(f32_erf(inf), 1), same(f32_erf(-inf), -1), same(f32_erf(-0.0f), -0.0f), same(f32_erf(nan), nan);
     same(f32_sigmoid(inf), 1), same(f32_sigmoid(-inf), 0), same(f32_sigmoid(0), 0.5), same(f32_sigmoid(nan), nan);
     same(f64_sigmoid(-inf), 0), same(f64_sigmoid(inf), 1), same(f64_sigmoid(nan), nan);
+    same(f32_gelu(inf), inf), same(f32_gelu(-inf), -0.0f), same(f32_gelu(nan), nan), same(f32_gelu(-14.5f), -0.0f);
+    same(f32_gelu(0), 0), same(f32_gelu(-0.0f), -0.0f), same(f32_gelu(3e38f), 3e38f),
+        same(f32_gelu(0x1p-140f), 0x1p-141f);
+    same(f64_gelu(inf), inf), same(f64_gelu(-inf), -0.0), same(f64_gelu(nan), nan), same(f64_gelu(-0.0), -0.0);
     same(f32_sqrt(-1), nan), same(f32_sqrt(-0.0f), -0.0f), same(f32_abs(-0.0f), 0), same(f32_abs(-inf), inf);
     same(f32_sign(-3), -1), same(f32_sign(2), 1), same(f32_sign(0), 0), same(f32_sign(nan), nan);
     same(f64_sign(-3), -1), same(f64_sign(nan), nan), same(f64_abs(-2), 2);
@@ -165,6 +173,25 @@ static void test_special_values(void **state)
     assert_int_equal(i32_sign(-5), -1);
     assert_int_equal(u8_sign(200), 1);
     assert_int_equal(u8_abs(200), 200);
+}
+
+/* x Phi(x) computed with 40 decimal digits: libm's erfc is no judge of what is made of it. */
+static void test_gelu_f64(void **state)
+{
+    (void)state;
+    static const double cases[][2] = {{-37.25, -1.9734635705229076e-302}, {-30.5, -3.9739606351931329e-203},
+                                      {-20.3, -1.3051366269427644e-90},   {-12.7, -3.7547364133621034e-36},
+                                      {-8.1, -2.2258471078425650e-15},    {-5.25, -3.9926042711565750e-07},
+                                      {-3.3, -1.5952996698664657e-03},    {-1.7, -7.5761286689523172e-02},
+                                      {-0.75, -1.6997051428265115e-01},   {-0.1, -4.6017216272297104e-02},
+                                      {-1e-10, -4.9999999996010579e-11},  {1e-300, 5.0000000000000001e-301},
+                                      {0.3, 1.8537342665668578e-01},      {1.9, 1.8454385363495965e+00},
+                                      {6.1, 6.0999999967649115e+00},      {9, 9}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double got = f64_gelu(cases[i][0]), want = cases[i][1];
+        if (!(fabs(got - want) <= 4 * DBL_EPSILON * fabs(want)))
+            fail_msg("gelu(%.17g): got %.17g, want %.17g", cases[i][0], got, want);
+    }
 }
 
 /* C's pow has NumPy's special cases: compare on all pairs of awkward numbers. */
@@ -231,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ulp),
                                        cmocka_unit_test(test_pow_ulp),
                                        cmocka_unit_test(test_special_values),
+                                       cmocka_unit_test(test_gelu_f64),
                                        cmocka_unit_test(test_pow_special_values),
                                        cmocka_unit_test(test_conversions),
                                        cmocka_unit_test(test_choices)};

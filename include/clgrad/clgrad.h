@@ -196,6 +196,7 @@ CLG_API clg_var clg_sin(clg_var x);
 CLG_API clg_var clg_cos(clg_var x);
 CLG_API clg_var clg_tanh(clg_var x);
 CLG_API clg_var clg_erf(clg_var x);
+CLG_API clg_var clg_gelu(clg_var x);    /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016); -0 at -infinity */
 CLG_API clg_var clg_relu(clg_var x);    /* derivative at 0 is 0; passes NaN through */
 CLG_API clg_var clg_sigmoid(clg_var x); /* 1/(1+exp(-x)); gradient y(1-y) */
 CLG_API clg_var clg_abs(clg_var x);
@@ -240,9 +241,6 @@ CLG_API clg_var clg_gather(clg_var table, clg_var indices);
 /* The adjoint of gather: zeros of shape (rows, updates.shape after indices' axes), to which each row of
  * updates is added at its index. Deterministic. Indices outside 0..rows-1 add nothing. */
 CLG_API clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows);
-
-/* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016). */
-CLG_API clg_var clg_gelu(clg_var x);
 
 /* Composites over one axis, numerically safe. */
 CLG_API clg_var clg_softmax(clg_var x, int axis);

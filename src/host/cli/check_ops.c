@@ -30,6 +30,7 @@ UNARY(sin, clg_sin(a))
 UNARY(cos, clg_cos(a))
 UNARY(tanh, clg_tanh(a))
 UNARY(erf, clg_erf(a))
+UNARY(gelu, clg_gelu(a))
 UNARY(relu, clg_relu(a))
 UNARY(sigmoid, clg_sigmoid(a))
 UNARY(abs, clg_abs(a))
@@ -132,6 +133,8 @@ const check_row check_rows[] = {
     /* 1 - y in the gradients loses the digits that y near 1 does not have; test_math.c covers the functions whole */
     {"tanh", "", build_tanh, "r", -2, 2, &one, 0},
     {"erf", "", build_erf, "r", -3, 3, &one, 0},
+    /* its slope is 0 near -0.75 */
+    {"gelu", "", build_gelu, "r", -0.5, 4, &one, 0},
     {"relu", "", build_relu, "r", -3, 3, &one, 0},
     {"sigmoid", "", build_sigmoid, "r", -6, 3, &one, 0},
     {"abs", "", build_abs, "r", -3, 3, &one, 0},

@@ -26,15 +26,6 @@ static clg_var as_float(clg_var x)
  * gradient. */
 static clg_var shifted(clg_var x, int axis) { return clg_sub(x, clg_stop_gradient(clg_max(x, CLG_AXES(axis), true))); }
 
-clg_var clg_gelu(clg_var x)
-{
-    if (!graph_check("gelu", &x, 1))
-        return POISON(x.graph);
-    x = as_float(x);
-    clg_var half = ops_like(x, 0.5), inner = clg_mul(x, ops_like(x, sqrt(0.5)));
-    return clg_mul(clg_mul(x, half), clg_add(clg_erf(inner), ops_like(x, 1)));
-}
-
 clg_var clg_softmax(clg_var x, int axis)
 {
     axis = check_axis("softmax", x, axis);

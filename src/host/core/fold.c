@@ -8,6 +8,11 @@
 /* ---------------------------------------------------------------- evaluating a row in f64 */
 
 static double fold_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double fold_gelu(double x)
+{
+    double a = fmin(fabs(x), 40); /* beyond, the tail is 0 */
+    return (x < 0 ? -0.0 : x) - a * erfc(a * sqrt(0.5)) / 2;
+}
 static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 
 #define FN(S, f) FOLD_##f
@@ -19,6 +24,7 @@ static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 #define FOLD_cos cos
 #define FOLD_tanh tanh
 #define FOLD_erf erf
+#define FOLD_gelu fold_gelu
 #define FOLD_sigmoid fold_sigmoid
 #define FOLD_abs fabs
 #define FOLD_sign fold_sign
