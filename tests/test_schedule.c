@@ -153,6 +153,30 @@ static void test_reductions_take_at_most_two(void **state)
     for_devices(reductions);
 }
 
+/* A batch of a data set on the device: gather, cast and scale are one launch, the next place another. */
+static void batch_by_index(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_var table = clg_input(g, CLG_U8, CLG_SHAPE(1000, 784)), order = clg_input(g, CLG_I32, CLG_SHAPE(1000));
+    clg_var place = clg_input(g, CLG_I32, CLG_SCALAR);
+    clg_var index = clg_gather(order, clg_add(place, clg_arange(g, CLG_I32, 128)));
+    clg_var x = clg_mul(clg_cast(clg_gather(table, index), CLG_F32), clg_full(g, CLG_F32, CLG_SCALAR, 1.0 / 255));
+    clg_program *p = compile(g, &x, 1);
+    assert_int_equal(clg_program_get_info(p).launches, 1);
+    clg_program_free(p);
+    clg_var next = clg_assign(place, clg_add(place, clg_full(g, CLG_I32, CLG_SCALAR, 128)));
+    p = compile(g, (clg_var[]){x, next}, 2);
+    assert_int_equal(clg_program_get_info(p).launches, 2);
+    clg_program_free(p);
+    clg_graph_free(g);
+}
+
+static void test_batch_by_index_is_one_launch(void **state)
+{
+    (void)state;
+    for_devices(batch_by_index);
+}
+
 /* ---------------------------------------------------------------- golden text */
 
 static void expect_printed(clg_program *p, int what, const char *want)
@@ -190,6 +214,31 @@ static void test_golden_softmax(void **state)
                    "      r8   f32 = exp r7\n"
                    "      r9   f32 = divide r8 r5\n"
                    "      store r9 to output %8[0 +100i0 +1i1]\n");
+    clg_program_free(p);
+    clg_graph_free(g);
+    clg_device_close(device);
+}
+
+/* The index is evaluated once a row. */
+static void test_golden_gather(void **state)
+{
+    (void)state;
+    clg_device *device = support_open("cpu");
+    clg_graph *g = clg_graph_new(device);
+    clg_var table = clg_input(g, CLG_U8, CLG_SHAPE(1000, 4, 100)), index = clg_input(g, CLG_U8, CLG_SHAPE(256));
+    clg_var y = clg_cast(clg_gather(table, clg_add(clg_cast(index, CLG_I32), clg_arange(g, CLG_I32, 256))), CLG_F32);
+    clg_program *p = compile(g, &y, 1);
+    expect_printed(p, CLG_PRINT_SCHEDULE,
+                   "step 0: loop (256 | 400), by rows\n"
+                   "    outer\n"
+                   "      r0   i32 = position [0 +1i0 +0i1]\n"
+                   "      r1   u8  = load leaf %1[0 +1i0 +0i1]\n"
+                   "      r2   i32 = cast r1\n"
+                   "      r3   i32 = add r2 r0\n"
+                   "    inner\n"
+                   "      r4   u8  = load leaf %0[0 +0i0 +1i1] row r3\n"
+                   "      r5   f32 = cast r4\n"
+                   "      store r5 to output %6[0 +400i0 +1i1]\n");
     clg_program_free(p);
     clg_graph_free(g);
     clg_device_close(device);
@@ -305,7 +354,9 @@ int main(void)
         cmocka_unit_test(test_chain_with_gradient_is_one_launch),
         cmocka_unit_test(test_mlp_step),
         cmocka_unit_test(test_reductions_take_at_most_two),
+        cmocka_unit_test(test_batch_by_index_is_one_launch),
         cmocka_unit_test(test_golden_softmax),
+        cmocka_unit_test(test_golden_gather),
         cmocka_unit_test(test_golden_memory),
         cmocka_unit_test(test_golden_graph),
         cmocka_unit_test(test_random_memory_plans),

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEAST_ROW = 64 }; /* elements that make a loop over a row worth its start */
+
 /* ---------------------------------------------------------------- instructions */
 
 /* The step's dimensions: the group's outer ones, then its inner ones. */
@@ -306,14 +308,40 @@ static void finish_targets(lowering *l, target *targets, int32_t count)
     }
 }
 
+/* Rows taken from tables by index: where no index depends on the last dimensions, these become inner ones, so that an
+ * index is evaluated once for the row and not for each of its elements. */
+static void hoist_rows(lowering *l, group *g, target *targets, int32_t count)
+{
+    uint32_t indices = 0, inner = 0;
+    int64_t row = 1;
+    for (int32_t i = 0; i < l->count; i++)
+        if (l->values[i].kind == INSTR_LOAD && l->values[i].src[0] >= 0)
+            indices |= l->values[l->values[i].src[0]].dims | 1u << CLG_MAX_RANK;
+    for (int d = g->sp.rank; indices && d-- > 0 && !(indices >> d & 1);) {
+        inner |= 1u << d;
+        row *= g->sp.extent[d];
+    }
+    if (g->sp.inner || row < LEAST_ROW || g->full_count / row < l->f->traits.units)
+        return;
+    g->sp.inner = inner;
+    for (int32_t i = 0; i < l->count; i++)
+        l->values[i].level = (uint8_t)values_level(l->values[i].dims, inner);
+    for (int32_t t = 0; t < count; t++)
+        targets[t].inner = true;
+}
+
 static void lower_loop(lowering *l)
 {
     int32_t count;
+    group g = *l->g;
     start(l);
     if (l->status != CLG_OK)
         return;
-    fill_extents(l);
     target *targets = gather_targets(l, &count);
+    if (targets && l->status == CLG_OK)
+        hoist_rows(l, &g, targets, count);
+    l->g = &g;
+    fill_extents(l);
     if (targets)
         finish_targets(l, targets, count);
     if (l->status == CLG_OK)

@@ -18,6 +18,7 @@ typedef struct value {
     uint8_t kind;  /* plan_instr_kind */
     uint8_t level; /* where it is evaluated; for INSTR_REDUCE where its result lives */
     uint16_t stage;
+    uint32_t dims;         /* of the group, on which it depends (REDUCE: or its operand does) */
     int32_t operand_stage; /* REDUCE: the stage whose INNER section accumulates it */
     int32_t reg;           /* instruction, once emitted (INNER values: in this stage) */
     int32_t needed;        /* stamp of the emission that wants it */
@@ -44,4 +45,6 @@ typedef struct lowering {
 
 /* The value of (node, map) with all that it needs; -1 (and l->status) on failure. */
 int32_t values_build(lowering *l, int32_t root, int32_t root_map);
+/* The level of what depends on a group's dimensions, of which some are inner. */
+level values_level(uint32_t dims, uint32_t inner);
 #endif

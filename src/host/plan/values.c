@@ -5,18 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t level_of_map(const lowering *l, int32_t map)
+/* The group's dimensions that a map depends on. */
+static uint32_t dims_of_map(const lowering *l, int32_t map)
 {
     const plan_map *m = &l->f->maps.maps[map];
-    level result = LEVEL_ONCE;
-    for (int d = 0; d < l->g->sp.rank; d++) {
-        bool used = m->stride[d] || (m->masked && (m->lo[d] > 0 || m->hi[d] < l->g->sp.extent[d]));
-        if (used && l->g->sp.inner >> d & 1)
-            return LEVEL_INNER;
-        if (used)
-            result = LEVEL_OUTER;
-    }
-    return (uint8_t)result;
+    uint32_t dims = 0;
+    for (int d = 0; d < l->g->sp.rank; d++)
+        if (m->stride[d] || (m->masked && (m->lo[d] > 0 || m->hi[d] < l->g->sp.extent[d])))
+            dims |= 1u << d;
+    return dims;
+}
+
+level values_level(uint32_t dims, uint32_t inner)
+{
+    return dims & inner ? LEVEL_INNER : dims ? LEVEL_OUTER : LEVEL_ONCE;
 }
 
 static int32_t new_value(lowering *l, value v)
@@ -136,9 +138,9 @@ static void operands(lowering *l, int32_t node, int32_t map, int32_t src[3], int
 /* Level and stage follow from the operands and the value's own map. */
 static void classify(const lowering *l, value *v)
 {
-    level own = v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_PRODUCT
-                    ? (level)level_of_map(l, v->map)
-                    : LEVEL_ONCE;
+    bool has_map = v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_PRODUCT;
+    v->dims = has_map ? dims_of_map(l, v->map) : 0;
+    level own = values_level(v->dims, l->g->sp.inner);
     if (v->kind == INSTR_PRODUCT)
         own = LEVEL_OUTER; /* even of one element: it exists only once the product is made */
     int stage = 0;
@@ -146,6 +148,7 @@ static void classify(const lowering *l, value *v)
         if (v->src[s] < 0)
             continue;
         const value *from = &l->values[v->src[s]];
+        v->dims |= from->dims;
         own = from->level > own ? (level)from->level : own;
         stage = from->stage > stage ? from->stage : stage;
     }

@@ -197,15 +197,9 @@ static void repeat(char *d, int64_t period, int64_t n)
         memcpy(d + done, d, (size_t)(done < n - done ? done : n - done));
 }
 
-void cpu_load_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
+/* n lanes of a map whose part that depends on the loop is offset. */
+static void load_lanes(const cpu_runner *r, const cpu_access *x, char *d, int64_t offset, int64_t n)
 {
-    const cpu_access *x = access_of(r, e->a);
-    char *d = r->slot[e->d];
-    int64_t offset;
-    if (!loop_part(r, x, &offset)) {
-        memset(d, 0, (size_t)(n * x->size));
-        return;
-    }
     walk w;
     walk_begin(&w, r, x, offset, n);
     const char *base = r->address[x->buffer];
@@ -236,6 +230,16 @@ void cpu_load_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
         repeat(d, period * x->size, n * x->size);
 }
 
+void cpu_load_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
+{
+    const cpu_access *x = access_of(r, e->a);
+    int64_t offset;
+    if (loop_part(r, x, &offset))
+        load_lanes(r, x, r->slot[e->d], offset, n);
+    else
+        memset(r->slot[e->d], 0, (size_t)(n * x->size));
+}
+
 /* NaN for floating point, 0 for integers: the value of a row that does not exist. */
 static void no_row(char *d, const cpu_access *x)
 {
@@ -263,6 +267,22 @@ static void gather_rows(char *d, const char *base, const int32_t *rows, int64_t 
             for (int64_t j = i; j < end; j++)
                 no_row(d + j * x->size, x);
         i = end;
+    }
+}
+
+/* One row for all lanes; the map has no mask. */
+void cpu_load_row(cpu_runner *r, const cpu_entry *e, int64_t n)
+{
+    const cpu_access *x = access_of(r, e->a);
+    char *d = r->slot[e->d];
+    int32_t row = *(const int32_t *)r->slot[e->b];
+    int64_t offset;
+    loop_part(r, x, &offset);
+    if (row >= 0 && row < x->row_count) {
+        load_lanes(r, x, d, offset + row * x->row_stride, n);
+    } else {
+        no_row(d, x);
+        repeat(d, x->size, n * x->size);
     }
 }
 

@@ -129,6 +129,7 @@ extern const cpu_vectors cpu_vectors_avx2, cpu_vectors_avx512;
 void cpu_load_view(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_one(cpu_runner *, const cpu_entry *, int64_t n); /* one value for all lanes */
 void cpu_load_walk(cpu_runner *, const cpu_entry *, int64_t n);
+void cpu_load_row(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_rows(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);       /* c 1: fill lanes */
 void cpu_store_view(cpu_runner *, const cpu_entry *, int64_t n); /* d becomes a view of the destination */
@@ -171,6 +172,8 @@ enum {
 clg_status cpu_uses_find(const cpu_tape *tape, const cpu_vectors *vectors, int32_t *last_use, uint8_t *flags);
 /* The form in which a MAP of a section with lanes takes its operands. */
 uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t i);
+/* Whether instruction i loads from one row of a table for all lanes. */
+bool cpu_loads_one_row(const plan_step *step, const uint8_t *flags, int32_t i);
 /* Whether a section's registers have lanes. */
 bool cpu_section_is_wide(const cpu_tape *tape, plan_section_kind kind);
 

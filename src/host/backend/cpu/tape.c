@@ -232,6 +232,9 @@ static clg_status compile_load(builder *b, int32_t i)
         entry.run = cpu_iota;
         once = t->straight && b->wide && x->loop_rank == 0; /* the same in every row */
         entry.c = once;
+    } else if (cpu_loads_one_row(b->step, b->flags, i)) {
+        entry.run = cpu_load_row;
+        entry.b = b->slot[instr->src[0]];
     } else if (rows) {
         entry.run = cpu_load_rows;
     } else if (whole) {

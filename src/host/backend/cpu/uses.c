@@ -36,6 +36,12 @@ uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors,
     return mask;
 }
 
+bool cpu_loads_one_row(const plan_step *step, const uint8_t *flags, int32_t i)
+{
+    const plan_instr *in = &step->instrs[i];
+    return in->kind == INSTR_LOAD && in->src[0] >= 0 && flags[in->src[0]] & CPU_ONE && !step->maps[in->map].masked;
+}
+
 /* Whether instruction i of a section with lanes has one value for all of them. */
 static bool is_one(const cpu_tape *t, const cpu_vectors *vectors, const uint8_t *flags, int32_t i)
 {
@@ -80,7 +86,8 @@ static void note_reads(const cpu_tape *t, const cpu_vectors *vectors, const plan
     const plan_instr *in = &t->step->instrs[i];
     bool lanes =
         cpu_section_is_wide(t, section->kind) && t->lanes > 1 && !(in->kind == INSTR_MAP && flags[i] & CPU_ONE);
-    uint32_t uniform = lanes && in->kind == INSTR_MAP ? cpu_uniform_operands(t->step, vectors, flags, i) : 0;
+    uint32_t uniform = lanes && in->kind == INSTR_MAP ? cpu_uniform_operands(t->step, vectors, flags, i)
+                                                      : cpu_loads_one_row(t->step, flags, i);
     for (int k = 0; k < 3; k++) {
         int32_t reg = in->src[k];
         if (reg < 0)

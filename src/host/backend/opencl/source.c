@@ -324,9 +324,11 @@ static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int wid
         text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
     text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s, argument_of(p, instr->buffer),
              reg, row);
-    if (guard.size) {
+    if (guard.size && p->step->maps[instr->map].masked) {
         text_add(t, " : ");
         add_lanes(p, t, reg, width);
+    } else if (guard.size) {
+        text_add(t, " : (%s_t)(%s)", body_suffix(instr->dtype, width).s, outside_rows(instr->dtype));
     }
     t->failed |= guard.failed;
     text_free(&guard);
