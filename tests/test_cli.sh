@@ -90,6 +90,7 @@ expect_error 2 "--hidden is '0'" train --hidden 16,0
 expect_error 2 "--optimizer is 'lion'; right is adam or sgd" train --optimizer lion
 expect_error 2 "--model is 'cnn'; right is mlp" train --model cnn
 expect_error 2 "--dataset is 'cifar'; right is fashion-mnist" train --dataset cifar
+expect_error 2 "--resident is 'there'; right is auto, yes or no" train --resident there
 expect_error 2 "unexpected argument 'now'" train now
 expect_error 2 'abacus' "${train[@]}" --device abacus
 expect_error 2 "unknown operation 'fly'" check fly
@@ -127,6 +128,12 @@ expect 0 '^ +1 ' "${train[@]}" --epochs 1 --seed 1 --losses c.losses
 grep -q '"layers.1.bias":{"dtype":"F32","shape":\[10\]' a.safetensors || fail "the parameters' names"
 expect 0 '^ +2 ' "${train[@]}" --epochs 2 --optimizer sgd --batch-size 1000
 expect 0 '^ +1 ' "${train[@]}" --epochs 1 --limit 5
+# Where the data set lies changes nothing but the speed.
+for place in yes no; do
+    expect 0 '^ +3 ' "${train[@]}" --epochs 3 --resident $place --losses $place.losses --save $place.safetensors
+done
+cmp -s yes.losses no.losses && cmp -s yes.safetensors no.safetensors || fail "--resident changed the training"
+expect 0 '^  all ' "${train[@]}" --epochs 1 --resident yes --profile resident.json
 # A profile: a table of the training step, and a trace; the training itself is the same.
 expect 0 '^ +1 ' "${train[@]}" --epochs 1 --limit 256 --losses e.losses --save e.safetensors
 expect 0 '^ +[0-9]+  matmul +[0-9.]+ +[0-9.]+% +1 .* (GFLOP|GB)/s +[0-9.]+  .*matmul' "${train[@]}" --epochs 1 \

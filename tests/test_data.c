@@ -241,6 +241,89 @@ static void refuses_bad_data_sets(void **state)
     clg_dataset_free(NULL);
 }
 
+/* ---------------------------------------------------------------- batches on a device */
+
+/* Example i is an image of pixels i, i + 1, ... and has label i % 3. */
+static clg_dataset make_set(int64_t count)
+{
+    clg_dataset set = {.count = count, .rows = 2, .columns = 40, .classes = 3};
+    set.images = malloc((size_t)(count * 80));
+    set.labels = malloc((size_t)count * sizeof *set.labels);
+    assert_true(set.images && set.labels);
+    for (int64_t i = 0; i < count * 80; i++)
+        set.images[i] = (uint8_t)(i / 80 + i % 80);
+    for (int64_t i = 0; i < count; i++)
+        set.labels[i] = (int32_t)(i % 3);
+    return set;
+}
+
+static void expect_batch(clg_program *p, clg_var images, clg_var labels, const int32_t *examples, int count)
+{
+    uint8_t pixels[8 * 80];
+    int32_t classes[8];
+    assert_int_equal(clg_run(p), CLG_OK);
+    assert_int_equal(clg_read(images, pixels, (size_t)count * 80), CLG_OK);
+    assert_int_equal(clg_read(labels, classes, (size_t)count * 4), CLG_OK);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(classes[i], examples[i] < 0 ? -1 : examples[i] % 3);
+        for (int j = 0; j < 80 && examples[i] >= 0; j++)
+            assert_int_equal(pixels[i * 80 + j], examples[i] + j);
+    }
+}
+
+static void takes_batches(void **state)
+{
+    (void)state;
+    const int32_t order[] = {10, 3, 3, 0, 9, 8, 7, 1, 2, 5, 6}, wrong[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11};
+    clg_device *device;
+    clg_batches batches;
+    clg_var images[2], labels[2], next[2];
+    clg_program *programs[2];
+    clg_dataset set = make_set(11);
+    assert_int_equal(clg_device_open("cpu", &device), CLG_OK);
+    clg_graph *g = clg_graph_new(device);
+    assert_int_equal(clg_batches_new(g, &set, &batches), CLG_OK);
+    for (int i = 0; i < 2; i++) { /* four examples, and three */
+        next[i] = clg_batches_next(&batches, 4 - i, &images[i], &labels[i]);
+        programs[i] = clg_compile(g, (clg_var[]){images[i], labels[i], next[i]}, 3);
+        assert_non_null(programs[i]);
+    }
+    expect_batch(programs[0], images[0], labels[0], (int32_t[]){0, 1, 2, 3}, 4);
+    assert_int_equal(clg_batches_start(&batches, order), CLG_OK);
+    expect_batch(programs[0], images[0], labels[0], order, 4);
+    expect_batch(programs[0], images[0], labels[0], order + 4, 4);
+    expect_batch(programs[1], images[1], labels[1], order + 8, 3);
+    expect_batch(programs[1], images[1], labels[1], (int32_t[]){-1, -1, -1}, 3); /* beyond the end */
+    assert_int_equal(clg_batches_start(&batches, wrong), CLG_ERROR_ARGUMENT);
+    assert_non_null(strstr(clg_last_error(), "example 11 at position 10 is outside 0..10"));
+    assert_int_equal(clg_batches_start(&batches, NULL), CLG_OK);
+    expect_batch(programs[1], images[1], labels[1], (int32_t[]){0, 1, 2}, 3);
+    expect_batch(programs[0], images[0], labels[0], (int32_t[]){3, 4, 5, 6}, 4);
+    for (int i = 0; i < 2; i++)
+        clg_program_free(programs[i]);
+    clg_graph_free(g);
+    clg_device_close(device);
+    clg_dataset_free(&set);
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    clg_device *device;
+    clg_batches batches;
+    clg_dataset huge = {.count = INT32_MAX, .rows = 1 << 16, .columns = 1 << 10, .images = (uint8_t[]){0}};
+    assert_int_equal(clg_device_open("cpu", &device), CLG_OK);
+    clg_graph *g = clg_graph_new(device);
+    assert_int_equal(clg_batches_new(g, &huge, &batches), CLG_ERROR_DEVICE_MEMORY);
+    assert_int_equal(clg_graph_size(g), 0);
+    huge.count++;
+    assert_int_equal(clg_batches_new(g, &huge, &batches), CLG_ERROR_ARGUMENT);
+    assert_int_equal(clg_batches_new(g, NULL, &batches), CLG_ERROR_ARGUMENT);
+    assert_int_equal(clg_batches_start(NULL, NULL), CLG_ERROR_ARGUMENT);
+    clg_graph_free(g);
+    clg_device_close(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads_plain_and_compressed),
@@ -250,6 +333,8 @@ int main(void)
                                        cmocka_unit_test(names_what_is_wrong),
                                        cmocka_unit_test(survives_damage),
                                        cmocka_unit_test(reads_a_data_set),
-                                       cmocka_unit_test(refuses_bad_data_sets)};
+                                       cmocka_unit_test(refuses_bad_data_sets),
+                                       cmocka_unit_test(takes_batches),
+                                       cmocka_unit_test(refuses_what_does_not_fit)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

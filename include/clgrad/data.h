@@ -34,6 +34,32 @@ typedef struct clg_dataset {
 CLG_API clg_status clg_dataset_read(const char *folder, const char *prefix, int64_t classes, clg_dataset *dataset);
 CLG_API void clg_dataset_free(clg_dataset *dataset);
 
+/* A data set in the memory of a graph's device. A program takes its batches itself, so that the host has nothing to do
+ * for a step but run it:
+ *
+ *     clg_batches_new(graph, &dataset, &batches);
+ *     clg_var images, labels, next = clg_batches_next(&batches, 128, &images, &labels);
+ *     ... loss, step ...
+ *     clg_program *program = clg_compile(graph, (clg_var[]){loss, step, next}, 3);
+ *     for (each epoch) { clg_batches_start(&batches, order); for (each batch) clg_run(program); } */
+typedef struct clg_batches {
+    clg_var images;   /* (count, rows * columns) u8 */
+    clg_var labels;   /* (count) i32 */
+    clg_var order;    /* (count) i32: the examples in the order of this pass */
+    clg_var position; /* () i32: how many this pass has taken */
+} clg_batches;
+
+/* Copies the data set to the device, which takes count * (rows * columns + 8) bytes, and starts a pass over the
+ * examples as they lie. The graph owns the memory. CLG_ERROR_DEVICE_MEMORY: it does not fit, and nothing is left of it.
+ */
+CLG_API clg_status clg_batches_new(clg_graph *graph, const clg_dataset *dataset, clg_batches *batches);
+/* Starts a pass. order: count indices of examples; NULL: as they lie. */
+CLG_API clg_status clg_batches_start(const clg_batches *batches, const int32_t *order);
+/* The next size examples: images (size, rows * columns) u8, labels (size) i32. The result is an effect, to be compiled
+ * with what uses them: it moves the pass on. Programs for batches of several sizes may share a pass. Beyond its end
+ * labels are -1 (a cross-entropy is NaN there) and images are those of some example. */
+CLG_API clg_var clg_batches_next(const clg_batches *batches, int64_t size, clg_var *images, clg_var *labels);
+
 #ifdef __cplusplus
 }
 #endif

@@ -35,6 +35,7 @@ enum {
     KEY_LOG,
     KEY_SAVE,
     KEY_LIMIT,
+    KEY_RESIDENT,
     KEY_PROFILE,
     KEY_LOSSES
 };
@@ -53,6 +54,10 @@ static const struct argp_option options[] = {
     {"log", KEY_LOG, "FILE", 0, "Write one line of JSON an epoch", 0},
     {"save", KEY_SAVE, "FILE", 0, "Write the parameters as safetensors at the end", 0},
     {"limit", KEY_LIMIT, "N", 0, "Train on the first N examples only", 0},
+    {"resident", KEY_RESIDENT, "WHERE", 0,
+     "yes: the data set lies in the device's memory; no: each step's batch is sent there; auto: yes on a GPU, where it "
+     "takes no more than a quarter of the memory (auto)",
+     0},
     {"profile", KEY_PROFILE, "FILE", 0,
      "At the end, run the training step 20 times more: a table of where its time goes, and a trace for Perfetto", 0},
     {"losses", KEY_LOSSES, "FILE", OPTION_HIDDEN, "Write the loss of every step", 0},
@@ -74,17 +79,20 @@ static void parse_hidden(struct argp_state *state, const char *text, trainer_opt
 /* A value from a list of words; the position of the word. */
 static int parse_word(struct argp_state *state, const char *option, const char *text, const char *const *words)
 {
-    for (int i = 0; words[i]; i++)
+    char right[128] = "";
+    for (int i = 0; words[i]; i++) {
         if (strcmp(text, words[i]) == 0)
             return i;
-    cli_usage(state, "%s is '%s'; right is %s%s%s", option, text, words[0], words[1] ? " or " : "",
-              words[1] ? words[1] : "");
+        size_t used = strlen(right);
+        snprintf(right + used, sizeof right - used, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    }
+    cli_usage(state, "%s is '%s'; right is %s", option, text, right);
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     static const char *const datasets[] = {"fashion-mnist", NULL}, *const models[] = {"mlp", NULL},
-                             *const optimizers[] = {"adam", "sgd", NULL};
+                             *const optimizers[] = {"adam", "sgd", NULL}, *const places[] = {"auto", "yes", "no", NULL};
     train_options *o = state->input;
     switch (key) {
     case KEY_DATASET:
@@ -125,6 +133,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_LIMIT:
         o->limit = cli_integer(state, "--limit", argument, 1, INT32_MAX);
+        break;
+    case KEY_RESIDENT:
+        o->trainer.resident = (trainer_resident)parse_word(state, "--resident", argument, places);
         break;
     case KEY_PROFILE:
         o->profile = argument;
@@ -319,6 +330,8 @@ static int train(session *s)
     if (status == EXIT_SUCCESS && o->save && trainer_save(&s->trainer, o->save) != CLG_OK)
         return cli_library_error("train");
     /* last, because it trains on */
+    if (status == EXIT_SUCCESS && o->profile && trainer_rewind(&s->trainer) != CLG_OK)
+        return cli_library_error("train");
     if (status == EXIT_SUCCESS && o->profile)
         status = profile_program(s->device, s->trainer.train[0].program, o->profile);
     return status;

@@ -1,5 +1,5 @@
-/* Training and evaluation. Forward, backward, update and the running sums are one program; each batch costs the host
- * two writes and a run, and the sums are read once in a while. */
+/* Training and evaluation. Forward, backward, update and the running sums are one program; a batch costs the host a
+ * run, and two writes where the data set is not on the device. The sums are read once in a while. */
 #include "trainer.h"
 
 #include <clgrad/io.h>
@@ -15,13 +15,19 @@ enum {
 
 /* ---------------------------------------------------------------- programs */
 
-/* images (n, pixels) u8, as inputs for batches of n examples, and the model's logits (n, classes). */
-static clg_var apply_model(const trainer *t, trainer_batch *batch, int64_t size)
+/* A batch of n examples: images (n, pixels) u8 and labels (n). The model's logits (n, classes). *next: an effect to be
+ * compiled with them, or nothing. */
+static clg_var apply_model(const trainer *t, const trainer_source *source, trainer_batch *batch, int64_t size,
+                           clg_var *next)
 {
-    const clg_dataset *set = t->train_set;
+    const clg_dataset *set = source->set;
     batch->size = size;
-    batch->images = clg_input(t->graph, CLG_U8, CLG_SHAPE(size, set->rows * set->columns));
-    batch->labels = clg_input(t->graph, CLG_I32, CLG_SHAPE(size));
+    if (source->resident) {
+        *next = clg_batches_next(&source->batches, size, &batch->images, &batch->labels);
+    } else {
+        batch->images = clg_input(t->graph, CLG_U8, CLG_SHAPE(size, set->rows * set->columns));
+        batch->labels = clg_input(t->graph, CLG_I32, CLG_SHAPE(size));
+    }
     clg_var scale = clg_full(t->graph, CLG_F32, CLG_SCALAR, 1.0 / 255);
     return clg_mlp_apply(t->mlp, clg_mul(clg_cast(batch->images, CLG_F32), scale));
 }
@@ -42,32 +48,34 @@ static clg_status compile_train(trainer *t, trainer_batch *batch, int64_t size)
 {
     if (size == 0)
         return CLG_OK;
-    clg_var logits = apply_model(t, batch, size);
-    batch->loss = clg_softmax_cross_entropy(logits, batch->labels);
-    clg_var step = clg_minimize(t->optimizer, batch->loss);
-    return compile(t, batch, (clg_var[]){batch->loss, step, add_to(t->train_sums.loss, batch->loss, size)}, 3);
+    clg_var outputs[4], logits = apply_model(t, &t->train_source, batch, size, &outputs[3]);
+    batch->loss = outputs[0] = clg_softmax_cross_entropy(logits, batch->labels);
+    outputs[1] = clg_minimize(t->optimizer, batch->loss);
+    outputs[2] = add_to(t->train_sums.loss, batch->loss, size);
+    return compile(t, batch, outputs, t->train_source.resident ? 4 : 3);
 }
 
 static clg_status compile_test(trainer *t, trainer_batch *batch, int64_t size)
 {
     if (size == 0)
         return CLG_OK;
-    clg_var logits = apply_model(t, batch, size);
+    clg_var outputs[3], logits = apply_model(t, &t->test_source, batch, size, &outputs[2]);
     batch->loss = clg_softmax_cross_entropy(logits, batch->labels);
     clg_var accuracy = clg_accuracy(logits, batch->labels);
-    clg_var loss_sum = add_to(t->test_sums.loss, batch->loss, size);
-    clg_var correct = add_to(t->test_sums.correct, accuracy, size);
-    return compile(t, batch, (clg_var[]){loss_sum, correct}, 2);
+    outputs[0] = add_to(t->test_sums.loss, batch->loss, size);
+    outputs[1] = add_to(t->test_sums.correct, accuracy, size);
+    return compile(t, batch, outputs, t->test_source.resident ? 3 : 2);
 }
 
 static clg_status build_model(trainer *t, const trainer_options *options)
 {
     int64_t widths[TRAINER_MAX_HIDDEN + 2];
     int count = 0;
-    widths[count++] = t->train_set->rows * t->train_set->columns;
+    const clg_dataset *set = t->train_source.set;
+    widths[count++] = set->rows * set->columns;
     for (int i = 0; i < options->hidden_count; i++)
         widths[count++] = options->hidden[i];
-    widths[count++] = t->train_set->classes;
+    widths[count++] = set->classes;
     clg_random random = clg_random_new(options->seed, 0);
     t->mlp = clg_mlp_new(t->graph, widths, count, &random);
     if (!t->mlp)
@@ -81,18 +89,47 @@ static clg_status build_model(trainer *t, const trainer_options *options)
     return t->optimizer ? CLG_OK : CLG_ERROR_ARGUMENT;
 }
 
+static int64_t data_bytes(const clg_dataset *set)
+{
+    return set->count * (set->rows * set->columns + 2 * (int64_t)sizeof(int32_t));
+}
+
+static bool pays(const trainer *t)
+{
+    const clg_device_info *info = clg_device_get_info(clg_graph_device(t->graph));
+    int64_t train = data_bytes(t->train_source.set), test = data_bytes(t->test_source.set);
+    bool shared = strcmp(info->type, "host") == 0 || strcmp(info->type, "cpu") == 0;
+    return !shared && (uint64_t)train <= info->max_allocation && (uint64_t)(train + test) <= info->global_memory / 4;
+}
+
+/* Copies the data sets to the device, or makes room for a batch on the host. */
+static clg_status place_data(trainer *t, trainer_resident where, int64_t batch_size)
+{
+    if (where == TRAINER_DEVICE || (where == TRAINER_AUTO && pays(t))) {
+        clg_status status = clg_batches_new(t->graph, t->train_source.set, &t->train_source.batches);
+        if (status == CLG_OK)
+            status = clg_batches_new(t->graph, t->test_source.set, &t->test_source.batches);
+        t->train_source.resident = t->test_source.resident = status == CLG_OK;
+        if (status == CLG_OK || where == TRAINER_DEVICE || status != CLG_ERROR_DEVICE_MEMORY)
+            return status;
+    }
+    const clg_dataset *set = t->train_source.set;
+    t->images = malloc((size_t)(batch_size * set->rows * set->columns));
+    t->labels = malloc((size_t)batch_size * sizeof *t->labels);
+    return t->images && t->labels ? CLG_OK : CLG_ERROR_MEMORY;
+}
+
 static clg_status build(trainer *t, const trainer_options *options)
 {
-    int64_t train = t->train_set->count, test = t->test_set->count;
+    int64_t train = t->train_source.set->count, test = t->test_source.set->count;
     int64_t train_size = options->batch_size < train ? options->batch_size : train;
     int64_t test_size = TEST_BATCH < test ? TEST_BATCH : test;
-    int64_t size = train_size > test_size ? train_size : test_size;
     t->order = malloc((size_t)train * sizeof *t->order);
-    t->images = malloc((size_t)(size * t->train_set->rows * t->train_set->columns));
-    t->labels = malloc((size_t)size * sizeof *t->labels);
-    if (!t->order || !t->images || !t->labels)
+    if (!t->order)
         return CLG_ERROR_MEMORY;
-    clg_status status = build_model(t, options);
+    clg_status status = place_data(t, options->resident, train_size > test_size ? train_size : test_size);
+    if (status == CLG_OK)
+        status = build_model(t, options);
     if (status == CLG_OK)
         status = compile_train(t, &t->train[0], train_size);
     if (status == CLG_OK)
@@ -107,7 +144,8 @@ static clg_status build(trainer *t, const trainer_options *options)
 clg_status trainer_new(clg_device *device, const clg_dataset *train, const clg_dataset *test,
                        const trainer_options *options, trainer *t)
 {
-    *t = (trainer){.graph = clg_graph_new(device), .train_set = train, .test_set = test, .seed = options->seed};
+    *t = (trainer){
+        .graph = clg_graph_new(device), .train_source.set = train, .test_source.set = test, .seed = options->seed};
     clg_status status = t->graph ? build(t, options) : CLG_ERROR_MEMORY;
     if (status != CLG_OK)
         trainer_free(t);
@@ -131,9 +169,9 @@ void trainer_free(trainer *t)
 
 /* ---------------------------------------------------------------- batches */
 
-/* Runs a program on the batch->size examples from place first on. order: which examples; NULL: as they lie. */
-static clg_status run_batch(trainer *t, const trainer_batch *batch, const clg_dataset *set, const int32_t *order,
-                            int64_t first)
+/* Sends the batch->size examples from place first on. order: which examples; NULL: as they lie. */
+static clg_status send_batch(trainer *t, const trainer_batch *batch, const clg_dataset *set, const int32_t *order,
+                             int64_t first)
 {
     size_t pixels = (size_t)(set->rows * set->columns), size = (size_t)batch->size;
     const uint8_t *images = set->images + (size_t)first * pixels;
@@ -148,11 +186,15 @@ static clg_status run_batch(trainer *t, const trainer_batch *batch, const clg_da
         labels = t->labels;
     }
     clg_status status = clg_write(batch->images, images, size * pixels);
-    if (status == CLG_OK)
-        status = clg_write(batch->labels, labels, size * sizeof *labels);
-    if (status == CLG_OK)
-        status = clg_run(batch->program);
-    return status;
+    return status == CLG_OK ? clg_write(batch->labels, labels, size * sizeof *labels) : status;
+}
+
+/* Runs a program on the next batch of its source, whose place in this pass is first. */
+static clg_status run_batch(trainer *t, const trainer_batch *batch, const trainer_source *source, const int32_t *order,
+                            int64_t first)
+{
+    clg_status status = source->resident ? CLG_OK : send_batch(t, batch, source->set, order, first);
+    return status == CLG_OK ? clg_run(batch->program) : status;
 }
 
 /* Adds a sum of the device to *total and clears it: f32 sums stay short, and so precise. */
@@ -168,25 +210,32 @@ static clg_status take(clg_var sum, double *total)
 
 static void shuffle(trainer *t, int64_t epoch)
 {
-    size_t count = (size_t)t->train_set->count;
+    size_t count = (size_t)t->train_source.set->count;
     for (size_t i = 0; i < count; i++)
         t->order[i] = (int32_t)i;
     clg_random random = clg_random_new(t->seed, (uint64_t)epoch);
     clg_random_shuffle(&random, t->order, count);
 }
 
+clg_status trainer_rewind(trainer *t)
+{
+    return t->train_source.resident ? clg_batches_start(&t->train_source.batches, t->order) : CLG_OK;
+}
+
 clg_status trainer_epoch(trainer *t, int64_t epoch, FILE *losses, trainer_watch *watch, void *context,
                          double *mean_loss)
 {
     double sum = 0;
-    int64_t done = 0;
-    clg_status status = CLG_OK;
+    int64_t done = 0, count = t->train_source.set->count;
     bool go_on = true;
     shuffle(t, epoch);
+    clg_status status = trainer_rewind(t);
     *mean_loss = NAN;
-    for (int64_t step = 1; go_on && done < t->train_set->count; step++) {
-        const trainer_batch *batch = &t->train[done + t->train[0].size > t->train_set->count];
-        if ((status = run_batch(t, batch, t->train_set, t->order, done)) != CLG_OK)
+    if (status != CLG_OK)
+        return status;
+    for (int64_t step = 1; go_on && done < count; step++) {
+        const trainer_batch *batch = &t->train[done + t->train[0].size > count];
+        if ((status = run_batch(t, batch, &t->train_source, t->order, done)) != CLG_OK)
             return status;
         if (losses) { /* before any write: a write makes the results of this run stale */
             float loss;
@@ -197,7 +246,7 @@ clg_status trainer_epoch(trainer *t, int64_t epoch, FILE *losses, trainer_watch 
         done += batch->size;
         /* At first more often, so that a slow device's first numbers are not those of an untrained model. */
         bool read = step < READ_EVERY ? (step & (step - 1)) == 0 : step % READ_EVERY == 0;
-        if (read || done == t->train_set->count) {
+        if (read || done == count) {
             if ((status = take(t->train_sums.loss, &sum)) != CLG_OK)
                 return status;
             *mean_loss = sum / (double)done;
@@ -209,12 +258,12 @@ clg_status trainer_epoch(trainer *t, int64_t epoch, FILE *losses, trainer_watch 
 
 clg_status trainer_evaluate(trainer *t, trainer_result *result)
 {
-    const clg_dataset *set = t->test_set;
+    const clg_dataset *set = t->test_source.set;
     double loss = 0, correct = 0;
-    clg_status status = CLG_OK;
+    clg_status status = t->test_source.resident ? clg_batches_start(&t->test_source.batches, NULL) : CLG_OK;
     for (int64_t done = 0; status == CLG_OK && done < set->count;) {
         const trainer_batch *batch = &t->test[done + t->test[0].size > set->count];
-        status = run_batch(t, batch, set, NULL, done);
+        status = run_batch(t, batch, &t->test_source, NULL, done);
         done += batch->size;
     }
     if (status == CLG_OK)

@@ -8,6 +8,11 @@
 
 enum { TRAINER_MAX_HIDDEN = 16 };
 
+/* Where the data sets are during the training: in the device's memory, or on the host, from where each step's batch is
+ * sent. AUTO: on devices with memory of their own (GPUs) if they take no more than a quarter of it. A device that
+ * shares the host's memory gains nothing: reading the rows is what costs, and that is done either way. */
+typedef enum trainer_resident { TRAINER_AUTO, TRAINER_DEVICE, TRAINER_HOST } trainer_resident;
+
 typedef struct trainer_options {
     int64_t hidden[TRAINER_MAX_HIDDEN]; /* widths of the hidden layers */
     int hidden_count;
@@ -15,6 +20,7 @@ typedef struct trainer_options {
     bool adam; /* else sgd */
     double lr;
     uint64_t seed;
+    trainer_resident resident;
 } trainer_options;
 
 /* A compiled program for batches of one size. */
@@ -23,6 +29,13 @@ typedef struct trainer_batch {
     clg_var images, labels, loss;
     clg_program *program;
 } trainer_batch;
+
+/* A data set and where batches of it come from. */
+typedef struct trainer_source {
+    const clg_dataset *set;
+    bool resident;
+    clg_batches batches; /* if resident */
+} trainer_source;
 
 /* Sums over the batches since they were last taken, kept on the device so that a step waits for nothing. */
 typedef struct trainer_sums {
@@ -36,9 +49,9 @@ typedef struct trainer {
     trainer_sums train_sums, test_sums;
     trainer_batch train[2], test[2]; /* full batches, and the rest of the examples */
     uint64_t seed;
-    const clg_dataset *train_set, *test_set;
+    trainer_source train_source, test_source;
     int32_t *order;  /* of the training examples in this epoch */
-    uint8_t *images; /* one batch, on its way to the device */
+    uint8_t *images; /* one batch, on its way to the device, where data sets stay on the host */
     int32_t *labels;
 } trainer;
 
@@ -58,6 +71,8 @@ void trainer_free(trainer *t);
  * losses: NULL, or a file that gets the loss of every step. *mean_loss: over the examples done. */
 clg_status trainer_epoch(trainer *t, int64_t epoch, FILE *losses, trainer_watch *watch, void *context,
                          double *mean_loss);
+/* Back to the first batch of the epoch: the program of a step can be run on its own from there. */
+clg_status trainer_rewind(trainer *t);
 clg_status trainer_evaluate(trainer *t, trainer_result *result);
 /* Writes the parameters as "layers.0.weight", "layers.0.bias", ... */
 clg_status trainer_save(const trainer *t, const char *path);
