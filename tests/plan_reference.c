@@ -268,8 +268,12 @@ static void execute_scatter(interpreter *x)
         result[i] = 0;
     for (int64_t i = 0; i < s->count; i++) {
         int64_t row = (int64_t)x->before[s->indices][i];
-        for (int64_t c = 0; row >= 0 && row < s->rows && c < s->columns; c++)
-            result[row * s->columns + c] += x->before[s->updates][i * s->columns + c];
+        for (int64_t c = 0; row >= 0 && row < s->rows && c < s->columns; c++) {
+            double *sum = &result[row * s->columns + c];
+            *sum = wrap_integer(s->dtype, *sum + x->before[s->updates][i * s->columns + c]);
+            if (s->dtype == CLG_F32)
+                *sum = (double)(float)*sum;
+        }
     }
 }
 

@@ -66,15 +66,19 @@ static plan_map random_map(const plan_step *s, int first, int count, int64_t *si
 
 /* Rounding grows along a random body: f64 is compared closely, f32 loosely. Random bodies over random dimensions: loads
  * dense, permuted, broadcast, strided or masked, iota, constants, maps, reductions, and stores, in all three kinds of
- * sections, with and without splits. */
-static void fuzz_one(uint64_t seed)
+ * sections, with and without splits. This is such a step while it is being made. */
+typedef struct fuzz {
+    rig *r;
+    plan_step *s;
+    clg_dtype real;
+    int32_t visible[MAX_INSTRS], count; /* registers that may be read, of dtype real */
+    int32_t row;                        /* an i32 register that all inner positions share, -1: none yet */
+    int32_t outs;
+} fuzz;
+
+static plan_step *fuzz_space(rig *r)
 {
     static const int64_t extents[] = {1, 2, 3, 5, 7, 17, 33, 130, 600};
-    random_state = seed * 2654435761u + 88172645463325252u;
-    for (int i = 0; i < 8; i++)
-        random_u32();
-    clg_dtype real = seed % 2 ? CLG_F64 : CLG_F32;
-    rig *r = rig_new();
     int outer = random_below(4), inner = random_below(3);
     int64_t extent[CLG_MAX_RANK], total = 1;
     for (int d = 0; d < outer + inner; d++) {
@@ -86,90 +90,110 @@ static void fuzz_one(uint64_t seed)
     if (random_below(40) == 0 && outer + inner > 0)
         extent[random_below(outer + inner)] = 0;
     plan_step *s = step_new(r, outer, inner, extent);
-    bool splits = inner > 0 && s->inner_count > 4 && random_below(4) == 0;
-    if (splits) {
+    if (inner > 0 && s->inner_count > 4 && random_below(4) == 0) {
         s->inner_piece = 1 + random_below((int)s->inner_count - 1);
-        s->splits = (s->inner_count + s->inner_piece - 1) / s->inner_piece;
-        if (s->splits > 50) {
+        if (s->inner_count / s->inner_piece >= 50)
             s->inner_piece = s->inner_count / 2;
-            s->splits = (s->inner_count + s->inner_piece - 1) / s->inner_piece;
-        }
+        s->splits = (s->inner_count + s->inner_piece - 1) / s->inner_piece;
     }
+    return s;
+}
+
+/* Rows of a table, by an index of each position or of each outer one. */
+static int32_t fuzz_rows(fuzz *f, plan_section_kind kind, int dims, plan_map map, int64_t size)
+{
+    int32_t row = f->row;
+    if (kind != SECTION_INNER || row < 0 || random_below(2)) {
+        int64_t count;
+        plan_map index_map = random_map(f->s, 0, dims, &count);
+        bool outside = random_below(4) == 0; /* seldom: NaN hides what else is wrong */
+        row = load(f->r, f->s, leaf(f->r, CLG_I32, count, outside ? -1.5 : 0, outside ? 7.99 : 6.99), index_map);
+    }
+    if (kind != SECTION_INNER)
+        f->row = row;
+    return load_rows(f->r, f->s, leaf(f->r, f->real, size * 7, -1, 1), map, row, size, 7);
+}
+
+static int32_t fuzz_source(fuzz *f, plan_section_kind kind)
+{
+    plan_step *s = f->s;
+    int dims = kind == SECTION_ONCE ? 0 : kind == SECTION_OUTER ? s->outer_rank : s->outer_rank + s->inner_rank;
+    int64_t size;
+    plan_map map = random_map(s, 0, dims, &size);
+    int what = random_below(8);
+    if (what == 0)
+        return constant(s, f->real, 0.75);
+    if (what == 1) {
+        map.masked = false;
+        int32_t place = emit(s, (plan_instr){INSTR_IOTA, 0, CLG_I32, {-1, -1, -1}, -1, add_map(s, map), 0, 0, 0});
+        int32_t real = apply(s, OP_CAST, f->real, place, -1, -1);
+        return apply(s, OP_MUL, f->real, real, constant(s, f->real, 1e-5), -1);
+    }
+    if (what == 2)
+        return fuzz_rows(f, kind, dims, map, size);
+    return load(f->r, s, leaf(f->r, f->real, size, -1, 1), map);
+}
+
+static void fuzz_map(fuzz *f)
+{
     static const clg_op binary[] = {OP_ADD, OP_SUB, OP_MUL, OP_MAXIMUM, OP_MINIMUM};
     static const clg_op unary[] = {OP_NEG, OP_RELU, OP_TANH, OP_SIGMOID, OP_ABS, OP_SIN};
-    int32_t visible[MAX_INSTRS], count = 0; /* registers that may be read, of dtype real */
-    int32_t outs = 0;
+    int32_t a = f->visible[random_below(f->count)], b = f->visible[random_below(f->count)];
+    f->visible[f->count++] = random_below(2) ? apply(f->s, binary[random_below(5)], f->real, a, b, -1)
+                                             : apply(f->s, unary[random_below(6)], f->real, a, -1, -1);
+    if (random_below(5) == 0) { /* through u8 and a choice */
+        int32_t less = apply(f->s, OP_LESS, CLG_U8, a, b, -1);
+        f->visible[f->count++] =
+            apply(f->s, OP_WHERE, f->real, less, b, a); /* the larger: no jump to magnify rounding */
+    }
+}
+
+static void fuzz_section(fuzz *f, plan_section_kind kind)
+{
+    plan_step *s = f->s;
+    bool inner = kind == SECTION_INNER;
+    int32_t start = f->count, reduced[2], reductions = inner ? 1 + random_below(2) : 0;
+    section(s, kind);
+    for (int i = kind == SECTION_ONCE ? 1 : 1 + random_below(3); i > 0 && f->r->p.buffer_count < 11; i--)
+        f->visible[f->count++] = fuzz_source(f, kind);
+    for (int i = f->count ? 1 + random_below(6) : 0; i > 0; i--)
+        fuzz_map(f);
+    for (int i = 0; i < reductions; i++)
+        reduced[i] = reduce(s, random_below(2) ? OP_SUM : OP_MAX, f->visible[random_below(f->count)]);
+    if (kind != SECTION_ONCE && f->outs < 3 && !(s->splits > 1 && inner)) {
+        int64_t size = inner ? s->outer_count * s->inner_count : s->outer_count * s->splits;
+        plan_map map = dense(s, inner ? all_bits(s) : outer_bits(s));
+        int32_t from = f->visible[f->count - 1 - random_below(2) * (f->count > start + 1)];
+        store(s, from, leaf(f->r, f->real, size, 0, 1), map);
+        f->outs++;
+    }
+    if (inner) { /* only reductions are seen outside */
+        f->count = start;
+        for (int i = 0; i < reductions; i++)
+            f->visible[f->count++] = reduced[i];
+    }
+}
+
+static void fuzz_one(uint64_t seed)
+{
     static const plan_section_kind orders[][4] = {{SECTION_ONCE, SECTION_OUTER, SECTION_INNER, SECTION_OUTER},
                                                   {SECTION_ONCE, SECTION_INNER, SECTION_INNER, SECTION_OUTER},
                                                   {SECTION_INNER, SECTION_OUTER, SECTION_INNER, SECTION_OUTER}};
+    random_state = seed * 2654435761u + 88172645463325252u;
+    for (int i = 0; i < 8; i++)
+        random_u32();
+    fuzz f = {.r = rig_new(), .real = seed % 2 ? CLG_F64 : CLG_F32, .row = -1};
+    plan_step *s = f.s = fuzz_space(f.r);
     const plan_section_kind *order = orders[random_below(3)];
     for (int k = 0; k < 4; k++) {
-        plan_section_kind kind = order[k];
-        if (kind == SECTION_INNER && inner == 0)
-            continue;
-        if (splits && k == 2 && order[1] == SECTION_INNER)
-            continue;
-        section(s, kind);
-        int32_t start = count, reduced[4], reduce_count = 0;
-        int loads = kind == SECTION_ONCE ? 1 : 1 + random_below(3);
-        int dims = kind == SECTION_ONCE ? 0 : kind == SECTION_OUTER ? outer : outer + inner;
-        for (int i = 0; i < loads && r->p.buffer_count < 11; i++) {
-            int64_t size;
-            plan_map map = random_map(s, 0, dims, &size);
-            int what = random_below(8);
-            if (what == 0) {
-                visible[count++] = constant(s, real, 0.75);
-            } else if (what == 1) {
-                map.masked = false;
-                visible[count++] =
-                    emit(s, (plan_instr){INSTR_IOTA, 0, CLG_I32, {-1, -1, -1}, -1, add_map(s, map), 0, 0, 0});
-                int32_t f = apply(s, OP_CAST, real, visible[count - 1], -1, -1);
-                int32_t scale = constant(s, real, 1e-5);
-                visible[count - 1] = apply(s, OP_MUL, real, f, scale, -1);
-            } else if (what == 2) {
-                int32_t table = leaf(r, real, size * 7, -1, 1);
-                int64_t index_size;
-                plan_map index_map = random_map(s, 0, dims, &index_size);
-                int32_t row = load(r, s, leaf(r, CLG_I32, index_size, 0, 6.99), index_map);
-                visible[count++] = load_rows(r, s, table, map, row, size, 7);
-            } else {
-                visible[count++] = load(r, s, leaf(r, real, size, -1, 1), map);
-            }
-        }
-        int maps = 1 + random_below(6);
-        for (int i = 0; i < maps; i++) {
-            int32_t a = visible[random_below(count)], b = visible[random_below(count)];
-            visible[count++] = random_below(2) ? apply(s, binary[random_below(5)], real, a, b, -1)
-                                               : apply(s, unary[random_below(6)], real, a, -1, -1);
-            if (random_below(5) == 0) { /* through u8 and a choice */
-                int32_t less = apply(s, OP_LESS, CLG_U8, a, b, -1);
-                visible[count] = apply(s, OP_WHERE, real, less, b, a); /* the larger: no jump to magnify rounding */
-                count++;
-            }
-        }
-        if (kind == SECTION_INNER) {
-            int reductions = 1 + random_below(2);
-            for (int i = 0; i < reductions; i++)
-                reduced[reduce_count++] = reduce(s, random_below(2) ? OP_SUM : OP_MAX, visible[random_below(count)]);
-        }
-        if (kind != SECTION_ONCE && outs < 3 && !(splits && kind == SECTION_INNER)) {
-            int64_t size = kind == SECTION_INNER ? s->outer_count * s->inner_count : s->outer_count * s->splits;
-            plan_map map = dense(s, kind == SECTION_INNER ? all_bits(s) : outer_bits(s));
-            store(s, visible[count - 1 - random_below(2) * (count > start + 1)], leaf(r, real, size, 0, 1), map);
-            outs++;
-        }
-        if (kind == SECTION_INNER) {
-            count = start; /* only reductions are seen outside */
-            for (int i = 0; i < reduce_count; i++)
-                visible[count++] = reduced[i];
-        }
+        bool absent = order[k] == SECTION_INNER && s->inner_rank == 0;
+        if (!absent && !(s->splits > 1 && k == 2 && order[1] == SECTION_INNER))
+            fuzz_section(&f, order[k]);
     }
-    if (s->inner_count == 0 || s->outer_count == 0) { /* -inf and nan arise; only that it runs is of interest */
-        for (int32_t i = 0; i < s->instr_count; i++)
-            if (s->instrs[i].kind == INSTR_REDUCE)
-                s->instrs[i].op = OP_SUM;
-    }
-    check(r, real == CLG_F64 ? 1e-9 : 5e-3);
+    for (int32_t i = 0; i < s->instr_count; i++) /* of nothing: -inf and nan arise; only that it runs is of interest */
+        if ((s->inner_count == 0 || s->outer_count == 0) && s->instrs[i].kind == INSTR_REDUCE)
+            s->instrs[i].op = OP_SUM;
+    check(f.r, f.real == CLG_F64 ? 1e-9 : 5e-3);
 }
 
 static plan_map random_map(const plan_step *s, int first, int count, int64_t *size)
