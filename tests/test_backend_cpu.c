@@ -274,29 +274,6 @@ static void test_softmax_in_place(void **state)
     }
 }
 
-/* A row that one section overwrites and a later one loads again: the same load, but not the same values. */
-static void test_row_overwritten(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 2; i++) { /* a row is one block; it is too long for that */
-        rig *r = rig_new();
-        int64_t extent[2] = {3, i == 0 ? 700 : 30000};
-        plan_step *s = step_new(r, 1, 1, extent);
-        int32_t x = leaf(r, CLG_F32, extent[0] * extent[1], -3, 3);
-        plan_map map = dense(s, 3);
-        section(s, SECTION_INNER);
-        int32_t value = load(r, s, x, map), before = reduce(s, OP_SUM, apply(s, OP_EXP, CLG_F32, value, -1, -1));
-        store(s, apply(s, OP_SQUARE, CLG_F32, value, -1, -1), x, map);
-        section(s, SECTION_INNER);
-        value = load(r, s, x, map);
-        int32_t after = reduce(s, OP_SUM, apply(s, OP_EXP, CLG_F32, value, -1, -1));
-        section(s, SECTION_OUTER);
-        store(s, before, leaf(r, CLG_F32, extent[0], 0, 1), dense(s, 1));
-        store(s, after, leaf(r, CLG_F32, extent[0], 0, 1), dense(s, 1));
-        check(r, 1e-5);
-    }
-}
-
 /* A buffer overwritten while it is still being read: every value of the old contents must be the one used. */
 static void test_in_place_hazards(void **state)
 {
@@ -550,7 +527,6 @@ int main(void)
                                        cmocka_unit_test(test_softmax_in_place),
                                        cmocka_unit_test(test_in_place_hazards),
                                        cmocka_unit_test(test_row_loads),
-                                       cmocka_unit_test(test_row_overwritten),
                                        cmocka_unit_test(test_integer_reductions),
                                        cmocka_unit_test(test_long_sums),
                                        cmocka_unit_test(test_products),

@@ -34,8 +34,9 @@ typedef struct plan_map {
 typedef enum plan_instr_kind {
     INSTR_CONST,   /* value */
     INSTR_IOTA,    /* the map's value as dtype */
-    INSTR_LOAD,    /* element of buffer at map. src[0] >= 0: an i32 register, the row: the element is at map +
-                      row * row_stride; a row outside 0..row_count-1 gives NaN (0 for integers) and reads nothing */
+    INSTR_LOAD,    /* element of buffer at map, as it was before the step. src[0] >= 0: an i32 register, the row: the
+                      element is at map + row * row_stride; a row outside 0..row_count-1 gives NaN (0 for integers) and
+                      reads nothing */
     INSTR_PRODUCT, /* matmul steps: the product at this position */
     INSTR_MAP,     /* op applied to registers src */
     INSTR_REDUCE,  /* op (SUM or MAX) accumulates register src[0] over the inner positions */

@@ -179,7 +179,7 @@ bool cpu_section_is_wide(const cpu_tape *tape, plan_section_kind kind);
 
 /* share.c. A copy of a step without the instructions of INNER sections that compute what an earlier one has: right
  * where every section runs once for a row. The caller frees it. */
-clg_status cpu_share_sections(const plan *p, const plan_step *step, char *const *address, plan_step **result);
+clg_status cpu_share_sections(const plan_step *step, plan_step **result);
 
 /* tape.c. address: of the plan's buffers, to see which share memory. */
 clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,

@@ -7,13 +7,9 @@
 #include <string.h>
 
 typedef struct sharer {
-    const plan *p;
     const plan_step *step;
-    char *const *address;
-    cpu_spans spans;
     plan_step *out;
     int32_t *renamed; /* old register to new one */
-    int32_t *origin;  /* new register to the first old one */
     int32_t *table;   /* new registers by hash of their instruction, -1: none */
     uint32_t mask;
 } sharer;
@@ -63,25 +59,13 @@ static uint32_t hash(const plan_instr *in)
     return h ^ h >> 15;
 }
 
-/* Whether no STORE between two loads of a buffer, old registers, changes what is there. */
-static bool unchanged(const sharer *s, int32_t buffer, int32_t first, int32_t second)
-{
-    int32_t count;
-    const cpu_span *span = cpu_spans_find(&s->spans, s->p, s->address, buffer, &count);
-    for (; count > 0; count--, span++)
-        if (span->last > first && span->first < second)
-            return false;
-    return true;
-}
-
 /* The place in the table of a register with this value, or of the empty entry where it belongs. */
-static uint32_t find(const sharer *s, const plan_instr *in, int32_t i)
+static uint32_t find(const sharer *s, const plan_instr *in)
 {
     uint32_t at = hash(in) & s->mask;
     for (; s->table[at] >= 0; at = (at + 1) & s->mask) {
         int32_t known = s->table[at];
-        if (same_value(s->step, &s->out->instrs[known], in) &&
-            (in->kind != INSTR_LOAD || unchanged(s, in->buffer, s->origin[known], i)))
+        if (same_value(s->step, &s->out->instrs[known], in))
             break;
     }
     return at;
@@ -96,7 +80,7 @@ static void share_section(sharer *s, const plan_section *section, plan_section *
         for (int k = 0; k < 3; k++)
             in.src[k] = in.src[k] >= 0 && in.src[k] < i ? s->renamed[in.src[k]] : in.src[k];
         if (section->kind == SECTION_INNER && in.kind != INSTR_REDUCE && in.kind != INSTR_STORE) {
-            uint32_t at = find(s, &in, i);
+            uint32_t at = find(s, &in);
             if (s->table[at] >= 0) {
                 s->renamed[i] = s->table[at];
                 continue;
@@ -104,26 +88,24 @@ static void share_section(sharer *s, const plan_section *section, plan_section *
             s->table[at] = to->instr_count;
         }
         s->renamed[i] = to->instr_count;
-        s->origin[to->instr_count] = i;
         to->instrs[to->instr_count++] = in;
     }
     out->count = to->instr_count - out->first;
 }
 
-clg_status cpu_share_sections(const plan *p, const plan_step *step, char *const *address, plan_step **result)
+clg_status cpu_share_sections(const plan_step *step, plan_step **result)
 {
     size_t count = step->instr_count > 0 ? (size_t)step->instr_count : 1, slots = 16;
     while (slots < 2 * count)
         slots *= 2;
-    sharer s = {.p = p, .step = step, .address = address, .mask = (uint32_t)slots - 1};
+    sharer s = {.step = step, .mask = (uint32_t)slots - 1};
     size_t sections = (size_t)step->section_count;
     plan_step *out = malloc(sizeof *out + count * sizeof *out->instrs + sections * sizeof *out->sections);
-    int32_t *numbers = malloc((2 * count + slots) * sizeof *numbers);
-    clg_status status = out && numbers ? cpu_spans_build(p, step, address, &s.spans) : clg_fail_memory();
-    if (status != CLG_OK) {
+    int32_t *numbers = malloc((count + slots) * sizeof *numbers);
+    if (!out || !numbers) {
         free(out);
         free(numbers);
-        return status;
+        return clg_fail_memory();
     }
     *out = *step;
     out->instrs = (plan_instr *)(out + 1);
@@ -131,13 +113,11 @@ clg_status cpu_share_sections(const plan *p, const plan_step *step, char *const 
     out->instr_count = 0;
     s.out = out;
     s.renamed = numbers;
-    s.origin = numbers + count;
-    s.table = numbers + 2 * count;
+    s.table = numbers + count;
     memset(s.table, -1, slots * sizeof *s.table);
     for (int32_t k = 0; k < step->section_count; k++)
         share_section(&s, &step->sections[k], &out->sections[k]);
     free(numbers);
-    free(s.spans.span);
     *result = out;
     return CLG_OK;
 }

@@ -532,7 +532,7 @@ clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *add
     plain.lanes = inner ? step->inner_count : step->outer_count;
     *tape = plain;
     if (inner && step->splits <= 1 && step->inner_count <= ROW_SCRATCH / 16) {
-        clg_status status = cpu_share_sections(p, step, address, &tape->shared);
+        clg_status status = cpu_share_sections(step, &tape->shared);
         if (status != CLG_OK)
             return status;
         tape->step = tape->shared;

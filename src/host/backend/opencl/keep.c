@@ -10,25 +10,6 @@
 #define KEEP_COST 6      /* operations from which on a value is kept */
 #define FUNCTION_COST 5  /* of exp, log, ...: a polynomial */
 
-static bool overlaps(const plan *p, int32_t a, int32_t b)
-{
-    const plan_buffer *x = &p->buffers[a], *y = &p->buffers[b];
-    if (a == b)
-        return true;
-    if (x->kind != BUFFER_ARENA || y->kind != BUFFER_ARENA)
-        return x->kind != BUFFER_ARENA && y->kind != BUFFER_ARENA && x->binding == y->binding;
-    return x->offset < y->offset + y->bytes && y->offset < x->offset + x->bytes;
-}
-
-/* Whether a STORE between two instructions may change what they load from a buffer. */
-static bool changed(const body_printer *p, int32_t buffer, int32_t first, int32_t second)
-{
-    for (int32_t i = first; i < second; i++)
-        if (p->step->instrs[i].kind == INSTR_STORE && overlaps(p->plan, p->step->instrs[i].buffer, buffer))
-            return true;
-    return false;
-}
-
 /* Whether instructions first < second have equal values; same: of each register the first with its value. */
 static bool same_value(const body_printer *p, const int32_t *same, int32_t first, int32_t second)
 {
@@ -45,7 +26,7 @@ static bool same_value(const body_printer *p, const int32_t *same, int32_t first
         return a->map == b->map;
     case INSTR_LOAD:
         return a->buffer == b->buffer && a->map == b->map && a->row_stride == b->row_stride &&
-               a->row_count == b->row_count && !changed(p, a->buffer, first, second);
+               a->row_count == b->row_count;
     case INSTR_MAP:
         return a->op == b->op;
     default:
