@@ -4,6 +4,17 @@
  * loads and shuffles, which take longer to compile than the rest of a kernel. */
 #define VECTOR_AT(space, s, p) (((space s##_packed_t *)(p))->vector)
 
+/* Asks for the cache line of an address, to write if write, before it is needed; CPU devices. Not prefetch(), which
+ * PoCL leaves empty. */
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#define FETCH(p, write) __builtin_prefetch((const void *)(ulong)(p), write, 2)
+#endif
+#endif
+#ifndef FETCH
+#define FETCH(p, write)
+#endif
+
 /* Folds value over the work-items of a group into result, in the same order on every run. R is a reduction
  * "op_sum", s its suffix, scratch local memory with one element a work-item; the group size is a power of two.
  * All work-items of the group must get here. */

@@ -326,7 +326,7 @@ clg_status loop_add(launch_list *list, int32_t number)
     int32_t *arguments = malloc(((size_t)step->instr_count + 1) * sizeof *arguments);
     clg_status status = arguments ? body_analyse(&l.p) : clg_fail_memory();
     if (status == CLG_OK && l.lanes_inner && !l.gpu)
-        status = body_keep(&l.p);
+        status = body_plan_rows(&l.p);
     text source = {0};
     if (status == CLG_OK) {
         l.p.arguments = arguments;

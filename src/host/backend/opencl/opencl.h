@@ -5,7 +5,7 @@
  *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step, by one of two providers
  *   cache.c    built programs: table, disk   tile.c          how a CPU device cuts a product up
  *   program.c  prepare, bind, run, profile   scatter.c       a SCATTER_ADD step
- *                                            keep.c          what sections of a row share */
+ *                                            rows.c          rows on CPU devices: cache use */
 #ifndef CLG_OPENCL_H
 #define CLG_OPENCL_H
 
@@ -169,15 +169,20 @@ typedef struct body_printer {
     bool *crossing;        /* of each register: read by later sections, and not of a ONCE section */
     int32_t *kept; /* of each register: itself if an array keeps it for later sections, else the register whose array it
                       is read from; -1: neither. NULL: none is kept */
+    const plan_section *ahead; /* fetches the next row; NULL: none does */
 } body_printer;
 
 /* Allocates and fills uniform and crossing for the printer's lane dimension. */
 clg_status body_analyse(body_printer *p);
 void body_free(body_printer *p);
-/* keep.c: finds, for a printer whose lanes run over the inner positions of a row, what arrays keep between sections,
- * and declares the arrays. */
-clg_status body_keep(body_printer *p);
+/* The index of a map's element where the printer stands; the number of a buffer among the kernel's arguments. */
+void body_add_address(const body_printer *p, text *t, const plan_map *map);
+int body_argument(const body_printer *p, int32_t buffer);
+/* rows.c, for printers on CPU devices whose lanes run over the inner positions of a row. Finds what arrays keep between
+ * sections and which section fetches the next row; declares the arrays; prints the fetches of a vector. */
+clg_status body_plan_rows(body_printer *p);
 void body_declare_kept(const body_printer *p);
+void body_print_ahead(const body_printer *p);
 void body_print_section(const body_printer *p, const plan_section *section);
 void body_print_sections(const body_printer *p, plan_section_kind kind);
 /* Prints one line at the printer's indent. */

@@ -158,7 +158,7 @@ void body_parameters(const body_printer *p, text *out)
                  i);
 }
 
-static int argument_of(const body_printer *p, int32_t buffer)
+int body_argument(const body_printer *p, int32_t buffer)
 {
     for (int i = 0; i < p->argument_count; i++)
         if (p->arguments[i] == buffer)
@@ -198,7 +198,7 @@ static void add_stride(const body_printer *p, text *t, int64_t stride)
     text_add(t, " * s%d", i);
 }
 
-static void add_address(const body_printer *p, text *t, const plan_map *map)
+void body_add_address(const body_printer *p, text *t, const plan_map *map)
 {
     int terms = 0;
     for (int d = 0; d < p->step->outer_rank + p->step->inner_rank; d++) {
@@ -272,12 +272,12 @@ static void add_lane(const body_printer *p, text *t, int32_t reg, int lane)
         add_row(p, &row, instr, lane);
         const char *name = row.data ? row.data : "";
         text_add(t, "(%s >= 0 && %s < %lld ? b%d[e%d + %lld + (%s)%s * %lld] : (%s_t)(%s))", name, name,
-                 (long long)instr->row_count, argument_of(p, instr->buffer), reg, (long long)shift, p->index, name,
+                 (long long)instr->row_count, body_argument(p, instr->buffer), reg, (long long)shift, p->index, name,
                  (long long)instr->row_stride, s.s, outside_rows(instr->dtype));
         t->failed |= row.failed;
         text_free(&row);
     } else {
-        text_add(t, "b%d[e%d + %lld]", argument_of(p, instr->buffer), reg, (long long)shift);
+        text_add(t, "b%d[e%d + %lld]", body_argument(p, instr->buffer), reg, (long long)shift);
     }
     if (guard.size)
         text_add(t, " : (%s_t)(0)", s.s);
@@ -322,8 +322,8 @@ static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int wid
     }
     if (guard.size)
         text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
-    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s, argument_of(p, instr->buffer),
-             reg, row);
+    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s,
+             body_argument(p, instr->buffer), reg, row);
     if (guard.size && p->step->maps[instr->map].masked) {
         text_add(t, " : ");
         add_lanes(p, t, reg, width);
@@ -352,7 +352,7 @@ static void begin_value(const body_printer *p, int32_t reg)
 static void print_address(const body_printer *p, int32_t reg, const plan_map *map, bool with_piece)
 {
     text address = {0};
-    add_address(p, &address, map);
+    body_add_address(p, &address, map);
     if (with_piece && p->step->splits > 1)
         text_add(&address, " + piece * %lld", (long long)p->step->outer_count);
     text_add(p->out, "%*sconst %s e%d = %s;\n", p->indent, "", p->index, reg, address.data ? address.data : "0");
@@ -380,12 +380,12 @@ static void print_product(const body_printer *p, int32_t reg)
     }
     const plan_map dense = {.stride = {p->step->m * p->step->n, p->step->n, 1}};
     text address = {0};
-    add_address(p, &address, &dense);
+    body_add_address(p, &address, &dense);
     if (p->width == 1)
-        text_add(p->out, "b%d[%s];\n", argument_of(p, p->step->product), address.data ? address.data : "0");
+        text_add(p->out, "b%d[%s];\n", body_argument(p, p->step->product), address.data ? address.data : "0");
     else
         text_add(p->out, "VECTOR_AT(global, %s, b%d + %s);\n", body_suffix(p->step->instrs[reg].dtype, p->width).s,
-                 argument_of(p, p->step->product), address.data ? address.data : "0");
+                 body_argument(p, p->step->product), address.data ? address.data : "0");
     p->out->failed |= address.failed;
     text_free(&address);
 }
@@ -426,7 +426,7 @@ static void print_store(const body_printer *p, int32_t reg)
 {
     const plan_instr *instr = &p->step->instrs[reg];
     const plan_map *map = &p->step->maps[instr->map];
-    int buffer = argument_of(p, instr->buffer);
+    int buffer = body_argument(p, instr->buffer);
     int64_t stride = p->lane >= 0 ? map->stride[p->lane] : 0;
     text value = {0};
     add_operand(p, &value, instr->src[0], p->width);

@@ -173,6 +173,8 @@ static void print_lane_loops(loop *l, const inner *n)
             loop_open(l, "");
             l->p.accumulator = copy_endings[k];
             body_print_section(&l->p, n->section);
+            if (n->section == l->p.ahead)
+                body_print_ahead(&l->p);
             loop_close(l);
             body_line(&l->p, "p%d += %d;", l->last, width);
         }

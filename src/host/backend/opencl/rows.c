@@ -1,6 +1,11 @@
-/* Values of a row that a later INNER section computes again (the exponentials of a softmax): a plan repeats them, since
- * in general they would have to go through memory. Where a unit is one row that fits the first cache, an array keeps
- * those that cost more than a store and a load. */
+/* Rows on CPU devices, one a unit: what keeps them near.
+ *
+ * Values that a later INNER section computes again (the exponentials of a softmax): a plan repeats them, since in
+ * general they would have to go through memory. Where a row fits the first cache an array keeps those that cost more
+ * than a store and a load.
+ *
+ * The next row: processors fetch ahead only within a page, so each row would begin with a wait for memory. The section
+ * that computes the most asks for the next row's lines as it goes. */
 #include "opencl.h"
 
 #include <stdlib.h>
@@ -9,6 +14,10 @@
 #define KEEP_BYTES 16384 /* of a row, all its arrays together */
 #define KEEP_COST 6      /* operations from which on a value is kept */
 #define FUNCTION_COST 5  /* of exp, log, ...: a polynomial */
+
+#define AHEAD_LEAST 1024     /* bytes of a row: shorter ones are on the same page as the next */
+#define AHEAD_MOST 65536     /* and longer ones wait for less of their time */
+#define AHEAD_FROM (1 << 20) /* bytes of all rows: fewer stay in a cache */
 
 /* Whether instructions first < second have equal values; same: of each register the first with its value. */
 static bool same_value(const body_printer *p, const int32_t *same, int32_t first, int32_t second)
@@ -78,13 +87,11 @@ static void keep_section(const body_printer *p, const plan_section *section, con
     }
 }
 
-clg_status body_keep(body_printer *p)
+static clg_status find_kept(body_printer *p)
 {
     const plan_step *step = p->step;
     size_t n = (size_t)step->instr_count + 1;
     int64_t room = KEEP_BYTES;
-    if (step->inner_rank != 1 || step->splits > 1)
-        return CLG_OK;
     int32_t *same = malloc(2 * n * sizeof *same);
     p->kept = malloc(n * sizeof *p->kept);
     if (!same || !p->kept) {
@@ -112,4 +119,75 @@ void body_declare_kept(const body_printer *p)
         if (p->kept[i] == i)
             body_line(p, "%s_t k%d[%lld] __attribute__((aligned(64)));", body_suffix(p->step->instrs[i].dtype, 1).s, i,
                       (long long)p->step->inner_count);
+}
+
+/* ---------------------------------------------------------------- the next row */
+
+/* Elements from a row that instruction i reads or writes to the next one; 0: it has no row of its own. */
+static int64_t row_step(const body_printer *p, int32_t i)
+{
+    const plan_step *step = p->step;
+    const plan_instr *instr = &step->instrs[i];
+    if ((instr->kind != INSTR_LOAD && instr->kind != INSTR_STORE) || instr->src[instr->kind == INSTR_LOAD ? 0 : 1] >= 0)
+        return 0;
+    const plan_map *map = &step->maps[instr->map];
+    return step->outer_rank > 0 && map->stride[p->lane] == 1 ? map->stride[step->outer_rank - 1] : 0;
+}
+
+/* Whether an earlier instruction fetches the same line. */
+static bool fetched(const body_printer *p, int32_t i)
+{
+    const plan_instr *instrs = p->step->instrs;
+    for (int32_t e = 0; e < i; e++)
+        if (row_step(p, e) && instrs[e].buffer == instrs[i].buffer && instrs[e].map == instrs[i].map)
+            return true;
+    return false;
+}
+
+static const plan_section *find_ahead(const body_printer *p)
+{
+    const plan_step *step = p->step;
+    const plan_section *best = NULL;
+    int32_t most = 0;
+    int64_t bytes = step->inner_count * 4;
+    if (bytes < AHEAD_LEAST || bytes > AHEAD_MOST || bytes * step->outer_count < AHEAD_FROM)
+        return NULL;
+    for (int32_t s = 0; s < step->section_count; s++) {
+        const plan_section *section = &step->sections[s];
+        int32_t cost = 1;
+        for (int32_t i = section->first; i < section->first + section->count; i++)
+            if (!p->kept || p->kept[i] < 0 || p->kept[i] == i)
+                cost += own_cost(&step->instrs[i]);
+        if (section->kind == SECTION_INNER && cost > most) {
+            most = cost;
+            best = section;
+        }
+    }
+    return best;
+}
+
+void body_print_ahead(const body_printer *p)
+{
+    for (int32_t i = 0; i < p->step->instr_count; i++) {
+        const plan_instr *instr = &p->step->instrs[i];
+        int64_t step = row_step(p, i);
+        if (!step || fetched(p, i))
+            continue;
+        text address = {0};
+        body_add_address(p, &address, &p->step->maps[instr->map]);
+        body_line(p, "FETCH(b%d + (%s + %lld), %d);", body_argument(p, instr->buffer),
+                  address.data ? address.data : "0", (long long)step, instr->kind == INSTR_STORE);
+        p->out->failed |= address.failed;
+        text_free(&address);
+    }
+}
+
+clg_status body_plan_rows(body_printer *p)
+{
+    if (p->step->inner_rank != 1 || p->step->splits > 1)
+        return CLG_OK;
+    clg_status status = find_kept(p);
+    if (status == CLG_OK)
+        p->ahead = find_ahead(p);
+    return status;
 }
