@@ -26,7 +26,7 @@ forbid "core knows nothing of plans, backends and what stands on it" \
 forbid "plan knows nothing of backends and what stands on it" '["<][^">]*(run|backend|nn|data|io|cli)/' src/host/plan
 forbid "backends never see the graph" '["<][^">]*(core/graph\.h|graph\.h|run/|nn/|data/|io/|cli/)' src/host/backend
 forbid "public headers include only public headers" '"' include
-for header in clgrad nn optim data io; do
+for header in clgrad nn optim data io tune; do
     [ -f "include/clgrad/$header.h" ] || { echo "FAIL: include/clgrad/$header.h is missing"; failures=$((failures + 1)); }
 done
 

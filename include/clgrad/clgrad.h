@@ -1,7 +1,7 @@
 /* clgrad: gradients by backpropagation on any OpenCL device, or on the plain CPU.
  *
  * This header is the manual of the core: devices, graphs, variables, operations, gradients, programs.
- * Layers and losses are in nn.h, optimizers in optim.h, data sets in data.h, files in io.h.
+ * Layers and losses are in nn.h, optimizers in optim.h, data sets in data.h, files in io.h, tuning in tune.h.
  *
  * Errors. No function here prints, exits or aborts. A function that can fail returns a clg_status, or a
  * pointer that is NULL on failure. A bad operation returns a poisoned variable; operations on a poisoned

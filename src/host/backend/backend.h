@@ -5,6 +5,8 @@
 
 #include "../plan/plan.h"
 
+#include <clgrad/tune.h>
+
 typedef struct backend_device backend_device; /* each backend completes these for itself */
 typedef struct backend_buffer backend_buffer;
 typedef struct backend_program backend_program;
@@ -22,6 +24,18 @@ typedef struct backend_traits {
     int32_t max_body;    /* most instructions in a step that the device likes (CPU path: practically unlimited) */
     int32_t units;       /* independent workers worth having: reductions are split until there are that many */
 } backend_traits;
+
+/* What clgrad/tune.h says, for a device of the backend. */
+typedef struct backend_tuner {
+    clg_status (*product)(backend_device *, const clg_tune_shape *, clg_tune_watch, void *context, clg_tune_result *);
+    const char *(*clblast_kernel)(const backend_device *, int kernel);
+    clg_status (*clblast)(backend_device *, clg_dtype, int kernel, double seconds, uint64_t seed, clg_tune_watch,
+                          void *context, clg_tune_result *);
+    const char *(*file)(const backend_device *);
+    const char *(*file_state)(const backend_device *);
+    int (*print)(const backend_device *, FILE *);
+    clg_status (*reset)(backend_device *);
+} backend_tuner;
 
 typedef struct backend {
     const char *name; /* "cpu", "opencl" */
@@ -48,6 +62,7 @@ typedef struct backend {
     int32_t (*launches)(const backend_program *);
     /* Prints the generated source, if the backend generates any. */
     clg_status (*print)(const backend_program *, FILE *);
+    const backend_tuner *tuner; /* NULL: nothing to tune */
 } backend;
 
 /* Opens: fills traits, info and returns the device. notice: NULL or a static or device-owned remark. */

@@ -34,11 +34,11 @@ static const char *build_options(const backend_device *device)
  * programs are stored only in a folder that the user names. */
 static bool keeps_own_cache(const backend_device *device) { return strstr(device->info.platform, "PoCL") != NULL; }
 
-static char *cache_folder(const backend_device *device)
+char *cache_user_folder(void)
 {
     const char *own = getenv("CLGRAD_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     text path = {0};
-    if (own ? !*own || strcmp(own, "off") == 0 : keeps_own_cache(device))
+    if (own && (!*own || strcmp(own, "off") == 0))
         return NULL;
     if (own)
         text_add(&path, "%s", own);
@@ -51,19 +51,59 @@ static char *cache_folder(const backend_device *device)
     return path.data;
 }
 
-/* Makes the folder and its parents; failure shows when a file is written. */
+/* Makes the folders of a path; failure shows when the file is written. */
 static void make_folders(const char *path)
 {
     char *part = strdup(path);
-    if (!part)
-        return;
-    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = part ? strchr(part + 1, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         (void)mkdir(part, 0777);
         *slash = '/';
     }
-    (void)mkdir(part, 0777);
     free(part);
+}
+
+bool cache_write_file(const char *path, const char *bytes, size_t size)
+{
+    text temporary = {0};
+    make_folders(path);
+    text_add(&temporary, "%s.%ld.XXXXXX", path, (long)getpid());
+    int descriptor = temporary.failed ? -1 : mkstemp(temporary.data);
+    FILE *file = descriptor >= 0 ? fdopen(descriptor, "wb") : NULL;
+    bool written = file && fwrite(bytes, 1, size, file) == size;
+    int error = errno;
+    if (file && fclose(file) != 0) {
+        error = written ? errno : error;
+        written = false;
+    } else if (!file && descriptor >= 0)
+        close(descriptor);
+    if (written && rename(temporary.data, path) != 0) {
+        error = errno;
+        written = false;
+    }
+    if (!written && descriptor >= 0)
+        (void)unlink(temporary.data);
+    text_free(&temporary);
+    errno = error;
+    return written;
+}
+
+void cache_read_rest(FILE *file, text *t)
+{
+    char block[65536];
+    for (size_t n; (n = fread(block, 1, sizeof block, file)) > 0;)
+        text_append(t, block, n);
+    if (ferror(file))
+        t->failed = true;
+}
+
+cache_digest cache_digest_of(const char *bytes, size_t size)
+{
+    cache_digest digest;
+    hash128 hash = hash_bytes(hash_start(), bytes, size);
+    snprintf(digest.digits, sizeof digest.digits, "%016llx%016llx", (unsigned long long)(hash >> 64),
+             (unsigned long long)hash);
+    return digest;
 }
 
 clg_status cache_open(backend_device *device)
@@ -79,7 +119,7 @@ clg_status cache_open(backend_device *device)
         return clg_fail_memory();
     }
     device->cache_key = key.data;
-    device->cache_folder = cache_folder(device);
+    device->cache_folder = getenv("CLGRAD_CACHE_DIR") || !keeps_own_cache(device) ? cache_user_folder() : NULL;
     return CLG_OK;
 }
 
@@ -114,9 +154,7 @@ static bool name_item(const backend_device *device, const char *source, cache_it
     text_append(&item->key, source, strlen(source));
     if (item->key.failed)
         return false;
-    hash128 hash = hash_bytes(hash_start(), item->key.data, item->key.size);
-    text_add(&item->path, "%s/%016llx%016llx.clk", device->cache_folder, (unsigned long long)(hash >> 64),
-             (unsigned long long)hash);
+    text_add(&item->path, "%s/%s.clk", device->cache_folder, cache_digest_of(item->key.data, item->key.size).digits);
     return !item->path.failed;
 }
 
@@ -134,16 +172,6 @@ static cache_header make_header(const cache_item *item)
     return header;
 }
 
-/* Reads the rest of a file into t. */
-static void read_rest(FILE *file, text *t)
-{
-    char block[65536];
-    for (size_t n; (n = fread(block, 1, sizeof block, file)) > 0;)
-        text_append(t, block, n);
-    if (ferror(file))
-        t->failed = true;
-}
-
 /* Fills item->binary from its file. False if there is no sound entry for exactly this key. */
 static bool load_item(cache_item *item)
 {
@@ -154,7 +182,7 @@ static bool load_item(cache_item *item)
     text rest = {0};
     bool sound = fread(&header, sizeof header, 1, file) == 1;
     if (sound)
-        read_rest(file, &rest);
+        cache_read_rest(file, &rest);
     fclose(file);
     sound = sound && !rest.failed && memcmp(header.magic, cache_magic, sizeof cache_magic) == 0 &&
             header.key_size == item->key.size && header.binary_size > 0 && rest.size >= header.key_size &&
@@ -172,27 +200,16 @@ static bool load_item(cache_item *item)
     return sound;
 }
 
-/* Written aside and renamed, so that a reader sees all of it or nothing. */
-static void store_item(const backend_device *device, const cache_item *item)
+static void store_item(const cache_item *item)
 {
-    make_folders(device->cache_folder);
-    text temporary = {0};
-    text_add(&temporary, "%s.%ld.XXXXXX", item->path.data, (long)getpid());
-    int descriptor = temporary.failed ? -1 : mkstemp(temporary.data);
-    FILE *file = descriptor >= 0 ? fdopen(descriptor, "wb") : NULL;
-    if (file) {
-        cache_header header = make_header(item);
-        bool written = fwrite(&header, sizeof header, 1, file) == 1 &&
-                       fwrite(item->key.data, 1, item->key.size, file) == item->key.size &&
-                       fwrite(item->binary.data, 1, item->binary.size, file) == item->binary.size;
-        written = fclose(file) == 0 && written;
-        if (!written || rename(temporary.data, item->path.data) != 0)
-            (void)unlink(temporary.data);
-    } else if (descriptor >= 0) {
-        close(descriptor);
-        (void)unlink(temporary.data);
-    }
-    text_free(&temporary);
+    cache_header header = make_header(item);
+    text whole = {0};
+    text_append(&whole, (const char *)&header, sizeof header);
+    text_append(&whole, item->key.data, item->key.size);
+    text_append(&whole, item->binary.data, item->binary.size);
+    if (!whole.failed)
+        (void)cache_write_file(item->path.data, whole.data, whole.size);
+    text_free(&whole);
 }
 
 /* ---------------------------------------------------------------- building */
@@ -281,7 +298,7 @@ static clg_status build_cached(backend_device *device, const char *source, cl_pr
         if (status == CLG_OK && named)
             get_binary(*program, &item.binary);
         if (item.binary.size && !item.binary.failed)
-            store_item(device, &item);
+            store_item(&item);
     }
     free_item(&item);
     return status;

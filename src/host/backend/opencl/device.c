@@ -1,6 +1,6 @@
 /* OpenCL platforms and devices: listing, choosing, opening; buffers, reads and writes. */
 #define _POSIX_C_SOURCE 200809L
-#include "opencl.h"
+#include "tuning.h"
 
 #include <ctype.h>
 #include <stdatomic.h>
@@ -225,10 +225,12 @@ static void choose_strategies(backend_device *device)
         cpu = false;
     device->strategy = cpu ? STRATEGY_CPU : STRATEGY_GPU;
     device->matmul = MATMUL_GENERATED;
+    device->matmul_fixed = environment_is("CLGRAD_OPENCL_MATMUL", "generated");
 #ifdef CLG_WITH_CLBLAST
-    if (environment_is("CLGRAD_OPENCL_MATMUL", "clblast") ||
-        (!cpu && !environment_is("CLGRAD_OPENCL_MATMUL", "generated")))
+    bool clblast = environment_is("CLGRAD_OPENCL_MATMUL", "clblast");
+    if (clblast || (!cpu && !device->matmul_fixed))
         device->matmul = MATMUL_CLBLAST;
+    device->matmul_fixed |= clblast;
 #endif
 }
 
@@ -303,6 +305,7 @@ static void close_device(backend_device *device)
         }
         free(device->staging[i].data);
     }
+    tuning_close(device);
     cache_close(device);
     release_queue(device->queue);
     release_queue(device->timed);
@@ -348,6 +351,8 @@ clg_status backend_opencl_open(const char *selector, backend_device **opened, ba
             status = open_queue(device);
             if (status == CLG_OK)
                 status = cache_open(device);
+            if (status == CLG_OK)
+                status = tuning_open(device);
         }
     }
     free(found);
@@ -512,4 +517,5 @@ const backend backend_opencl = {
     .release = program_release,
     .launches = program_launches,
     .print = program_print,
+    .tuner = &opencl_tuner,
 };

@@ -1,150 +1,92 @@
-/* A MATMUL step, by the first provider that serves it:
+/* A MATMUL step as it was chosen (tuning.c: what was measured, else the built-in choice here):
  *
- *   CLBlast     GPUs: the product goes to step->product, the body runs as a kernel of its own
- *   generated   kernels/matmul.cl (CPU devices) or kernels/matmul_gpu.cl, with the body as epilogue */
-#define _POSIX_C_SOURCE 200809L
-#include "opencl.h"
+ *   CLBlast     GPUs: clblast.c
+ *   generated   kernels/matmul.cl (CPU devices, tile.c) or kernels/matmul_gpu.cl, with the body as epilogue */
+#include "tuning.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-#ifdef CLG_WITH_CLBLAST
-#include <clblast_c.h>
-#include <pthread.h>
-#endif
-
-#define DEPTH 4 /* spaces of one level */
-#define BLOCK 8 /* of a transposition in registers; 16 takes three times as long to compile */
-
-typedef struct provider {
-    bool (*serves)(const launch_list *list, const plan_step *step);
-    clg_status (*add)(launch_list *list, int32_t step);
-} provider;
+#define DEPTH 4     /* spaces of one level */
+#define BLOCK 8     /* of a transposition in registers; 16 takes three times as long to compile */
+#define GPU_TILE 4  /* rows, and columns, of a work-item's tile in kernels/matmul_gpu.cl */
+#define GPU_SIDE 16 /* most work-items along a side of a group */
 
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* ---------------------------------------------------------------- CLBlast */
+/* ---------------------------------------------------------------- choices */
 
-#ifdef CLG_WITH_CLBLAST
-
-/* A matrix in the words of BLAS. */
-typedef struct blas_matrix {
-    CLBlastTranspose transpose;
-    size_t offset, leading, stride;
-} blas_matrix;
-
-static blas_matrix to_blas(const plan_matrix *x, int64_t rows, int64_t columns)
+static product_tile gpu_tile(const backend_device *device)
 {
-    bool plain = x->column_stride == 1 || columns == 1;
-    return (blas_matrix){plain ? CLBlastTransposeNo : CLBlastTransposeYes, (size_t)x->offset,
-                         (size_t)(plain ? larger(x->row_stride, columns) : larger(x->column_stride, rows)),
-                         (size_t)x->batch_stride};
+    int side = GPU_SIDE;
+    while (side > 1 && (size_t)side * (size_t)side > device->group_limit)
+        side /= 2;
+    return (product_tile){.rows = GPU_TILE, .vectors = GPU_TILE, .width = side};
 }
 
-static bool clblast_serves(const launch_list *list, const plan_step *step)
+static bool is_legal_gpu(const backend_device *device, const product_tile *t)
 {
-    return list->device->matmul == MATMUL_CLBLAST && step->product >= 0 && step->k > 0 &&
-           (step->dtype == CLG_F32 || step->dtype == CLG_F64);
+    size_t side = (size_t)t->width;
+    return t->rows == GPU_TILE && t->vectors == GPU_TILE && !t->packed_a && !t->packed_b && t->width >= 1 &&
+           t->width <= GPU_SIDE && side * side <= device->group_limit;
 }
 
-/* Its kernel cache is not safe across threads before 1.6.1. */
-static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static clg_status clblast_scratch(const backend_device *device, const plan_step *step, int64_t *bytes)
+product_tile matmul_builtin_tile(const backend_device *device, const plan_step *step)
 {
-    blas_matrix a = to_blas(&step->a, step->m, step->k), b = to_blas(&step->b, step->k, step->n);
-    cl_command_queue queue = device->queue;
-    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, size = 0;
-    pthread_mutex_lock(&clblast_lock);
-    int code = step->dtype == CLG_F64
-                   ? CLBlastDGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
-                                                a.leading, b.offset, b.leading, 0, n, &queue, &size)
-                   : CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
-                                                a.leading, b.offset, b.leading, 0, n, &queue, &size);
-    pthread_mutex_unlock(&clblast_lock);
-    *bytes = (int64_t)size;
-    return status_check_clblast(code, "CLBlastGemmTempBufferSize");
+    return device->strategy == STRATEGY_GPU ? gpu_tile(device) : tile_choose(device, step);
 }
 
-/* Whether the body does no more than store the product where CLBlast has put it. */
-static bool body_is_store(const plan_step *step)
+product_choice matmul_builtin(const backend_device *device, const plan_step *step)
 {
-    for (int32_t i = 0; i < step->instr_count; i++) {
-        const plan_instr *instr = &step->instrs[i];
-        if (instr->kind == INSTR_PRODUCT)
-            continue;
-        if (instr->kind != INSTR_STORE || instr->buffer != step->product ||
-            step->instrs[instr->src[0]].kind != INSTR_PRODUCT)
-            return false;
-        const plan_map *map = &step->maps[instr->map];
-        if (map->offset != 0 || (step->n > 1 && map->stride[2] != 1) || (step->m > 1 && map->stride[1] != step->n) ||
-            (step->batch > 1 && map->stride[0] != step->m * step->n))
-            return false;
+    if (device->matmul == MATMUL_CLBLAST && clblast_serves(step))
+        return (product_choice){.provider = MATMUL_CLBLAST};
+    return (product_choice){MATMUL_GENERATED, matmul_builtin_tile(device, step)};
+}
+
+bool matmul_is_legal(const backend_device *device, const plan_step *step, const product_choice *choice)
+{
+    if (choice->provider == MATMUL_CLBLAST)
+        return clblast_serves(step);
+    return device->strategy == STRATEGY_GPU ? is_legal_gpu(device, &choice->tile)
+                                            : tile_is_legal(device, step, &choice->tile);
+}
+
+bool matmul_is_allowed(const backend_device *device, const plan_step *step, const product_choice *choice)
+{
+    bool other = device->matmul_fixed && choice->provider != matmul_builtin(device, step).provider;
+    return !other && matmul_is_legal(device, step, choice);
+}
+
+double matmul_waste(const backend_device *device, const plan_step *step, const product_choice *choice)
+{
+    if (choice->provider == MATMUL_CLBLAST || step->m == 0 || step->n == 0)
+        return 1;
+    int64_t columns = choice->tile.vectors * choice->tile.width;
+    int64_t rows = choice->tile.rows * (device->strategy == STRATEGY_GPU ? choice->tile.width : 1);
+    return (double)(divide_up(step->m, rows) * rows) * (double)(divide_up(step->n, columns) * columns) /
+           ((double)step->m * (double)step->n);
+}
+
+int matmul_candidates(const backend_device *device, const plan_step *step, product_choice *choices, int capacity)
+{
+    enum { MOST_TILES = 64 };
+    product_tile tiles[MOST_TILES];
+    int count = 0, tile_count = 0;
+    product_choice clblast = {.provider = MATMUL_CLBLAST};
+    if (device->matmul == MATMUL_CLBLAST && matmul_is_allowed(device, step, &clblast) && count < capacity)
+        choices[count++] = clblast;
+    if (device->strategy == STRATEGY_CPU)
+        tile_count =
+            tile_candidates(device, step, tiles, capacity - count < MOST_TILES ? capacity - count : MOST_TILES);
+    else
+        for (int side = GPU_SIDE; side >= GPU_SIDE / 4; side /= 2)
+            tiles[tile_count++] = (product_tile){.rows = GPU_TILE, .vectors = GPU_TILE, .width = side};
+    for (int i = 0; i < tile_count && count < capacity; i++) {
+        choices[count] = (product_choice){MATMUL_GENERATED, tiles[i]};
+        count += matmul_is_allowed(device, step, &choices[count]);
     }
-    return true;
+    return count;
 }
-
-static clg_status clblast_add(launch_list *list, int32_t number)
-{
-    const plan_step *step = &list->plan->steps[number];
-    if (step->batch == 1) {
-        int64_t bytes = 0;
-        clg_status status = clblast_scratch(list->device, step, &bytes);
-        if (status != CLG_OK)
-            return status;
-        list->scratch_bytes = larger(list->scratch_bytes, bytes);
-    }
-    launch *added = NULL;
-    clg_status status = launch_add(list, number, NULL, NULL, 0, &added);
-    return status == CLG_OK && !body_is_store(step) ? loop_add(list, number) : status;
-}
-
-static int run_single(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
-                      cl_mem scratch, cl_command_queue *queue)
-{
-    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k;
-    if (step->dtype == CLG_F64)
-        return CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
-                                          a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
-    return CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
-                                      a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
-}
-
-static int run_batch(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
-                     cl_command_queue *queue)
-{
-    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, batch = (size_t)step->batch;
-    if (step->dtype == CLG_F64)
-        return CLBlastDgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
-                                          a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n,
-                                          m * n, batch, queue, NULL);
-    return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
-                                      a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n, m * n,
-                                      batch, queue, NULL);
-}
-
-clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
-                              cl_mem scratch)
-{
-    blas_matrix ba = to_blas(&step->a, step->m, step->k), bb = to_blas(&step->b, step->k, step->n);
-    pthread_mutex_lock(&clblast_lock);
-    int code = step->batch == 1 ? run_single(step, ba, bb, a, b, product, scratch, &device->queue)
-                                : run_batch(step, ba, bb, a, b, product, &device->queue);
-    pthread_mutex_unlock(&clblast_lock);
-    return code == CLBlastSuccess ? CLG_OK : status_check_clblast(code, "CLBlastGemm");
-}
-
-#else
-
-clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
-                              cl_mem scratch)
-{
-    (void)device, (void)step, (void)a, (void)b, (void)product, (void)scratch;
-    return clg_fail(CLG_ERROR_UNSUPPORTED, "this build has no CLBlast");
-}
-
-#endif
 
 /* ---------------------------------------------------------------- generated kernels */
 
@@ -187,6 +129,7 @@ typedef struct product {
     launch_list *list;
     const plan_step *step;
     int32_t number;
+    product_tile tile;
     body_printer p;
     stride_names strides; /* of the body, where they are arguments */
     text once, epilogue, source;
@@ -301,7 +244,7 @@ static clg_status add_cpu(product *x)
 {
     const plan_step *step = x->step;
     const backend_device *device = x->list->device;
-    product_tile tile = tile_choose(device, step);
+    const product_tile tile = x->tile;
     clg_status status = CLG_OK;
     /* B is read along its rows */
     x->b_in_scratch = tile_b_transposed(step) && !tile.packed_b;
@@ -344,9 +287,7 @@ static clg_status add_cpu(product *x)
 static clg_status add_gpu(product *x)
 {
     const plan_step *step = x->step;
-    size_t side = 16;
-    while (side > 1 && side * side > x->list->device->group_limit)
-        side /= 2;
+    const size_t side = (size_t)x->tile.width;
     print_once(x);
     x->p.out = &x->epilogue;
     x->p.indent = 3 * DEPTH;
@@ -371,23 +312,17 @@ static clg_status add_gpu(product *x)
     return CLG_OK;
 }
 
-static bool generated_serves(const launch_list *list, const plan_step *step)
-{
-    (void)list, (void)step;
-    return true;
-}
-
 /* The largest index that a kernel computes from a matrix. */
 static int64_t matrix_reach(const plan_matrix *x, int64_t batch, int64_t rows, int64_t columns)
 {
     return x->offset + batch * x->batch_stride + rows * x->row_stride + columns * x->column_stride;
 }
 
-static clg_status generated_add(launch_list *list, int32_t number)
+static clg_status generated_add(launch_list *list, int32_t number, product_tile tile)
 {
     const plan_step *step = &list->plan->steps[number];
     bool gpu = list->device->strategy == STRATEGY_GPU;
-    product x = {.list = list, .step = step, .number = number, .a = step->a, .b = step->b};
+    product x = {.list = list, .step = step, .number = number, .tile = tile, .a = step->a, .b = step->b};
     x.p = (body_printer){
         .plan = list->plan, .step = step, .width = 1, .lane = gpu ? -1 : 2, .tile = 1, .accumulator = ""};
     int64_t reach = matrix_reach(&step->a, step->batch, step->m, step->k) +
@@ -410,20 +345,11 @@ static clg_status generated_add(launch_list *list, int32_t number)
 
 /* ---------------------------------------------------------------- */
 
-static const provider providers[] = {
-#ifdef CLG_WITH_CLBLAST
-    {clblast_serves, clblast_add},
-#endif
-    {generated_serves, generated_add},
-};
-
 clg_status matmul_add(launch_list *list, int32_t number)
 {
     const plan_step *step = &list->plan->steps[number];
     if (step->batch == 0 || step->m == 0 || step->n == 0)
         return CLG_OK;
-    size_t i = 0;
-    while (!providers[i].serves(list, step))
-        i++;
-    return providers[i].add(list, number);
+    product_choice choice = tuning_choose(list->device, step);
+    return choice.provider == MATMUL_CLBLAST ? clblast_add(list, number) : generated_add(list, number, choice.tile);
 }

@@ -2,10 +2,11 @@
  *
  *   status.c   names of status codes         source.c        a body's instructions as OpenCL C
  *   text.c     a growing text, skeletons     loop.c, sums.c  a LOOP step as a kernel
- *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step, by one of two providers
+ *   device.c   platforms, devices, buffers   matmul.c        a MATMUL step: the choice, generated kernels
  *   cache.c    built programs: table, disk   tile.c          how a CPU device cuts a product up
- *   program.c  prepare, bind, run, profile   scatter.c       a SCATTER_ADD step
- *                                            rows.c          rows on CPU devices: cache use */
+ *   program.c  prepare, bind, run, profile   rows.c          rows on CPU devices: what keeps them near
+ *   tuning.c   measured choices, on disk     clblast*.c      a MATMUL step by CLBlast, and its parameters
+ *   tune*.c    measure them (tuning.h)       scatter.c       a SCATTER_ADD step */
 #ifndef CLG_OPENCL_H
 #define CLG_OPENCL_H
 
@@ -61,7 +62,24 @@ struct backend_buffer {
 };
 
 typedef enum device_strategy { STRATEGY_CPU, STRATEGY_GPU } device_strategy;
-typedef enum device_matmul { MATMUL_GENERATED, MATMUL_CLBLAST } device_matmul;
+
+typedef enum product_provider { MATMUL_GENERATED, MATMUL_CLBLAST } product_provider;
+
+/* How a CPU device cuts a product up: into register tiles of rows x vectors of width columns (so many columns are a
+ * panel), of which a work-group computes tiles_each rows and panels_each columns. packed_b: from a copy of the panels,
+ * which may then be padded; packed_a: the rows of a tile are copied, too. With the GPU strategy only: rows x vectors
+ * elements a work-item, width work-items along each side of a group. */
+typedef struct product_tile {
+    int rows, vectors, width;
+    bool packed_a, packed_b;
+    int64_t tiles_each, panels_each;
+} product_tile;
+
+/* How a product is computed. */
+typedef struct product_choice {
+    product_provider provider;
+    product_tile tile; /* MATMUL_GENERATED */
+} product_choice;
 
 #define STAGING_SLOTS 4
 
@@ -73,6 +91,7 @@ typedef struct device_staging {
 } device_staging;
 
 typedef struct program_entry program_entry;
+typedef struct tuning tuning;
 
 struct backend_device {
     cl_platform_id platform;
@@ -82,7 +101,10 @@ struct backend_device {
     cl_command_queue timed; /* in order, with profiling; NULL until it is needed */
     clg_device_info info;
     device_strategy strategy;
-    device_matmul matmul;
+    product_provider matmul;      /* where nothing was measured */
+    bool matmul_fixed;            /* by the environment: measurements choose no other */
+    const product_choice *forced; /* of every product, while choices are measured; else NULL */
+    tuning *tuned;                /* what was measured */
     bool has_f64, rounds_division;
     int64_t base_alignment; /* bytes */
     int64_t local_memory;   /* bytes */
@@ -122,6 +144,19 @@ struct program_entry {
     int users; /* programs that use it; unused entries go when there are many */
     program_entry *next;
 };
+
+/* Where a user's caches are, malloc'ed; NULL: nowhere. */
+char *cache_user_folder(void);
+/* A file's new content, written aside and renamed, so that a reader sees all of it or nothing; makes the folders. False
+ * with errno set. */
+bool cache_write_file(const char *path, const char *bytes, size_t size);
+/* Appends the rest of a file; t->failed if it cannot be read. */
+void cache_read_rest(FILE *file, text *t);
+/* 128 bits of bytes as 32 hexadecimal digits. */
+typedef struct cache_digest {
+    char digits[33];
+} cache_digest;
+cache_digest cache_digest_of(const char *bytes, size_t size);
 
 clg_status cache_open(backend_device *device);
 void cache_close(backend_device *device);
@@ -254,31 +289,40 @@ void program_release(backend_program *program);
 int32_t program_launches(const backend_program *program);
 clg_status program_print(const backend_program *program, FILE *out);
 
+/* clblast.c: enqueues the product of a LAUNCH_CLBLAST. */
+clg_status clblast_run(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
+                       cl_mem scratch);
+
 /* loop.c: a LOOP step, or the body of a MATMUL step run on its own with the product in a buffer. */
 clg_status loop_add(launch_list *list, int32_t step);
 /* scatter.c */
 clg_status scatter_add(launch_list *list, int32_t step);
 /* matmul.c */
 clg_status matmul_add(launch_list *list, int32_t step);
-/* tile.c */
-/* How a CPU device cuts a product up: into register tiles of rows x vectors of width columns (so many columns are a
- * panel), of which a work-group computes tiles_each rows and panels_each columns. packed_b: from a copy of the panels,
- * which may then be padded; packed_a: the rows of a tile are copied, too. */
-typedef struct product_tile {
-    int rows, vectors, width;
-    bool packed_a, packed_b;
-    int64_t tiles_each, panels_each;
-} product_tile;
+/* The choice where nothing was measured. */
+product_choice matmul_builtin(const backend_device *device, const plan_step *step);
+product_tile matmul_builtin_tile(const backend_device *device, const plan_step *step);
+/* Whether the device can compute the step so; and whether the environment lets it. */
+bool matmul_is_legal(const backend_device *device, const plan_step *step, const product_choice *choice);
+bool matmul_is_allowed(const backend_device *device, const plan_step *step, const product_choice *choice);
+/* Choices worth measuring, the most promising first; returns how many. */
+int matmul_candidates(const backend_device *device, const plan_step *step, product_choice *choices, int capacity);
+/* Multiply-adds of the choice over those of the product: what edges compute twice or in vain. */
+double matmul_waste(const backend_device *device, const plan_step *step, const product_choice *choice);
 
+/* tile.c, for CPU devices */
 #define TILE_DEPTH 2048 /* of a product of which rows are copied, at the most */
 
 product_tile tile_choose(const backend_device *device, const plan_step *step);
+/* Sets tiles_each and panels_each; INFINITY if no share is possible, else the cycles that it may take. */
+double tile_share_out(const backend_device *device, const plan_step *step, product_tile *tile);
+/* Whether the kernel can compute the step by such tiles, whatever their share. */
+bool tile_is_legal(const backend_device *device, const plan_step *step, const product_tile *tile);
+int tile_candidates(const backend_device *device, const plan_step *step, product_tile *tiles, int capacity);
 /* Elements of local memory that the copy of panels may take. */
 int64_t tile_panel_limit(const backend_device *device, const plan_step *step);
 /* Whether columns, not rows, are dense in memory. */
 bool tile_a_transposed(const plan_step *step);
 bool tile_b_transposed(const plan_step *step);
-clg_status matmul_run_clblast(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
-                              cl_mem scratch);
 
 #endif

@@ -324,8 +324,8 @@ static clg_status enqueue(const backend_program *program, const launch *l, cl_ev
 {
     const plan_step *step = &program->plan->steps[l->step];
     if (l->kind == LAUNCH_CLBLAST)
-        return matmul_run_clblast(program->device, step, program->memory[step->a.buffer],
-                                  program->memory[step->b.buffer], program->memory[step->product], program->scratch);
+        return clblast_run(program->device, step, program->memory[step->a.buffer], program->memory[step->b.buffer],
+                           program->memory[step->product], program->scratch);
     cl_int code = clEnqueueNDRangeKernel(program->device->queue, l->kernel, l->dimensions, NULL, l->global, l->local, 0,
                                          NULL, event);
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clEnqueueNDRangeKernel");

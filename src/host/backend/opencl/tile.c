@@ -7,6 +7,9 @@
 
 #define TILE_ROWS 16     /* at the most */
 #define TILE_VECTORS 8   /* at the most */
+#define LEGAL_ROWS 32    /* and of what was measured: registers are counted by the model alone */
+#define LEGAL_VECTORS 32 /* of a tile */
+#define RANKED 6         /* candidates of a kind */
 #define POINTERS 10      /* addresses of rows that stay in registers */
 #define NEAR_BYTES 24576 /* of a panel that stays in the first cache beside the rows of A */
 #define APART_BYTES 1024 /* from which on a stride goes to another page often */
@@ -97,7 +100,7 @@ static double total_cycles(const backend_device *device, const plan_step *step, 
 }
 
 /* The best share for a work-group: of the rows and of the panels all, halved as often as that helps. */
-static double share_out(const backend_device *device, const plan_step *step, product_tile *t)
+double tile_share_out(const backend_device *device, const plan_step *step, product_tile *t)
 {
     int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
     product_tile best = *t;
@@ -135,7 +138,7 @@ static void try_tiles(const backend_device *device, const plan_step *step, bool 
             product_tile t = {.rows = (int)rows, .vectors = across, .width = width, .packed_b = packed_b};
             for (int copy = 0; copy <= packed_a; copy++) {
                 t.packed_a = copy;
-                double cycles = share_out(device, step, &t);
+                double cycles = tile_share_out(device, step, &t);
                 if (cycles < *best_cycles) {
                     *best_cycles = cycles;
                     *best = t;
@@ -154,4 +157,79 @@ product_tile tile_choose(const backend_device *device, const plan_step *step)
     if (!tile_b_transposed(step) || cycles == INFINITY)
         try_tiles(device, step, false, &best, &cycles);
     return best;
+}
+
+/* ---------------------------------------------------------------- what is measured */
+
+static int full_width(const backend_device *device, const plan_step *step)
+{
+    return device->vector_bytes / (int)clg_dtype_size(step->dtype);
+}
+
+bool tile_is_legal(const backend_device *device, const plan_step *step, const product_tile *t)
+{
+    int columns = t->vectors * t->width;
+    bool lanes = t->width == 1 || t->width == 4 || t->width == 8 || t->width == 16;
+    if (!lanes || (t->width > 1 && t->width > full_width(device, step)) || t->rows < 1 || t->rows > LEGAL_ROWS ||
+        t->rows > step->m || t->vectors < 1 || t->vectors > TILE_VECTORS || t->rows * t->vectors > LEGAL_VECTORS)
+        return false;
+    if (t->packed_a && (!tile_a_transposed(step) || step->k > TILE_DEPTH))
+        return false;
+    return t->packed_b ? step->n > 1 && step->k > 0 && step->k * columns <= tile_panel_limit(device, step)
+                       : columns <= step->n;
+}
+
+/* A candidate and what it is expected to cost. */
+typedef struct ranked_tile {
+    product_tile tile;
+    double cycles;
+} ranked_tile;
+
+/* Inserts into a list sorted by cost; the worst falls out of a full one. */
+static void rank(ranked_tile *list, int *count, int capacity, ranked_tile item)
+{
+    if (capacity == 0 || (*count == capacity && list[capacity - 1].cycles <= item.cycles))
+        return;
+    int at = *count < capacity ? (*count)++ : capacity - 1;
+    for (; at > 0 && list[at - 1].cycles > item.cycles; at--)
+        list[at] = list[at - 1];
+    list[at] = item;
+}
+
+/* The tiles of range[0] to range[1] accumulators that the estimate likes best. */
+static int add_kind(const backend_device *device, const plan_step *step, bool packed_b, const int range[2],
+                    product_tile *tiles, int capacity)
+{
+    ranked_tile list[RANKED];
+    int count = 0;
+    capacity = capacity < RANKED ? capacity : RANKED;
+    for (int width = full_width(device, step); width >= 1; width = width == 4 ? 1 : width / 2)
+        for (int vectors = 1; vectors <= TILE_VECTORS; vectors++)
+            for (int64_t most = 1, before = 0; most <= smaller(step->m, LEGAL_ROWS); most++) {
+                int64_t rows = divide_up(step->m, divide_up(step->m, most));
+                if (rows == before || rows * vectors < range[0] || rows * vectors > range[1])
+                    continue;
+                before = rows;
+                for (int packed_a = 0; packed_a < 2; packed_a++) {
+                    ranked_tile item = {{(int)rows, vectors, width, packed_a, packed_b, 1, 1}, 0};
+                    if (!tile_is_legal(device, step, &item.tile))
+                        continue;
+                    item.cycles = tile_share_out(device, step, &item.tile);
+                    if (isfinite(item.cycles))
+                        rank(list, &count, capacity, item);
+                }
+            }
+    for (int i = 0; i < count; i++)
+        tiles[i] = list[i].tile;
+    return count;
+}
+
+int tile_candidates(const backend_device *device, const plan_step *step, product_tile *tiles, int capacity)
+{
+    /* processors have 16 or 32 registers, and the estimate may be wrong of any: some tiles for each */
+    static const int ranges[][2] = {{15, 28}, {8, 14}, {1, 7}};
+    int count = 0;
+    for (int i = 0; i < 6; i++)
+        count += add_kind(device, step, i < 3, ranges[i % 3], tiles + count, (capacity - count) / (6 - i));
+    return count;
 }

@@ -1,0 +1,191 @@
+/* A MATMUL step by CLBlast: the product goes to step->product, the body runs as a kernel of its own. */
+#define _POSIX_C_SOURCE 200809L
+#include "tuning.h"
+
+#ifdef CLG_WITH_CLBLAST
+#include <clblast_c.h>
+#include <pthread.h>
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* A matrix in the words of BLAS. */
+typedef struct blas_matrix {
+    CLBlastTranspose transpose;
+    size_t offset, leading, stride;
+} blas_matrix;
+
+static blas_matrix to_blas(const plan_matrix *x, int64_t rows, int64_t columns)
+{
+    bool plain = x->column_stride == 1 || columns == 1;
+    return (blas_matrix){plain ? CLBlastTransposeNo : CLBlastTransposeYes, (size_t)x->offset,
+                         (size_t)(plain ? larger(x->row_stride, columns) : larger(x->column_stride, rows)),
+                         (size_t)x->batch_stride};
+}
+
+bool clblast_serves(const plan_step *step)
+{
+    return step->product >= 0 && step->k > 0 && (step->dtype == CLG_F32 || step->dtype == CLG_F64);
+}
+
+/* Its kernel cache is not safe across threads before 1.6.1. */
+static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---------------------------------------------------------------- parameters */
+
+static int set_parameters(const backend_device *device, const clblast_setting *setting)
+{
+    const clblast_kernel *kernel = &clblast_kernels[setting->kernel];
+    const char *names[CLBLAST_MAX_PARAMETERS];
+    size_t values[CLBLAST_MAX_PARAMETERS];
+    for (int i = 0; i < kernel->count; i++) {
+        names[i] = kernel->parameters[i].name;
+        values[i] = (size_t)setting->value[i];
+    }
+    CLBlastPrecision precision = setting->dtype == CLG_F64 ? CLBlastPrecisionDouble : CLBlastPrecisionSingle;
+    return CLBlastOverrideParameters(device->id, kernel->name, precision, (size_t)kernel->count, names, values);
+}
+
+clg_status clblast_override(backend_device *device, const clblast_setting *setting)
+{
+    pthread_mutex_lock(&clblast_lock);
+    int code = set_parameters(device, setting);
+    pthread_mutex_unlock(&clblast_lock);
+    return status_check_clblast(code, "CLBlastOverrideParameters");
+}
+
+/* Sets what was measured before the library's first use on a device. Parameters hold for the whole process, and planned
+ * scratch depends on them: they are never changed later, also not when the device is opened again. */
+static void apply_measured(const backend_device *device)
+{
+    enum { KNOWN = 64 };
+    static cl_device_id known[KNOWN];
+    static int count;
+    pthread_mutex_lock(&clblast_lock);
+    bool is_known = count == KNOWN;
+    for (int i = 0; i < count; i++)
+        is_known |= known[i] == device->id;
+    if (!is_known)
+        known[count++] = device->id;
+    for (int i = 0; !is_known && i < device->tuned->setting_count; i++)
+        if (clblast_setting_is_legal(device, &device->tuned->settings[i]))
+            (void)set_parameters(device, &device->tuned->settings[i]); /* refused: the library keeps its own */
+    pthread_mutex_unlock(&clblast_lock);
+}
+
+/* ---------------------------------------------------------------- products */
+
+static clg_status planned_scratch(const backend_device *device, const plan_step *step, int64_t *bytes)
+{
+    blas_matrix a = to_blas(&step->a, step->m, step->k), b = to_blas(&step->b, step->k, step->n);
+    cl_command_queue queue = device->queue;
+    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, size = 0;
+    pthread_mutex_lock(&clblast_lock);
+    int code = step->dtype == CLG_F64
+                   ? CLBlastDGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
+                                                a.leading, b.offset, b.leading, 0, n, &queue, &size)
+                   : CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
+                                                a.leading, b.offset, b.leading, 0, n, &queue, &size);
+    pthread_mutex_unlock(&clblast_lock);
+    *bytes = (int64_t)size;
+    return status_check_clblast(code, "CLBlastGemmTempBufferSize");
+}
+
+/* Whether the body does no more than store the product where CLBlast has put it. */
+static bool body_is_store(const plan_step *step)
+{
+    for (int32_t i = 0; i < step->instr_count; i++) {
+        const plan_instr *instr = &step->instrs[i];
+        if (instr->kind == INSTR_PRODUCT)
+            continue;
+        if (instr->kind != INSTR_STORE || instr->buffer != step->product ||
+            step->instrs[instr->src[0]].kind != INSTR_PRODUCT)
+            return false;
+        const plan_map *map = &step->maps[instr->map];
+        if (map->offset != 0 || (step->n > 1 && map->stride[2] != 1) || (step->m > 1 && map->stride[1] != step->n) ||
+            (step->batch > 1 && map->stride[0] != step->m * step->n))
+            return false;
+    }
+    return true;
+}
+
+clg_status clblast_add(launch_list *list, int32_t number)
+{
+    const plan_step *step = &list->plan->steps[number];
+    apply_measured(list->device);
+    if (step->batch == 1) { /* a batch takes scratch of its own: no call of the library lets us plan it */
+        int64_t bytes = 0;
+        clg_status status = planned_scratch(list->device, step, &bytes);
+        if (status != CLG_OK)
+            return status;
+        list->scratch_bytes = larger(list->scratch_bytes, bytes);
+    }
+    launch *added = NULL;
+    clg_status status = launch_add(list, number, NULL, NULL, 0, &added);
+    return status == CLG_OK && !body_is_store(step) ? loop_add(list, number) : status;
+}
+
+static int run_single(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
+                      cl_mem scratch, cl_command_queue *queue)
+{
+    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k;
+    if (step->dtype == CLG_F64)
+        return CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                          a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
+    return CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                      a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
+}
+
+static int run_batch(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
+                     cl_command_queue *queue)
+{
+    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, batch = (size_t)step->batch;
+    if (step->dtype == CLG_F64)
+        return CLBlastDgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                          a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n,
+                                          m * n, batch, queue, NULL);
+    return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
+                                      a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n, m * n,
+                                      batch, queue, NULL);
+}
+
+clg_status clblast_run(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
+                       cl_mem scratch)
+{
+    blas_matrix ba = to_blas(&step->a, step->m, step->k), bb = to_blas(&step->b, step->k, step->n);
+    pthread_mutex_lock(&clblast_lock);
+    int code = step->batch == 1 ? run_single(step, ba, bb, a, b, product, scratch, &device->queue)
+                                : run_batch(step, ba, bb, a, b, product, &device->queue);
+    pthread_mutex_unlock(&clblast_lock);
+    return code == CLBlastSuccess ? CLG_OK : status_check_clblast(code, "CLBlastGemm");
+}
+
+#else
+
+static clg_status fail_without(void) { return clg_fail(CLG_ERROR_UNSUPPORTED, "this build has no CLBlast"); }
+
+bool clblast_serves(const plan_step *step)
+{
+    (void)step;
+    return false;
+}
+
+clg_status clblast_add(launch_list *list, int32_t step)
+{
+    (void)list, (void)step;
+    return fail_without();
+}
+
+clg_status clblast_override(backend_device *device, const clblast_setting *setting)
+{
+    (void)device, (void)setting;
+    return fail_without();
+}
+
+clg_status clblast_run(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
+                       cl_mem scratch)
+{
+    (void)device, (void)step, (void)a, (void)b, (void)product, (void)scratch;
+    return fail_without();
+}
+
+#endif
