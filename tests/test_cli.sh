@@ -74,7 +74,7 @@ expect 0 '^clgrad [0-9]+\.[0-9]+\.[0-9]+$' --version
 expect 2 '^Usage' # no command
 expect_error 2 "unknown command 'fly'" fly
 expect_error 2 "unknown option '--fly'" --fly
-for command in train devices check ops; do
+for command in train devices check tune ops; do
     expect 0 "Usage: clgrad $command" "$command" --help
     expect 2 'unrecognized option' "$command" --fly
 done
@@ -94,6 +94,11 @@ expect_error 2 "--resident is 'there'; right is auto, yes or no" train --residen
 expect_error 2 "unexpected argument 'now'" train now
 expect_error 2 'abacus' "${train[@]}" --device abacus
 expect_error 2 "unknown operation 'fly'" check fly
+for product in 8x8 8 x 8x8x8x8x8 8x8x0 8x8x-8 8x8x8:n 8x8x8:nx 8x8x8q 8x8x9999999; do
+    expect_error 2 "clgrad tune: '$product' is no product; right is MxNxK" tune -- "$product"
+done
+expect_error 2 "--dtype is 'i32'; right is f32 or f64" tune --dtype i32
+expect_error 2 "--seconds is '-1'; right is a number above 0" tune --seconds=-1
 
 # ---- failures at run time
 expect_error 1 'nowhere/train-images-idx3-ubyte' train --data nowhere --device cpu
@@ -163,7 +168,22 @@ checked=$(awk '/PASS/ { print $1 }' out | sort -u)
 [ "$checked" = "$(sort operations)" ] || fail "clgrad check does not pass each operation of clgrad ops"
 if "$clgrad" devices | grep -q '^[* ] opencl:0'; then
     expect 0 '^5 passed, 0 failed' check --device opencl:0 add sum matmul
+    # Measured, kept, shown, forgotten.
+    export XDG_CACHE_HOME=$folder/cache
+    unset CLGRAD_CACHE_DIR
+    tune=(tune --device opencl:0)
+    expect 0 '^state: not there' "${tune[@]}" --show
+    expect 0 '^2x5x3:nt +(generated|CLBlast) .* (the same|[0-9.]+)' "${tune[@]}" --seconds 0 2x5x3:nt
+    grep -q '^[01] of 1 products' out || fail "no summary of clgrad tune: $(cat out)"
+    expect 0 '^product f32 1x2x5x3 nt [0-9.e-]+ [0-9.e-]+ (builtin|generated |CLBlast)' "${tune[@]}" --show
+    grep -q '^state: read' out || fail "clgrad tune did not find its own file: $(cat out)"
+    echo more >>"$(sed -n 's/^file: //p' out)"
+    expect 0 '^state: ignored: damaged' "${tune[@]}" --show
+    expect 0 'forgotten' "${tune[@]}" --reset
+    expect 0 '^state: not there' "${tune[@]}" --show
+    CLGRAD_CACHE_DIR=off expect_error 1 'the cache is off' "${tune[@]}" 2x5x3
 fi
+expect 0 'nothing to tune' tune --device cpu
 
 [ "$failures" -eq 0 ] && echo "ok: cli"
 exit "$((failures > 0))"

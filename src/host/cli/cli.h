@@ -11,6 +11,7 @@ enum { EXIT_USAGE = 2 }; /* exit status for a bad command line; 1 for everything
 int cli_train(int argc, char **argv);
 int cli_devices(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_tune(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_ops(int argc, char **argv);
 

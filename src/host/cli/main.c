@@ -13,6 +13,7 @@ static const struct command {
     {"train", "train a model on Fashion-MNIST", cli_train},
     {"devices", "list the devices and which one `auto` takes", cli_devices},
     {"check", "compare every operation on a device with the CPU path", cli_check},
+    {"tune", "measure which kernels suit a device, for later programs", cli_tune},
     {"bench", "measure this machine and clgrad on it", cli_bench},
     {"ops", "list the operations", cli_ops},
 };

@@ -60,20 +60,25 @@ static void format_bar(char *text, bool utf8, double share)
     }
 }
 
-void progress_update(progress *p, const char *label, int64_t done, int64_t total, double loss)
+/* Whether it is time to draw again. */
+static bool is_due(progress *p)
 {
     double now = cli_now();
-    if (!p->live || now - p->drawn < 0.1)
-        return;
-    p->drawn = now;
-    double seconds = now - p->start, share = total > 0 ? (double)done / (double)total : 1;
-    double rate = seconds > 0 ? (double)done / seconds : 0;
-    char bar[4 * BAR_CELLS + 1], left[32], head[160], tail[96], digits[32];
+    bool due = p->live && now - p->drawn >= 0.1;
+    if (due)
+        p->drawn = now;
+    return due;
+}
+
+/* detail: between the share done and the time left. */
+static void draw(progress *p, const char *label, double share, const char *detail)
+{
+    double seconds = p->drawn - p->start;
+    char bar[4 * BAR_CELLS + 1], left[32], head[192], tail[128];
     format_bar(bar, p->utf8, share);
-    format_time(left, sizeof left, rate > 0 ? (double)(total - done) / rate : 0);
-    int used = snprintf(head, 64, "%s ", label);
-    used += snprintf(tail, sizeof tail, " %3.0f%%  loss %.4f  %s images/s  ETA %s", floor(100 * share), loss,
-                     cli_group_digits(digits, rate), left);
+    format_time(left, sizeof left, share > 0 ? seconds * (1 - share) / share : 0);
+    int used = snprintf(head, 64, "%.60s ", label);
+    used += snprintf(tail, sizeof tail, " %3.0f%%%.80s  ETA %s", floor(100 * share), detail, left);
     int room = terminal_width() - 1;
     /* A terminal too narrow for the bar does without; one too narrow for the text gets what fits. */
     if (used + BAR_CELLS + 2 <= room)
@@ -83,6 +88,23 @@ void progress_update(progress *p, const char *label, int64_t done, int64_t total
     printf("\033[K");
     fflush(stdout);
     p->shown = true;
+}
+
+void progress_update(progress *p, const char *label, int64_t done, int64_t total, double loss)
+{
+    if (!is_due(p))
+        return;
+    double seconds = p->drawn - p->start;
+    char digits[32], detail[96];
+    snprintf(detail, sizeof detail, "  loss %.4f  %s images/s", loss,
+             cli_group_digits(digits, seconds > 0 ? (double)done / seconds : 0));
+    draw(p, label, total > 0 ? (double)done / (double)total : 1, detail);
+}
+
+void progress_share(progress *p, const char *label, double share)
+{
+    if (is_due(p))
+        draw(p, label, share, "");
 }
 
 void progress_clear(progress *p)

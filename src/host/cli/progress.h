@@ -17,6 +17,8 @@ progress progress_new(void);
 void progress_start(progress *p);
 /* Redraws, at most ten times a second: label, bar, share done, loss, rate and time left. */
 void progress_update(progress *p, const char *label, int64_t done, int64_t total, double loss);
+/* The same with label, bar, share done (0 to 1) and time left. */
+void progress_share(progress *p, const char *label, double share);
 /* Erases the line, so that ordinary output can follow. */
 void progress_clear(progress *p);
 #endif
