@@ -26,8 +26,9 @@ static clg_var leaf(clg_graph *g, clg_dtype dtype, clg_shape shape, clg_random *
 /* Keeps magnitudes near one, so that rounding stays comparable over long chains. */
 static clg_var tame(clg_var x) { return clg_tanh(x); }
 
-/* A random node over matrices of shape (n, n); the result has that shape again. */
-static clg_var grow(clg_var a, clg_var b, clg_random *random)
+/* A random node over matrices of shape (n, n); the result has that shape again. What is largest is asked of a leaf:
+ * computed values that are equal but for rounding would answer as it turns out. */
+static clg_var grow(clg_var a, clg_var b, clg_var leaf, clg_random *random)
 {
     clg_shape shape = clg_shape_of(a);
     int64_t n = shape.dim[0];
@@ -52,7 +53,8 @@ static clg_var grow(clg_var a, clg_var b, clg_random *random)
     case 7:
         return clg_where(clg_less(a, b), clg_sin(a), b);
     case 8: /* a flipped, and a part of b twice */
-        return clg_add(clg_slice(a, axis, -1, INT64_MIN, -1), clg_broadcast_to(clg_slice(b, axis, n / 2, n / 2 + 1, 1), shape));
+        return clg_add(clg_slice(a, axis, -1, INT64_MIN, -1),
+                       clg_broadcast_to(clg_slice(b, axis, n / 2, n / 2 + 1, 1), shape));
     case 9:
         return clg_reshape(clg_add(clg_reshape(a, CLG_SHAPE(n * n)), clg_reshape(b, CLG_SHAPE(n * n))), shape);
     case 10:
@@ -60,7 +62,7 @@ static clg_var grow(clg_var a, clg_var b, clg_random *random)
     case 11:
         return clg_sub(a, clg_max(b, CLG_AXES(axis), true));
     case 12: { /* rows chosen by what is largest where */
-        clg_var rows = clg_argmax(b, axis);
+        clg_var rows = clg_argmax(leaf, axis);
         return clg_mul(clg_gather(a, rows), half);
     }
     case 13: { /* zeros around every second row: the adjoint of a slice */
@@ -69,7 +71,7 @@ static clg_var grow(clg_var a, clg_var b, clg_random *random)
         return adjoint;
     }
     case 14:
-        return tame(clg_scatter_add(clg_argmax(a, axis), b, n));
+        return tame(clg_scatter_add(clg_argmax(leaf, axis), b, n));
     default:
         return clg_mul(clg_exp(tame(a)), half);
     }
@@ -93,7 +95,8 @@ static sample make(clg_device *device, clg_dtype dtype, uint64_t seed)
         vars[count] = leaves[count] = leaf(s.g, dtype, CLG_SHAPE(n, n), &random);
     for (; count < NODES; count++) {
         clg_var a = vars[below(&random, (uint32_t)count)], b = vars[count - 1 - (int)below(&random, 3)];
-        vars[count] = below(&random, 2) ? grow(a, b, &random) : grow(b, a, &random);
+        vars[count] = below(&random, 2) ? grow(a, b, leaves[count % MAX_LEAVES], &random)
+                                        : grow(b, a, leaves[count % MAX_LEAVES], &random);
     }
     for (int i = 0; i < OUTPUTS; i++)
         s.outputs[s.count++] = vars[NODES - 1 - (int)below(&random, NODES / 2)];
