@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#define TILE_ROWS 16     /* at the most */
+#define TILE_ROWS 28     /* at the most */
 #define TILE_VECTORS 8   /* at the most */
 #define LEGAL_ROWS 32    /* and of what was measured: registers are counted by the model alone */
 #define LEGAL_VECTORS 32 /* of a tile */
