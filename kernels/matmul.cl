@@ -28,6 +28,7 @@
 #define B_TRANSPOSED 0
 #define BLOCK_V float8
 #define BLOCK_AT(space, p) (*(space float8 *)(p))
+#define ROLLED
 #endif
 
 #define BLOCK 8
@@ -76,18 +77,18 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
     global const T *const all_b = b + b_offset + p0 * b_batch;
 #if PACK_B
     local T packed_b[PANELS] __attribute__((aligned(64)));
-#pragma unroll 1
+    ROLLED
     for (INDEX number = first_panel; number < end_panel; number++) {
         const INDEX column = number * (NV * W);
         global const T *const from = all_b + (B_TRANSPOSED ? column * b_stride : column);
         local T *const panel = packed_b + (number - first_panel) * depth * (NV * W);
 #if B_TRANSPOSED
         const int whole = (int)min(columns - column, (INDEX)(NV * W)); /* columns, in memory */
-#pragma unroll 1
+        ROLLED
         for (int c = 0; c < NV * W; c += BLOCK) {
             global const T *const block = from + c * b_stride;
             INDEX k = 0;
-#pragma unroll 1
+            ROLLED
             for (; c + BLOCK <= whole && k + BLOCK <= depth; k += BLOCK) {
                 BLOCK_V x[BLOCK], y[BLOCK];
 #pragma unroll
@@ -111,21 +112,22 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
                     BLOCK_AT(local, panel + (k + i) * (NV * W) + c) = x[i];
             }
             const int end = min(c + BLOCK, NV * W);
-#pragma unroll 1
+            ROLLED
             for (; k < depth; k++)
+                ROLLED
                 for (int i = c; i < end; i++)
                     panel[k * (NV * W) + i] = i < whole ? from[i * b_stride + k] : 0;
         }
 #else
         const INDEX last = (depth - 1) * b_stride + columns - column - NV * W;
-#pragma unroll 1
+        ROLLED
         for (INDEX k = 0; k < depth; k++) {
             global const T *row = from + k * b_stride;
             local T *to = panel + k * (NV * W);
             if (k * b_stride <= last) {
                 EACH_VECTOR(PACK_VECTOR, row)
             } else {
-#pragma unroll 1
+                ROLLED
                 for (int c = 0; c < NV * W; c++)
                     to[c] = column + c < columns ? row[c] : 0;
             }
@@ -137,26 +139,27 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
     local T packed_a[PACK_A * A_COLUMN] __attribute__((aligned(64)));
 #endif
     //@ once
-#pragma unroll 1
+    ROLLED
     for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
         const INDEX first_row = row_tile * TM, row = min(first_row, rows - TM);
 #if PACK_A
         local const T *const tile_a = packed_a;
         if (row + A_COLUMN <= rows) {
-#pragma unroll 1
+            ROLLED
             for (INDEX k = 0; k < depth; k++)
                 for (int v = 0; v < A_VECTORS; v++)
                     AT(local, packed_a + k * A_COLUMN + v * W) = AT(global const, all_a + k * a_stride + row + v * W);
         } else {
-#pragma unroll 1
+            ROLLED
             for (INDEX k = 0; k < depth; k++)
+                ROLLED
                 for (int i = 0; i < TM; i++)
                     packed_a[k * A_COLUMN + i] = all_a[k * a_stride + row + i];
         }
 #else
         global const T *const tile_a = all_a + row * A_ROW;
 #endif
-#pragma unroll 1
+        ROLLED
         for (INDEX number = first_panel; number < end_panel; number++) {
             const INDEX first_column = number * (NV * W), column = MOVED_BACK(first_column);
             A_SPACE const T *ma = tile_a;
@@ -166,7 +169,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
             global const T *mb = all_b + column;
 #endif
             EACH_ROW(DECLARE_ROW)
-#pragma unroll 1
+            ROLLED
             for (INDEX k = 0; k < depth; k++) {
                 EACH_VECTOR(LOAD_VECTOR, mb)
                 EACH_ROW(MULTIPLY_ROW)
@@ -175,7 +178,7 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
             }
             T tile[TM * NV * W] __attribute__((aligned(64)));
             EACH_ROW(KEEP_ROW)
-#pragma unroll 1
+            ROLLED
             for (int i = (int)(first_row - row); i < TM; i++) {
                 const INDEX p1 = row + i;
                 //@ epilogue

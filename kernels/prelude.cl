@@ -4,14 +4,21 @@
  * loads and shuffles, which take longer to compile than the rest of a kernel. */
 #define VECTOR_AT(space, s, p) (((space s##_packed_t *)(p))->vector)
 
+/* Before a loop that is compiled as it stands: unrolled or made of vectors it would only take longer to compile. */
+#ifdef __clang__
+#define ROLLED _Pragma("clang loop unroll(disable) vectorize(disable) interleave(disable)")
+#else
+#define ROLLED _Pragma("unroll 1")
+#endif
+
 /* Asks for the cache line of an address, to write if write, before it is needed; CPU devices. Not prefetch(), which
  * PoCL leaves empty. */
-#ifdef __has_builtin
+#ifndef __has_builtin
+#define __has_builtin(name) 0
+#endif
 #if __has_builtin(__builtin_prefetch)
 #define FETCH(p, write) __builtin_prefetch((const void *)(ulong)(p), write, 2)
-#endif
-#endif
-#ifndef FETCH
+#else
 #define FETCH(p, write)
 #endif
 

@@ -334,7 +334,7 @@ static const struct argp parser = {
     "Every candidate is checked, and kept only if it is more than 5 % faster than the built-in choice.\v"
     "A PRODUCT is MxNxK, (M, K) times (K, N), or BATCHxMxNxK; :tn behind it says that A is transposed, :nt B, :tt "
     "both. Without any: the products of `clgrad train` and their gradients at batches of 1, 32, 128 and 1024, and "
-    "squares; that takes a minute or two on a CPU. Shapes near a measured one share its choice.\n\n"
+    "squares; that takes some minutes on a CPU. Shapes near a measured one share its choice.\n\n"
     "What is measured is kept in $CLGRAD_CACHE_DIR, else $XDG_CACHE_HOME/clgrad, else ~/.cache/clgrad, for the device "
     "with its driver and this version of clgrad. A damaged file is ignored; --show says so.",
     NULL,

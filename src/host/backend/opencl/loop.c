@@ -229,6 +229,8 @@ static void print_run_units(loop *l, int64_t rows)
     }
     if (extent % width || width == 1) {
         l->p.width = 1;
+        if (width > 1)
+            body_line(&l->p, "ROLLED");
         snprintf(head, sizeof head, "for (; p%d < end; p%d++)", l->last, l->last);
         loop_open(l, head);
         body_print_sections(&l->p, SECTION_OUTER);

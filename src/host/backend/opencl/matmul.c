@@ -157,7 +157,7 @@ static void print_epilogue(product *x, product_tile tile)
     p->indent = 4 * DEPTH;
     p->width = tile.width;
     p->product = "AT(private, tile + (i * NV + v) * W)";
-    text_add(p->out, "#pragma unroll 1\n");
+    body_line(p, "ROLLED");
     body_line(p, "for (int v = 0; v < NV; v++) {");
     p->indent += DEPTH;
     body_line(p, "const INDEX p2 = column + v * W;");
@@ -171,7 +171,7 @@ static void print_epilogue(product *x, product_tile tile)
         body_line(p, "} else {");
         p->indent += DEPTH;
         body_line(p, "const INDEX start = max(p2, first_column), end = min(p2 + W, columns);");
-        text_add(p->out, "#pragma unroll 1\n");
+        body_line(p, "ROLLED");
         body_line(p, "for (INDEX p2 = start; p2 < end; p2++) {");
         p->indent += DEPTH;
         p->width = 1;

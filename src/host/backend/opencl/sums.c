@@ -184,6 +184,8 @@ static void print_lane_loops(loop *l, const inner *n)
         return;
     l->p.width = 1;
     l->p.accumulator = "_s";
+    if (n->vectors)
+        body_line(&l->p, "ROLLED");
     snprintf(head, sizeof head, "for (; p%d < end; p%d++)", l->last, l->last);
     loop_open(l, head);
     body_print_section(&l->p, n->section);

@@ -30,6 +30,7 @@
 #define STORE_ROW 12.0       /* and for a row of them */
 #define TILE_START 120.0
 #define GROUP_START 1000.0
+#define WAKE 15000.0 /* once, where other cores join in */
 
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -96,7 +97,7 @@ static double total_cycles(const backend_device *device, const plan_step *step, 
     int64_t groups = divide_up(tiles, t->tiles_each) * divide_up(panels, t->panels_each) * step->batch;
     double rows = (double)t->panels_each * tile_cycles(step, t) + rows_cycles(step, t);
     double group = (double)t->tiles_each * rows + (double)t->panels_each * panel_cycles(step, t) + GROUP_START;
-    return ((double)divide_up(groups, units) + STRAGGLE) * group;
+    return ((double)divide_up(groups, units) + STRAGGLE) * group + (groups > 1 ? WAKE : 0);
 }
 
 /* The best share for a work-group: of the rows and of the panels all, halved as often as that helps. */
