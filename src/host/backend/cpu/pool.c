@@ -16,8 +16,8 @@
 enum { SPINS = 400, MOST_THREADS = 256 };
 
 struct cpu_pool {
-    int threads;   /* with the caller's */
-    int started;   /* threads that exist beside the caller's */
+    int threads; /* with the caller's */
+    int started; /* threads that exist beside the caller's */
     pthread_t *ids;
     pthread_mutex_t lock;
     pthread_cond_t begin, end;
