@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROUNDS = 5, SAMPLES = 3 };
+enum { ROUNDS = 9, SAMPLES = 3 };
 
 /* A sample of something short is of as many runs as take this long. */
 static const double sample_seconds = 0.02, reference_seconds = 0.02, warm_seconds = 0.06;
@@ -17,10 +17,15 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void bench_summarise(double *samples, int count, double scale, bench_result *r)
+static double median(double *samples, int count)
 {
     qsort(samples, (size_t)count, sizeof *samples, compare_doubles);
-    r->value = samples[count / 2] * scale;
+    return samples[count / 2];
+}
+
+void bench_summarise(double *samples, int count, double scale, bench_result *r)
+{
+    r->value = median(samples, count) * scale;
     r->min = samples[0] * scale;
     r->max = samples[count - 1] * scale;
 }
@@ -68,10 +73,11 @@ static bool warm_up(bench_context *c, clg_program *p)
     return true;
 }
 
-/* Rounds of ours, then theirs: a change of the machine's speed meets both. */
+/* Rounds of ours, then theirs. The reference's time is ours by the median of the rounds' ratios: a change of the
+ * machine's speed, which may be twofold where its cores are shared, meets both sides of a round, but not all rounds. */
 static bool take_samples(bench_context *c, clg_program *p, bench_reference *reference, bench_result *r)
 {
-    double ours[ROUNDS * SAMPLES], theirs[ROUNDS * SAMPLES];
+    double ours[ROUNDS * SAMPLES], theirs[SAMPLES], ratios[ROUNDS];
     int rounds = c->quick ? 1 : ROUNDS, count = 0;
     if (!run_program(c, p, 2))
         return false;
@@ -87,16 +93,15 @@ static bool take_samples(bench_context *c, clg_program *p, bench_reference *refe
         if (compare) {
             (void)time_reference(reference); /* warms up */
             for (int i = 0; i < SAMPLES; i++)
-                theirs[count + i] = time_reference(reference);
+                theirs[i] = time_reference(reference);
+            ratios[round] = median(theirs, SAMPLES) / median(ours + count, SAMPLES);
             let_threads_sleep();
         }
         count += SAMPLES;
     }
     bench_summarise(ours, count, 1, r);
-    if (compare) {
-        qsort(theirs, (size_t)count, sizeof *theirs, compare_doubles);
-        reference->seconds = theirs[count / 2];
-    }
+    if (compare)
+        reference->seconds = median(ratios, rounds) * r->value;
     return true;
 }
 
