@@ -320,6 +320,31 @@ static void test_matmul_cpu(void **state)
     matrix_products("cpu", "generated", false);
 }
 
+/* Devices with less local memory, or narrower registers, than the one of this machine: what a choice takes must fit. */
+static void test_tiles_fit(void **state)
+{
+    (void)state;
+    static const int64_t memory[] = {16384, 32768, 65536, 262144, 2097152}, sizes[] = {1, 10, 100, 512, 2048};
+    for (int i = 0; i < 5 * 3 * 125 * 4; i++) {
+        backend_device other = {.local_memory = memory[i % 5], .vector_bytes = 16 << i / 5 % 3};
+        other.info.compute_units = 2;
+        int64_t m = sizes[i / 15 % 5], n = sizes[i / 75 % 5], k = sizes[i / 375 % 5];
+        bool ta = i / 1875 & 1, tb = i / 1875 & 2;
+        clg_dtype dtype = i & 1 ? CLG_F32 : CLG_F64;
+        plan_step step = {.kind = STEP_MATMUL, .dtype = dtype, .batch = 1, .m = m, .n = n, .k = k};
+        step.a = (plan_matrix){.row_stride = ta ? 1 : k, .column_stride = ta ? m : 1};
+        step.b = (plan_matrix){.row_stride = tb ? 1 : n, .column_stride = tb ? k : 1};
+        product_tile t = tile_choose(&other, &step);
+        int64_t size = (int64_t)clg_dtype_size(dtype), taken = t.packed_b ? tile_panel_limit(&other, &step) * size : 0;
+        if (t.packed_b)
+            assert_true(k * t.panels_each * t.vectors * t.width <= tile_panel_limit(&other, &step));
+        if (t.packed_a)
+            taken += tile_rows_depth(&step) * ((t.rows + t.width - 1) / t.width * t.width) * size;
+        assert_true(taken <= other.local_memory && tile_is_legal(&other, &step, &t));
+        assert_true(t.tiles_each >= 1 && t.panels_each >= 1);
+    }
+}
+
 static void test_matmul_gpu(void **state)
 {
     (void)state;
@@ -548,7 +573,7 @@ int main(void)
         cmocka_unit_test(test_hand_made_cpu),  cmocka_unit_test(test_hand_made_gpu), cmocka_unit_test(test_bind),
         cmocka_unit_test(test_sharing),        cmocka_unit_test(test_random_cpu),    cmocka_unit_test(test_random_gpu),
         cmocka_unit_test(test_long_sums),      cmocka_unit_test(test_matmul_cpu),    cmocka_unit_test(test_matmul_gpu),
-        cmocka_unit_test(test_matmul_clblast), cmocka_unit_test(test_disk_cache),
+        cmocka_unit_test(test_matmul_clblast), cmocka_unit_test(test_disk_cache),    cmocka_unit_test(test_tiles_fit),
     };
     cmocka_set_test_filter(getenv("CLGRAD_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

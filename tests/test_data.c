@@ -293,7 +293,11 @@ static void takes_batches(void **state)
     expect_batch(programs[0], images[0], labels[0], order, 4);
     expect_batch(programs[0], images[0], labels[0], order + 4, 4);
     expect_batch(programs[1], images[1], labels[1], order + 8, 3);
-    expect_batch(programs[1], images[1], labels[1], (int32_t[]){-1, -1, -1}, 3); /* beyond the end */
+    for (int i = 0; i < 3; i++) /* beyond the end, where the position stays */
+        expect_batch(programs[1], images[1], labels[1], (int32_t[]){-1, -1, -1}, 3);
+    int32_t position;
+    assert_int_equal(clg_read(batches.position, &position, sizeof position), CLG_OK);
+    assert_int_equal(position, 11);
     assert_int_equal(clg_batches_start(&batches, wrong), CLG_ERROR_ARGUMENT);
     assert_non_null(strstr(clg_last_error(), "example 11 at position 10 is outside 0..10"));
     assert_int_equal(clg_batches_start(&batches, NULL), CLG_OK);

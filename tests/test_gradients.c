@@ -4,6 +4,7 @@
 
 #include "cli/check_ops.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,9 +199,25 @@ static void test_planted_faults(void **state)
     clg_device_close(device);
 }
 
+/* Central differences say nothing there. */
+static void test_gelu_at_infinity(void **state)
+{
+    (void)state;
+    clg_device *device = support_open("cpu");
+    clg_graph *g = clg_graph_new(device);
+    clg_var x = clg_array(g, CLG_F64, CLG_SHAPE(3), (double[]){-INFINITY, INFINITY, NAN}), gx;
+    clg_gradients(clg_gelu(x), &x, 1, &gx);
+    double *slope = support_values(gx);
+    assert_true(slope[0] == 0 && slope[1] == 1 && isnan(slope[2]));
+    free(slope);
+    clg_graph_free(g);
+    clg_device_close(device);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_operation), cmocka_unit_test(test_composites),
-                                       cmocka_unit_test(test_third_order), cmocka_unit_test(test_planted_faults)};
+                                       cmocka_unit_test(test_third_order), cmocka_unit_test(test_planted_faults),
+                                       cmocka_unit_test(test_gelu_at_infinity)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

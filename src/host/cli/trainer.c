@@ -106,11 +106,15 @@ static bool pays(const trainer *t)
 static clg_status place_data(trainer *t, trainer_resident where, int64_t batch_size)
 {
     if (where == TRAINER_DEVICE || (where == TRAINER_AUTO && pays(t))) {
+        int32_t mark = clg_graph_mark(t->graph);
         clg_status status = clg_batches_new(t->graph, t->train_source.set, &t->train_source.batches);
         if (status == CLG_OK)
             status = clg_batches_new(t->graph, t->test_source.set, &t->test_source.batches);
         t->train_source.resident = t->test_source.resident = status == CLG_OK;
         if (status == CLG_OK || where == TRAINER_DEVICE || status != CLG_ERROR_DEVICE_MEMORY)
+            return status;
+        status = clg_graph_rewind(t->graph, mark); /* the device needs the room */
+        if (status != CLG_OK)
             return status;
     }
     const clg_dataset *set = t->train_source.set;

@@ -48,12 +48,13 @@ RULE(sin) { gx[0] = clg_mul(gy, clg_cos(x[0])); }
 RULE(cos) { gx[0] = clg_neg(clg_mul(gy, clg_sin(x[0]))); }
 RULE(tanh) { gx[0] = clg_mul(gy, clg_sub(ops_like(y, 1), clg_square(y))); }
 RULE(erf) { gx[0] = clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1)))); }
-/* Phi(x) + x phi(x), the normal distribution and its density */
+/* Phi(x) + x phi(x), the normal distribution and its density; the limits at infinity, where x phi is inf 0 */
 RULE(gelu)
 {
     clg_var phi = times(clg_exp(times(clg_square(x[0]), -0.5)), 1 / sqrt(2 * acos(-1)));
     clg_var below = times(clg_add(clg_erf(times(x[0], sqrt(0.5))), ops_like(x[0], 1)), 0.5);
-    gx[0] = clg_mul(gy, clg_add(below, clg_mul(x[0], phi)));
+    clg_var slope = clg_where(clg_equal(phi, zeros(phi)), zeros(phi), clg_mul(x[0], phi));
+    gx[0] = clg_mul(gy, clg_add(below, slope));
 }
 /* by the mask of the result, so that the operand need not be kept; 0 at 0 */
 RULE(relu) { gx[0] = clg_where(clg_less(zeros(y), y), gy, zeros(gy)); }

@@ -70,8 +70,10 @@ clg_var clg_batches_next(const clg_batches *batches, int64_t size, clg_var *imag
     clg_var place = clg_add(batches->position, clg_arange(g, CLG_I32, size));
     clg_var example = clg_gather(batches->order, place);
     double count = (double)clg_shape_count(clg_shape_of(batches->order));
-    clg_var inside = clg_less(place, clg_full(g, CLG_I32, CLG_SCALAR, count));
+    clg_var end = clg_full(g, CLG_I32, CLG_SCALAR, count), inside = clg_less(place, end);
     *images = clg_gather(batches->images, example);
     *labels = clg_where(inside, clg_gather(batches->labels, example), clg_full(g, CLG_I32, CLG_SCALAR, -1));
-    return clg_assign(batches->position, clg_add(batches->position, clg_full(g, CLG_I32, CLG_SCALAR, (double)size)));
+    /* no further than the end, so that it never overflows */
+    clg_var next = clg_add(batches->position, clg_full(g, CLG_I32, CLG_SCALAR, (double)size));
+    return clg_assign(batches->position, clg_minimum(next, end));
 }

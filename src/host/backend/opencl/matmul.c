@@ -261,7 +261,7 @@ static clg_status add_cpu(product *x)
     define_tile(&x->source, tile, step->dtype);
     define(&x->source, "A_TRANSPOSED", a_transposed);
     define(&x->source, "B_TRANSPOSED", b_transposed);
-    define(&x->source, "PACK_A", tile.packed_a ? TILE_DEPTH : 0);
+    define(&x->source, "PACK_A", tile.packed_a ? tile_rows_depth(step) : 0);
     define(&x->source, "PACK_B", tile.packed_b);
     define(&x->source, "PANELS", tile_panel_limit(device, step));
     if (b_transposed)

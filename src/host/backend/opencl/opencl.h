@@ -37,9 +37,12 @@ typedef struct text {
     bool failed;
 } text;
 
+/* Numbers have a decimal point, whatever the program's locale. */
 void text_add(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_append(text *t, const char *bytes, size_t size);
 void text_free(text *t);
+/* sscanf that reads numbers likewise. */
+int text_scan(const char *from, const char *format, ...) __attribute__((format(scanf, 2, 3)));
 
 /* ---------------------------------------------------------------- the embedded kernels/ (EmbedKernels.cmake) */
 
@@ -321,6 +324,8 @@ bool tile_is_legal(const backend_device *device, const plan_step *step, const pr
 int tile_candidates(const backend_device *device, const plan_step *step, product_tile *tiles, int capacity);
 /* Elements of local memory that the copy of panels may take. */
 int64_t tile_panel_limit(const backend_device *device, const plan_step *step);
+/* Columns of A for which a copy of the rows of a tile has room. */
+int64_t tile_rows_depth(const plan_step *step);
 /* Whether columns, not rows, are dense in memory. */
 bool tile_a_transposed(const plan_step *step);
 bool tile_b_transposed(const plan_step *step);

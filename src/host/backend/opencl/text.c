@@ -1,6 +1,9 @@
 /* A growing text, and the skeletons of kernels/ into which generated code is set. */
+#define _POSIX_C_SOURCE 200809L
 #include "opencl.h"
 
+#include <locale.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +37,39 @@ void text_append(text *t, const char *bytes, size_t size)
     t->data[t->size] = '\0';
 }
 
+static pthread_once_t plain_once = PTHREAD_ONCE_INIT;
+static locale_t plain;
+
+static void make_plain(void) { plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
+
+/* The C locale for this thread; returns what it had before. */
+static locale_t begin_plain(void)
+{
+    pthread_once(&plain_once, make_plain);
+    return plain ? uselocale(plain) : (locale_t)0;
+}
+
+static void end_plain(locale_t before)
+{
+    if (before)
+        uselocale(before);
+}
+
+int text_scan(const char *from, const char *format, ...)
+{
+    locale_t before = begin_plain();
+    va_list arguments;
+    va_start(arguments, format);
+    int count = vsscanf(from, format, arguments);
+    va_end(arguments);
+    end_plain(before);
+    return count;
+}
+
 void text_add(text *t, const char *format, ...)
 {
     char line[512];
+    locale_t before = begin_plain();
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(line, sizeof line, format, arguments);
@@ -51,6 +84,7 @@ void text_add(text *t, const char *format, ...)
         va_end(arguments);
         t->size += (size_t)length;
     }
+    end_plain(before);
 }
 
 void text_free(text *t)

@@ -49,6 +49,23 @@ static bool is_apart(const plan_step *step, int64_t stride)
     return stride * (int64_t)clg_dtype_size(step->dtype) >= APART_BYTES;
 }
 
+int64_t tile_rows_depth(const plan_step *step)
+{
+    int64_t depth = 64; /* few sizes, so that steps of several shapes share a kernel */
+    while (depth < step->k)
+        depth *= 2;
+    return depth;
+}
+
+/* Whether the rows of a tile can be copied to local memory, beside the panels. */
+static bool rows_fit(const backend_device *device, const plan_step *step, const product_tile *t)
+{
+    int64_t lanes = divide_up(t->rows, t->width) * t->width;
+    int64_t room = device->local_memory / (int64_t)clg_dtype_size(step->dtype);
+    return step->k <= TILE_DEPTH &&
+           tile_rows_depth(step) * lanes <= room - (t->packed_b ? tile_panel_limit(device, step) : 0);
+}
+
 /* Lanes of a vector: the narrowest that holds a row, the widest that fits in one if rows cannot be padded. */
 static int tile_width(const backend_device *device, const plan_step *step, bool packed)
 {
@@ -106,12 +123,13 @@ double tile_share_out(const backend_device *device, const plan_step *step, produ
     int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
     product_tile best = *t;
     double best_cycles = INFINITY;
-    for (int64_t across = 1; across <= panels; across *= 2) {
-        t->panels_each = divide_up(panels, across);
+    /* the last of each loop: one panel, one tile */
+    for (int64_t across = 1; across < 2 * panels; across *= 2) {
+        t->panels_each = divide_up(panels, smaller(across, panels));
         if (t->packed_b && step->k * t->panels_each * t->vectors * t->width > tile_panel_limit(device, step))
             continue;
-        for (int64_t parts = 1; parts <= tiles; parts *= 2) {
-            t->tiles_each = divide_up(tiles, parts);
+        for (int64_t parts = 1; parts < 2 * tiles; parts *= 2) {
+            t->tiles_each = divide_up(tiles, smaller(parts, tiles));
             double cycles = total_cycles(device, step, t);
             if (cycles < best_cycles) {
                 best_cycles = cycles;
@@ -127,7 +145,7 @@ static void try_tiles(const backend_device *device, const plan_step *step, bool 
                       double *best_cycles)
 {
     int registers = device->vector_bytes == 32 ? 16 : 32, width = tile_width(device, step, packed_b);
-    bool packed_a = tile_a_transposed(step) && is_apart(step, step->a.column_stride) && step->k <= TILE_DEPTH;
+    bool packs_a = tile_a_transposed(step) && is_apart(step, step->a.column_stride);
     int64_t vectors = packed_b ? divide_up(step->n, width) : step->n / width;
     for (int across = 1; across <= smaller(vectors, TILE_VECTORS); across++) {
         int64_t before = 0;
@@ -137,7 +155,7 @@ static void try_tiles(const backend_device *device, const plan_step *step, bool 
                 continue;
             before = rows;
             product_tile t = {.rows = (int)rows, .vectors = across, .width = width, .packed_b = packed_b};
-            for (int copy = 0; copy <= packed_a; copy++) {
+            for (int copy = 0; copy <= (packs_a && rows_fit(device, step, &t)); copy++) {
                 t.packed_a = copy;
                 double cycles = tile_share_out(device, step, &t);
                 if (cycles < *best_cycles) {
@@ -174,7 +192,7 @@ bool tile_is_legal(const backend_device *device, const plan_step *step, const pr
     if (!lanes || (t->width > 1 && t->width > full_width(device, step)) || t->rows < 1 || t->rows > LEGAL_ROWS ||
         t->rows > step->m || t->vectors < 1 || t->vectors > TILE_VECTORS || t->rows * t->vectors > LEGAL_VECTORS)
         return false;
-    if (t->packed_a && (!tile_a_transposed(step) || step->k > TILE_DEPTH))
+    if (t->packed_a && (!tile_a_transposed(step) || !rows_fit(device, step, t)))
         return false;
     return t->packed_b ? step->n > 1 && step->k > 0 && step->k * columns <= tile_panel_limit(device, step)
                        : columns <= step->n;

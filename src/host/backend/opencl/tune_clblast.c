@@ -18,6 +18,7 @@ typedef struct clblast_search {
     contender clblast, reference;
     clblast_setting best;
     double seconds, ratio, best_seconds, best_ratio; /* with the parameters in use; the best so far */
+    bool replaced;                                   /* the parameters in use */
 } clblast_search;
 
 /* Seconds, and the ratio to the reference: medians. The plan of a program depends on the parameters. */
@@ -51,6 +52,7 @@ static void try_settings(clblast_search *s, double budget, uint64_t seed, clg_tu
             watch(context, (int)(1000 * spent / budget), 1000);
         if (!clblast_setting_draw(s->rig->device, &setting, &seed))
             return;
+        s->replaced = true;
         clg_status status = clblast_override(s->rig->device, &setting);
         if (status == CLG_OK)
             status = time_clblast(s, QUICK_ROUNDS, &seconds, &ratio);
@@ -86,17 +88,32 @@ static clg_status check_layouts(backend_device *device, const clblast_setting *s
     return status;
 }
 
+/* Brings back the parameters from before the search, for want of good ones. */
+static clg_status put_back(const clblast_search *s)
+{
+    const tuning *t = s->rig->device->tuned;
+    if (!s->replaced)
+        return CLG_OK;
+    for (int i = 0; i < t->setting_count; i++)
+        if (t->settings[i].kernel == s->best.kernel && t->settings[i].dtype == s->best.dtype)
+            return clblast_override(s->rig->device, &t->settings[i]);
+    return clg_fail(CLG_ERROR_DEVICE,
+                    "CLBlast cannot go back to its own parameters of %s, and the search has found no right ones: "
+                    "this process should compute no more products with it",
+                    clblast_kernels[s->best.kernel].name);
+}
+
 /* Times the best ones again, with care, and keeps them if they deserve it. */
 static clg_status settle(clblast_search *s, clg_tune_result *result)
 {
-    clg_status status = clblast_override(s->rig->device, &s->best);
+    clg_status status = s->best_ratio < INFINITY ? clblast_override(s->rig->device, &s->best) : CLG_ERROR_DEVICE;
     if (status == CLG_OK)
         status = time_clblast(s, TUNE_ROUNDS, &s->best_seconds, &s->best_ratio);
     if (status == CLG_OK)
         status = check_layouts(s->rig->device, &s->best);
     if (status != CLG_OK && status != CLG_ERROR_MEMORY) {
-        result->rejected++;
-        return CLG_OK;
+        result->rejected += s->best_ratio < INFINITY;
+        return put_back(s);
     }
     if (status != CLG_OK)
         return status;
@@ -118,8 +135,7 @@ static clg_status search(clblast_search *s, double budget, uint64_t seed, clg_tu
         result->builtin_seconds = result->best_seconds = s->seconds;
         s->best_ratio = INFINITY;
         try_settings(s, budget, seed, watch, context, result);
-        if (s->best_ratio < INFINITY)
-            status = settle(s, result);
+        status = settle(s, result);
     }
     contender_release(&s->reference);
     return status;

@@ -87,8 +87,8 @@ static bool parse_product(const char *line, tuning_entry *e)
     char dtype[8], a, b;
     long long batch, m, n, k;
     int length = 0;
-    if (sscanf(line, "product %7s %lldx%lldx%lldx%lld %c%c %lf %lf %n", dtype, &batch, &m, &n, &k, &a, &b, &e->seconds,
-               &e->builtin_seconds, &length) != 9 ||
+    if (text_scan(line, "product %7s %lldx%lldx%lldx%lld %c%c %lf %lf %n", dtype, &batch, &m, &n, &k, &a, &b,
+                  &e->seconds, &e->builtin_seconds, &length) != 9 ||
         !length || batch < 1 || m < 1 || n < 1 || k < 1 || !strchr("nt", a) || !strchr("nt", b))
         return false;
     e->shape = (clg_tune_shape){CLG_F32, batch, m, n, k, a == 't', b == 't'};
@@ -107,7 +107,7 @@ static bool parse_setting(const char *line, clblast_setting *s)
 {
     char dtype[8], name[32];
     int length = 0;
-    if (sscanf(line, "clblast %7s %31s %lf %lf %n", dtype, name, &s->seconds, &s->before_seconds, &length) != 4 ||
+    if (text_scan(line, "clblast %7s %31s %lf %lf %n", dtype, name, &s->seconds, &s->before_seconds, &length) != 4 ||
         !length || !parse_dtype(dtype, &s->dtype))
         return false;
     for (s->kernel = 0; s->kernel < CLBLAST_KERNELS; s->kernel++)
