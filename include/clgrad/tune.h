@@ -48,8 +48,8 @@ CLG_API const char *clg_tune_clblast_kernel(const clg_device *device, int kernel
 /* Searches the parameters of one of them for about so many seconds: random ones that its constraints allow, each
  * verified. They are kept if they are faster than those in use by more than 5 %; builtin and best of the result say
  * which parameters. They hold for the whole process, where the search leaves the best right ones that it saw: programs
- * compiled before must be compiled again. CLG_ERROR_DEVICE: it saw none, and CLBlast cannot go back to its own. A driver
- * that fails on one of them may take the process with it: `clgrad tune` searches in a process of its own. */
+ * compiled before must be compiled again. CLG_ERROR_DEVICE: it saw none, and CLBlast cannot go back to its own. A
+ * driver that fails on one of them may take the process with it: `clgrad tune` searches in a process of its own. */
 CLG_API clg_status clg_tune_clblast(clg_device *device, clg_dtype dtype, int kernel, double seconds, uint64_t seed,
                                     clg_tune_watch watch, void *context, clg_tune_result *result);
 

@@ -88,12 +88,13 @@ static clg_step_profile describe(const clg_program *program, int32_t index, cons
                                 .end = span->end,
                                 .flops = engine_step_flops(step),
                                 .bytes = engine_step_bytes(program->p, step)};
-    char shape[30], over[16] = "", operations[sizeof profile.name];
+    char shape[30], over[24] = "", operations[sizeof profile.name];
     format_node(program, step->name_node, shape, sizeof shape);
     if (step->kind == STEP_MATMUL)
         snprintf(over, sizeof over, " over %lld", (long long)step->k);
     list_operations(step, operations, sizeof operations - strlen(shape) - strlen(over));
-    snprintf(profile.name, sizeof profile.name, "%s%s%s", operations, shape, over);
+    if (snprintf(profile.name, sizeof profile.name, "%s%s%s", operations, shape, over) < 0)
+        profile.name[0] = '\0';
     return profile;
 }
 

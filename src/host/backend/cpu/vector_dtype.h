@@ -86,8 +86,9 @@
                     v[j] = FN(TYPE, ID##_combine)(v[j], b[i + j]);                                                     \
             FOLD(ID, 128)                                                                                              \
             FOLD(ID, 64)                                                                                               \
-            FOLD(ID, 32) FOLD(ID, 16) FOLD(ID, 8) FOLD(ID, 4) FOLD(ID, 2) FOLD(ID, 1) total =                          \
-                FN(TYPE, ID##_combine_wide)(total, v[0]);                                                              \
+            FOLD(ID, 32)                                                                                               \
+            FOLD(ID, 16)                                                                                               \
+            FOLD(ID, 8) FOLD(ID, 4) FOLD(ID, 2) FOLD(ID, 1) total = FN(TYPE, ID##_combine_wide)(total, v[0]);          \
         }                                                                                                              \
         if (i < n) {                                                                                                   \
             T rest = b[i];                                                                                             \
