@@ -10,6 +10,7 @@
  * tiles (without PACK_B: of a row, too) is moved back to fit, so loads never leave the matrices; its epilogue runs only
  * on what no other tile covers. */
 #ifndef KERNEL
+#include "prelude.cl"
 #define KERNEL matmul_example
 #define T float
 #define V float16
@@ -28,7 +29,6 @@
 #define B_TRANSPOSED 0
 #define BLOCK_V float8
 #define BLOCK_AT(space, p) (*(space float8 *)(p))
-#define ROLLED
 #endif
 
 #define BLOCK 8
@@ -90,23 +90,11 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
             INDEX k = 0;
             ROLLED
             for (; c + BLOCK <= whole && k + BLOCK <= depth; k += BLOCK) {
-                BLOCK_V x[BLOCK], y[BLOCK];
+                BLOCK_V x[BLOCK];
 #pragma unroll
                 for (int i = 0; i < BLOCK; i++)
                     x[i] = BLOCK_AT(global const, block + i * b_stride + k);
-#pragma unroll
-                for (int round = 0; round < 3; round++) {
-#pragma unroll
-                    for (int i = 0; i < BLOCK / 2; i++) {
-                        y[2 * i].even = x[i].lo;
-                        y[2 * i].odd = x[i + BLOCK / 2].lo;
-                        y[2 * i + 1].even = x[i].hi;
-                        y[2 * i + 1].odd = x[i + BLOCK / 2].hi;
-                    }
-#pragma unroll
-                    for (int i = 0; i < BLOCK; i++)
-                        x[i] = y[i];
-                }
+                TRANSPOSE_8(BLOCK_V, x);
 #pragma unroll
                 for (int i = 0; i < BLOCK; i++)
                     BLOCK_AT(local, panel + (k + i) * (NV * W) + c) = x[i];

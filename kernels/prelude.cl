@@ -22,6 +22,24 @@
 #define FETCH(p, write)
 #endif
 
+/* Transposes 8 vectors x[0..7] of 8 elements of type V, by three rounds of interleaving the upper half of the vectors
+ * with the lower. */
+#define TRANSPOSE_8(V, x)                                                                                              \
+    do {                                                                                                               \
+        V transpose_y[8];                                                                                              \
+        _Pragma("unroll") for (int round = 0; round < 3; round++)                                                      \
+        {                                                                                                              \
+            _Pragma("unroll") for (int i = 0; i < 4; i++)                                                              \
+            {                                                                                                          \
+                transpose_y[2 * i].even = x[i].lo;                                                                     \
+                transpose_y[2 * i].odd = x[i + 4].lo;                                                                  \
+                transpose_y[2 * i + 1].even = x[i].hi;                                                                 \
+                transpose_y[2 * i + 1].odd = x[i + 4].hi;                                                              \
+            }                                                                                                          \
+            _Pragma("unroll") for (int i = 0; i < 8; i++) x[i] = transpose_y[i];                                       \
+        }                                                                                                              \
+    } while (0)
+
 /* Folds value over the work-items of a group into result, in the same order on every run. R is a reduction
  * "op_sum", s its suffix, scratch local memory with one element a work-item; the group size is a power of two.
  * All work-items of the group must get here. */

@@ -2,6 +2,7 @@
  * out_offset from element (b, r, c) at offset + b batch_stride + r + c column_stride. One work-item copies 8 rows: 8 x 8
  * blocks are transposed in registers by three rounds of interleaving the upper half of the vectors with the lower. */
 #ifndef KERNEL
+#include "prelude.cl"
 #define KERNEL transpose_example
 #define T float
 #define V float8
@@ -19,23 +20,11 @@ kernel void KERNEL(global const T *in, global T *restrict out, const INDEX rows,
     INDEX column = 0;
     if (row + W <= rows) {
         for (; column + W <= columns; column += W) {
-            V x[W], y[W];
+            V x[W];
 #pragma unroll
             for (int i = 0; i < W; i++)
                 x[i] = AT(global const, from + (column + i) * column_stride);
-#pragma unroll
-            for (int round = 0; round < 3; round++) {
-#pragma unroll
-                for (int i = 0; i < W / 2; i++) {
-                    y[2 * i].even = x[i].lo;
-                    y[2 * i].odd = x[i + W / 2].lo;
-                    y[2 * i + 1].even = x[i].hi;
-                    y[2 * i + 1].odd = x[i + W / 2].hi;
-                }
-#pragma unroll
-                for (int i = 0; i < W; i++)
-                    x[i] = y[i];
-            }
+            TRANSPOSE_8(V, x);
 #pragma unroll
             for (int i = 0; i < W; i++)
                 AT(global, to + i * columns + column) = x[i];
