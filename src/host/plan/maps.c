@@ -19,7 +19,7 @@ static uint64_t map_hash(const plan_map *map)
     return h;
 }
 
-static bool map_equal(const plan_map *a, const plan_map *b)
+bool maps_equal(const plan_map *a, const plan_map *b)
 {
     return a->offset == b->offset && a->masked == b->masked && !memcmp(a->stride, b->stride, sizeof a->stride) &&
            (!a->masked || (!memcmp(a->lo, b->lo, sizeof a->lo) && !memcmp(a->hi, b->hi, sizeof a->hi)));
@@ -76,7 +76,7 @@ int32_t maps_intern(map_table *t, const plan_map *map)
     }
     uint32_t mask = (uint32_t)(t->bucket_count - 1), slot = (uint32_t)map_hash(map) & mask;
     for (; t->buckets[slot] >= 0; slot = (slot + 1) & mask)
-        if (map_equal(&t->maps[t->buckets[slot]], map))
+        if (maps_equal(&t->maps[t->buckets[slot]], map))
             return t->buckets[slot];
     t->maps[t->count] = *map;
     t->buckets[slot] = t->count;

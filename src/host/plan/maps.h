@@ -22,6 +22,7 @@ typedef struct map_table {
 
 clg_status maps_init(map_table *t);
 void maps_free(map_table *t);
+bool maps_equal(const plan_map *a, const plan_map *b);
 /* The number of a map; -1 if memory runs out. */
 int32_t maps_intern(map_table *t, const plan_map *map);
 

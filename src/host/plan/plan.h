@@ -133,4 +133,7 @@ void plan_free(plan *p);
 /* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer
  * positions (columns reduced side by side). true: inner. Shared by the backends so that both agree with print.c. */
 bool plan_lanes_inner(const plan_step *step);
+/* Whether two instructions that compute values, not REDUCE or PRODUCT, give equal ones where their operands are equal.
+ */
+bool plan_same_function(const plan_step *step, const plan_instr *a, const plan_instr *b);
 #endif

@@ -1,5 +1,6 @@
 /* The scheduling stage as a sequence: fuse nodes into groups, lower groups to steps, place buffers in memory. Also
  * the small containers that fuse.c and lower.c share. */
+#include "maps.h"
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -195,4 +196,23 @@ bool plan_lanes_inner(const plan_step *step)
     if (outer > inner)
         return false;
     return step->inner_count >= 32 || step->outer_count < 32;
+}
+
+bool plan_same_function(const plan_step *step, const plan_instr *a, const plan_instr *b)
+{
+    if (a->kind != b->kind || a->dtype != b->dtype)
+        return false;
+    switch ((plan_instr_kind)a->kind) {
+    case INSTR_CONST:
+        return memcmp(&a->value, &b->value, sizeof a->value) == 0;
+    case INSTR_IOTA:
+        return maps_equal(&step->maps[a->map], &step->maps[b->map]);
+    case INSTR_LOAD:
+        return a->buffer == b->buffer && a->row_stride == b->row_stride && a->row_count == b->row_count &&
+               maps_equal(&step->maps[a->map], &step->maps[b->map]);
+    case INSTR_MAP:
+        return a->op == b->op;
+    default:
+        return false;
+    }
 }

@@ -14,36 +14,9 @@ typedef struct sharer {
     uint32_t mask;
 } sharer;
 
-static bool same_map(const plan_step *step, int32_t a, int32_t b)
-{
-    if (a == b)
-        return true;
-    const plan_map *x = &step->maps[a], *y = &step->maps[b];
-    if (x->offset != y->offset || x->masked != y->masked)
-        return false;
-    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-        if (x->stride[d] != y->stride[d] || (x->masked && (x->lo[d] != y->lo[d] || x->hi[d] != y->hi[d])))
-            return false;
-    return true;
-}
-
 static bool same_value(const plan_step *step, const plan_instr *a, const plan_instr *b)
 {
-    if (a->kind != b->kind || a->dtype != b->dtype || memcmp(a->src, b->src, sizeof a->src) != 0)
-        return false;
-    switch ((plan_instr_kind)a->kind) {
-    case INSTR_CONST:
-        return memcmp(&a->value, &b->value, sizeof a->value) == 0;
-    case INSTR_IOTA:
-        return same_map(step, a->map, b->map);
-    case INSTR_LOAD:
-        return a->buffer == b->buffer && a->row_stride == b->row_stride && a->row_count == b->row_count &&
-               same_map(step, a->map, b->map);
-    case INSTR_MAP:
-        return a->op == b->op;
-    default:
-        return false;
-    }
+    return memcmp(a->src, b->src, sizeof a->src) == 0 && plan_same_function(step, a, b);
 }
 
 /* Of what same_value compares, the part that is cheap to look at. */

@@ -9,7 +9,6 @@
 #include "opencl.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define KEEP_BYTES 16384 /* of a row, all its arrays together */
 #define KEEP_COST 6      /* operations from which on a value is kept */
@@ -23,24 +22,10 @@
 static bool same_value(const body_printer *p, const int32_t *same, int32_t first, int32_t second)
 {
     const plan_instr *a = &p->step->instrs[first], *b = &p->step->instrs[second];
-    if (a->kind != b->kind || a->dtype != b->dtype)
-        return false;
     for (int k = 0; k < 3; k++)
         if (a->src[k] != b->src[k] && (a->src[k] < 0 || b->src[k] < 0 || same[a->src[k]] != same[b->src[k]]))
             return false;
-    switch ((plan_instr_kind)a->kind) {
-    case INSTR_CONST:
-        return memcmp(&a->value, &b->value, sizeof a->value) == 0;
-    case INSTR_IOTA:
-        return a->map == b->map;
-    case INSTR_LOAD:
-        return a->buffer == b->buffer && a->map == b->map && a->row_stride == b->row_stride &&
-               a->row_count == b->row_count;
-    case INSTR_MAP:
-        return a->op == b->op;
-    default:
-        return false;
-    }
+    return plan_same_function(p->step, a, b);
 }
 
 /* Operations that computing a register takes in its section. */
