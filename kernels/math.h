@@ -212,6 +212,16 @@ MATH_FN MATH_T FN(S, exp)(MATH_T x)
     return FN(S, scale)(FN(S, expm1_near_0)(r) + 1.0f, n);
 }
 
+/* The same for x <= 0: one bound, and one factor that depends on n, 2^(n + 64), which is a normal number. */
+MATH_FN MATH_T FN(S, exp_down)(MATH_T x)
+{
+    MATH_T t = MATH_IF(x < -104.0f, -104.0f, x);
+    MATH_I n;
+    MATH_T r = FN(S, exp_reduce)(t, t, &n);
+    MATH_T power = MATH_FLOAT(0x5f800000u + (MATH_UNSIGNED(n) << 23));
+    return (FN(S, expm1_near_0)(r) + 1.0f) * power * 5.42101086e-20f;
+}
+
 /* x = m 2^k with sqrt(1/2) <= m < sqrt(2), for x > 0; scaled says that x was subnormal and is multiplied by 2^23. */
 MATH_FN MATH_T FN(S, split)(MATH_T x, MATH_T *k)
 {
@@ -361,7 +371,7 @@ MATH_FN MATH_T FN(S, erf)(MATH_T x)
 /* 1 / (1 + exp(-x)), written so that nothing overflows and small results keep their digits */
 MATH_FN MATH_T FN(S, sigmoid)(MATH_T x)
 {
-    MATH_T e = FN(S, exp)(-MATH_ABS(x));
+    MATH_T e = FN(S, exp_down)(-MATH_ABS(x));
     return MATH_IF(x < 0.0f, e, 1.0f) / (1.0f + e);
 }
 
