@@ -1,12 +1,11 @@
-/* Fetching what the next task will touch while this one computes. A task reads memory in bursts, between which its
- * entries work on blocks in the first-level cache; the processor's own prefetchers see only the bursts. So a few lines
- * of the next task are asked for before each entry. */
+/* Fetching what the next task will touch while this one computes. A row or a product's block is read in bursts, between
+ * which the entries work in the first-level cache; the processor's own prefetchers see only the bursts. So a few lines
+ * of the next task are asked for before each entry. Maps alone do without: their blocks are so short that those
+ * prefetchers reach into the next ones, and asking costs more than it brings (run.c). */
 #include "cpu.h"
 
 #include <string.h>
 
-/* A step that touches less finds it in the second-level cache. */
-#define CACHED_BYTES (1024 * 1024)
 #define LINE 64
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -28,21 +27,23 @@ static bool same_memory(const cpu_tape *t, const cpu_access *x, const cpu_access
 void cpu_ahead_find(cpu_tape *t)
 {
     const plan_step *step = t->step;
-    int64_t bytes = 0;
+    int64_t positions = step->outer_count * (step->inner_rank ? step->inner_count : 1);
+    bool maps = step->kind == STEP_LOOP && step->inner_rank == 0;
     t->ahead_count = 0;
-    if (step->kind == STEP_SCATTER_ADD || step->splits > 1 || (t->lanes_inner && !t->straight))
-        return;
-    for (int32_t i = 0; i < t->access_count && t->ahead_count < CPU_MOST_AHEAD; i++) {
+    for (int32_t i = 0; i < t->access_count; i++) {
         const cpu_access *x = &t->accesses[i];
+        if (maps && x->lane_rank > 0)
+            t->touched += positions * x->size;
         bool known = !moves(t, x);
         for (int k = 0; k < t->ahead_count && !known; k++)
             known = same_memory(t, &t->accesses[t->ahead[k]], x);
-        if (known)
+        if (known || t->ahead_count == CPU_MOST_AHEAD)
             continue;
         t->ahead[t->ahead_count++] = i;
-        bytes += step->outer_count * (step->inner_rank ? step->inner_count : 1) * x->size;
+        t->touched += maps ? 0 : positions * x->size;
     }
-    if (step->kind == STEP_LOOP && bytes <= CACHED_BYTES)
+    if (maps || step->kind == STEP_SCATTER_ADD || step->splits > 1 || (t->lanes_inner && !t->straight) ||
+        (step->kind == STEP_LOOP && t->touched <= CPU_CACHED))
         t->ahead_count = 0;
 }
 

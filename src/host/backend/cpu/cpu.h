@@ -18,7 +18,7 @@ typedef void (*cpu_fn)(cpu_runner *, const cpu_entry *, int64_t n);
 
 struct cpu_entry {
     cpu_fn run;
-    int32_t d, a, b, c; /* slots, or indices into the tape's accesses and constants */
+    int32_t d, a, b, c, x; /* slots, or indices into the tape's accesses and constants */
 };
 
 /* One dimension of an access. Lane dimensions are merged where the map allows it. */
@@ -50,8 +50,10 @@ typedef struct cpu_phase {
 } cpu_phase;
 
 #define CPU_FLUSH 128
+#define CPU_CHUNK 256  /* lanes of a block for which maps of f32 have loops of fixed length */
 #define CPU_PIECE 1024 /* lanes of a row that are reduced together; blocks of a row are multiples of it */
 #define CPU_MOST_AHEAD 12
+#define CPU_CACHED (1024 * 1024) /* a step that touches less finds it in the second-level cache */
 
 typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT_KINDS } cpu_slot_kind;
 
@@ -73,7 +75,9 @@ typedef struct cpu_tape {
     int64_t slot_bytes[SLOT_KINDS];
     int64_t scratch_bytes;         /* a thread, pointer table included */
     int64_t work;                  /* element operations a run, about */
+    int64_t touched;               /* bytes that a run loads and stores, about */
     bool serial;                   /* has effects in its ONCE sections */
+    bool streams;                  /* has stores that go past the caches */
     int32_t product_store;         /* MATMUL: the STORE into whose buffer the product goes, -1: scratch */
     int32_t ahead[CPU_MOST_AHEAD]; /* accesses of which the next task's part is fetched while one computes */
     int ahead_count;
@@ -111,11 +115,22 @@ typedef struct cpu_reducer {
  * element. Not every combination exists for three operands. */
 #define CPU_FORMS 8
 
+/* Two maps of f32 in one loop: the second's operand number operand is the first's result. Entries: a, b the operands
+ * of the first, then the others of the second. Forms as of a map, over all of them; NULL where there is none. */
+#define CPU_JOIN_FORMS 11
+typedef struct cpu_join {
+    uint8_t first, second, operand;
+    cpu_fn form[CPU_JOIN_FORMS];
+} cpu_join;
+
 typedef struct cpu_vectors {
     const char *name;
     cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT][CPU_FORMS]; /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT][2]; /* [from][to], lanes or one value */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
+    const cpu_join *joins;
+    int join_count;
+    cpu_fn stream; /* d a view of the destination, a the source, b the size of an element: copied past the caches */
 } cpu_vectors;
 
 extern const cpu_vectors cpu_vectors_baseline;
@@ -160,6 +175,11 @@ void cpu_spans_add_loads(const plan *p, const plan_step *step, char *const *addr
                          cpu_spans *spans);
 /* The spans that meet a buffer: the first one, and how many follow each other. */
 cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer, int32_t *count);
+/* Whether STORE i had better go past the caches, and may as soon as its value is there: an ordinary one reads the line
+ * that it writes, half as much traffic again. That is a long buffer from which the step loads nothing and into which
+ * nothing else is stored; and maps without inner positions: the long bursts of whole rows gain nothing. */
+bool cpu_spans_may_stream(const cpu_spans *spans, const plan *p, const plan_step *step, char *const *address,
+                          int32_t i);
 
 /* uses.c. Flags of a register. */
 enum {
@@ -168,8 +188,13 @@ enum {
     CPU_STAYS = 4   /* through all positions of the step */
 };
 /* For each register its flags and the instruction that reads it last: the end of the reading section if that runs
- * several times and the value comes from elsewhere; -1 if there is none. Checks the operands of the instructions. */
-clg_status cpu_uses_find(const cpu_tape *tape, const cpu_vectors *vectors, int32_t *last_use, uint8_t *flags);
+ * several times and the value comes from elsewhere; -1 if there is none. join: the instruction with which one shares
+ * an entry, -1: none. Of the two the later one computes both. Checks the operands of the instructions. */
+clg_status cpu_uses_find(const cpu_tape *tape, const cpu_vectors *vectors, int32_t *last_use, uint8_t *flags,
+                         int32_t *join);
+/* The entry of instructions first and second: its function, NULL if there is none, and the registers that it reads. */
+cpu_fn cpu_join_find(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t first,
+                     int32_t second, int32_t src[4]);
 /* The form in which a MAP of a section with lanes takes its operands. */
 uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t i);
 /* Whether instruction i loads from one row of a table for all lanes. */
@@ -186,7 +211,7 @@ clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *add
                           cpu_tape *tape);
 void cpu_tape_free(cpu_tape *tape);
 
-/* ahead.c. Chooses what to fetch ahead, when all accesses are known. */
+/* ahead.c. What the tape touches, and what of it to fetch ahead, when all accesses are known. */
 void cpu_ahead_find(cpu_tape *tape);
 /* The next task has n lanes from lane on at coord of the loop; this one has about so many entries to execute. */
 void cpu_ahead_begin(cpu_runner *r, const int64_t *coord, int64_t lane, int64_t n, int32_t entries);

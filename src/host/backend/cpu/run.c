@@ -6,8 +6,9 @@
 static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
 /* Blocks as long as the slots stay in the first-level cache, within bounds: long enough to hide the calls, short
- * enough for the second level when there are many slots. Shorter where memory is the limit: then the bursts of loads
- * and stores that a block makes are short, too, and overlap with the work on the blocks around it. */
+ * enough for the second level when there are many slots. Maps that come from memory take the length for which there are
+ * the fastest loops: the bursts of loads and stores that a block makes are short then, so that the processor's
+ * prefetchers reach into the next block while this one is computed, and its stores drain meanwhile. */
 void cpu_tape_measure(cpu_tape *t)
 {
     const plan_step *step = t->step;
@@ -21,8 +22,8 @@ void cpu_tape_measure(cpu_tape *t)
     t->block = t->straight ? t->lanes : 2048;
     while (!t->straight && t->block > (t->lanes_inner ? CPU_PIECE : 128) && t->block * live > 24 * 1024)
         t->block /= 2;
-    if (t->ahead_count > 0 && step->kind == STEP_LOOP && step->inner_rank == 0 && t->block > 256)
-        t->block = 256;
+    if (step->kind == STEP_LOOP && step->inner_rank == 0 && t->touched > CPU_CACHED && t->block > CPU_CHUNK)
+        t->block = CPU_CHUNK;
     if (t->block > t->lanes)
         t->block = t->lanes > 16 ? round_up(t->lanes, 16) : t->lanes > 0 ? t->lanes : 1;
     /* 64 bytes more: slots that are a multiple of 4096 bytes apart get in each other's way */
@@ -170,19 +171,13 @@ typedef struct job {
     int32_t entries;   /* of all sections */
 } job;
 
-/* A task of its own is going to be followed by the one at position next: begins to fetch for that. Where there are
- * inner positions one after the other, they are fetched for instead. */
-static void task_ahead(const job *j, cpu_runner *r, int64_t next)
+/* The row is going to be followed by the one at position next: begins to fetch for that. */
+static void row_ahead(const job *j, cpu_runner *r, int64_t next)
 {
-    const cpu_tape *t = j->tape;
-    const plan_step *step = t->step;
-    int64_t coord[CLG_MAX_RANK], left = step->outer_count - next;
-    if (t->lanes_inner) {
-        loop_seek(step, coord, 0, step->outer_rank, next);
-        cpu_ahead_begin(r, coord, 0, t->lanes, j->entries);
-    } else if (step->inner_rank == 0) {
-        cpu_ahead_begin(r, NULL, next, left < j->block ? left : j->block, j->entries);
-    }
+    const plan_step *step = j->tape->step;
+    int64_t coord[CLG_MAX_RANK];
+    loop_seek(step, coord, 0, step->outer_rank, next);
+    cpu_ahead_begin(r, coord, 0, j->tape->lanes, j->entries);
 }
 
 static void work(const void *argument, int thread, int threads)
@@ -196,8 +191,10 @@ static void work(const void *argument, int thread, int threads)
         return;
     cpu_runner r;
     cpu_runner_begin(&r, t, j->address, j->scratch[thread]);
-    for (int64_t task = first; task < last; task++) {
-        int64_t piece = task / j->per_piece, at = task % j->per_piece * j->block;
+    int64_t piece = first / j->per_piece, at = first % j->per_piece * j->block;
+    for (int64_t task = first; task < last; task++, at += j->block) {
+        if (at >= j->per_piece * j->block)
+            piece++, at = 0;
         int64_t begin = splits > 1 ? piece * step->inner_piece : 0;
         int64_t end = splits > 1 ? begin + step->inner_piece : step->inner_count;
         end = end < step->inner_count ? end : step->inner_count;
@@ -205,12 +202,17 @@ static void work(const void *argument, int thread, int threads)
         r.store_shift = piece * step->outer_count;
         r.lane = at;
         int64_t left = step->outer_count - at;
-        if (t->ahead_count > 0 && task + 1 < last)
-            task_ahead(j, &r, at + j->block);
-        if (t->lanes_inner)
+        if (t->lanes_inner) {
+            if (t->ahead_count > 0 && task + 1 < last)
+                row_ahead(j, &r, at + 1);
             loop_seek(step, r.coord, 0, step->outer_rank, at);
+        }
         run_sections(&r, left < j->block ? left : j->block, begin, end);
     }
+#if defined(__x86_64__)
+    if (t->streams) /* before another thread hears that this one is done */
+        __builtin_ia32_sfence();
+#endif
 }
 
 void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch, cpu_pool *pool)

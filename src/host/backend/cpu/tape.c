@@ -16,7 +16,8 @@ typedef struct builder {
     int32_t *slot;     /* -1: none */
     int32_t *fill;     /* slot of its one value's copies over a block, for readers that want lanes; -1: none */
     int32_t *last_use; /* instruction that reads it last; -1 */
-    int32_t *direct;   /* the STORE into whose destination it is computed; -1 */
+    int32_t *direct;   /* the STORE that its MAP does: into the destination, or a copy right after it; -1 */
+    int32_t *join;     /* the instruction with which it shares an entry; -1 */
     uint8_t *flags;    /* uses.c */
     /* slots that are free, as lists through next */
     int32_t *next;
@@ -103,12 +104,12 @@ static bool is_local(const builder *b, int32_t reg)
     return reg >= b->section_first && b->last_use[reg] < b->section_end && b->step->instrs[reg].kind != INSTR_REDUCE;
 }
 
-/* Frees the sources whose last reader is instruction i and whose elements have a size (0: any). */
+/* Frees the sources whose last use is instruction i's entry and whose elements have a size (0: any). */
 static void free_sources(builder *b, int32_t i, int size)
 {
-    const plan_instr *instr = &b->step->instrs[i];
-    for (int s = 0; s < 3; s++) {
-        int32_t reg = instr->src[s];
+    const int32_t *src = b->step->instrs[i].src, *joined = b->join[i] >= 0 ? b->step->instrs[b->join[i]].src : src;
+    for (int s = 0; s < 6; s++) {
+        int32_t reg = s < 3 ? src[s] : joined[s - 3];
         if (reg < 0 || b->last_use[reg] != i || !is_local(b, reg) || b->slot[reg] < 0)
             continue;
         if (size == 0 || dtype_bytes(b->step->instrs[reg].dtype) == size) {
@@ -139,7 +140,7 @@ static clg_status spread(builder *b, int32_t reg, bool once)
 {
     if (!(b->flags[reg] & CPU_SPREAD))
         return CLG_OK;
-    cpu_entry entry = {cpu_fill, -1, b->slot[reg], dtype_bytes(b->step->instrs[reg].dtype), -1};
+    cpu_entry entry = {cpu_fill, -1, b->slot[reg], dtype_bytes(b->step->instrs[reg].dtype), -1, -1};
     clg_status status = once ? new_slot(b, SLOT_BLOCK, &b->fill[reg]) : take_slot(b, SLOT_BLOCK, &b->fill[reg]);
     entry.d = b->fill[reg];
     return status != CLG_OK ? status : once ? emit_once(b, entry) : emit(b, entry);
@@ -157,8 +158,7 @@ static bool is_contiguous(const cpu_tape *t, const cpu_access *x)
     return !x->masked && (x->lane_rank == 0 || (x->lane_rank == 1 && t->dims[x->lane_first].stride == 1));
 }
 
-/* A STORE's source can be computed in place if it is a MAP of the same section and nothing reads or writes that
- * memory between the computation and the STORE. */
+/* A MAP can do the STORE of its result, in the same section, if nothing reads or writes that memory between the two. */
 static void find_direct(builder *b, int32_t i)
 {
     const plan_instr *store = &b->step->instrs[i];
@@ -226,7 +226,7 @@ static clg_status compile_load(builder *b, int32_t i)
     for (int k = 0; k < x->loop_rank; k++)
         whole &=
             t->dims[x->loop_first + k].lo <= 0 && t->dims[x->loop_first + k].hi >= t->dims[x->loop_first + k].extent;
-    cpu_entry entry = {cpu_load_walk, -1, index, source(b, rows ? instr->src[0] : -1), -1};
+    cpu_entry entry = {cpu_load_walk, -1, index, source(b, rows ? instr->src[0] : -1), -1, -1};
     cpu_slot_kind kind = memory_kind(b, i);
     if (instr->kind == INSTR_IOTA) {
         entry.run = cpu_iota;
@@ -266,47 +266,82 @@ static clg_status compile_const(builder *b, int32_t i)
     clg_status status = new_slot(b, SLOT_SCALAR, &b->slot[i]);
     b->last_use[i] = b->step->instr_count; /* never freed */
     if (status == CLG_OK)
-        status = emit_once(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, -1});
+        status = emit_once(b, (cpu_entry){cpu_constant, b->slot[i], index, instr->dtype, -1, -1});
     return status == CLG_OK ? spread(b, i, true) : status;
+}
+
+static bool may_stream(const builder *b, int32_t i)
+{
+    return b->wide && cpu_spans_may_stream(&b->spans, b->p, b->step, b->address, i);
+}
+
+/* From its register to a view of the destination. */
+static clg_status stream(builder *b, int32_t i, int32_t access)
+{
+    int32_t view, size = dtype_bytes(b->step->instrs[i].dtype);
+    b->tape->streams = true;
+    clg_status status = take_slot(b, SLOT_VIEW, &view);
+    if (status == CLG_OK)
+        status = emit(b, (cpu_entry){cpu_store_view, view, -1, access, -1, -1});
+    if (status == CLG_OK)
+        status = emit(b, (cpu_entry){b->vectors->stream, view, source(b, b->step->instrs[i].src[0]), size, -1, -1});
+    if (status == CLG_OK)
+        give_slot(b, view);
+    return status;
+}
+
+/* The entry of a MAP, joined or not, without its destination. */
+static clg_status map_entry(const builder *b, int32_t i, cpu_entry *entry)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    const op_row *row = &clg_ops[instr->op];
+    clg_dtype from = (clg_dtype)b->step->instrs[instr->src[row->arity - 1]].dtype;
+    int32_t src[4] = {instr->src[0], instr->src[1], instr->src[2], -1};
+    uint32_t form = cpu_uniform_operands(b->step, b->vectors, b->flags, i);
+    if (b->join[i] >= 0)
+        entry->run = cpu_join_find(b->step, b->vectors, b->flags, b->join[i], i, src);
+    else
+        entry->run = row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype][form]
+                                              : b->vectors->map[instr->op][from][form];
+    if (!entry->run)
+        return clg_fail(CLG_ERROR_UNSUPPORTED, "%s is not defined for %s", row->name, clg_dtype_name(from));
+    for (int k = 0; k < 4; k++) {
+        bool one = src[k] >= 0 && (b->join[i] >= 0 ? b->flags[src[k]] & CPU_ONE : form >> k & 1);
+        src[k] = one ? b->slot[src[k]] : source(b, src[k]);
+    }
+    entry->a = src[0], entry->b = src[1], entry->c = src[2], entry->x = src[3];
+    return CLG_OK;
 }
 
 static clg_status compile_map(builder *b, int32_t i)
 {
-    const plan_instr *instr = &b->step->instrs[i];
     const plan_instr *instrs = b->step->instrs;
-    const op_row *row = &clg_ops[instr->op];
-    clg_dtype from = (clg_dtype)instrs[instr->src[row->arity - 1]].dtype;
-    uint32_t form = cpu_uniform_operands(b->step, b->vectors, b->flags, i);
-    cpu_fn run =
-        row->types == TYPES_CAST ? b->vectors->cast[from][instr->dtype][form] : b->vectors->map[instr->op][from][form];
-    if (!run)
-        return clg_fail(CLG_ERROR_UNSUPPORTED, "%s is not defined for %s", row->name, clg_dtype_name(from));
-    int32_t src[3];
-    for (int k = 0; k < 3; k++)
-        src[k] = form >> k & 1 ? b->slot[instr->src[k]] : source(b, instr->src[k]);
-    clg_status status;
-    if (b->direct[i] >= 0) {
-        int32_t access;
+    cpu_entry entry;
+    if (b->join[i] > i)
+        return CLG_OK; /* the other one computes it */
+    clg_status status = map_entry(b, i, &entry);
+    int32_t store = b->direct[i], access = -1;
+    if (status == CLG_OK && store >= 0)
+        status = cpu_access_add(b->tape, &instrs[store], b->section, &access);
+    if (status != CLG_OK)
+        return status;
+    if (store >= 0 && !is_contiguous(b->tape, &b->tape->accesses[access])) { /* not a view after all */
+        b->direct[i] = store = -1;
+        b->tape->access_count--;
+    }
+    bool streamed = store >= 0 && may_stream(b, store), in_place = store >= 0 && !streamed;
+    if (in_place)
         status = define(b, i, SLOT_VIEW);
-        if (status == CLG_OK)
-            status = cpu_access_add(b->tape, &instrs[b->direct[i]], b->section, &access);
-        if (status == CLG_OK && !is_contiguous(b->tape, &b->tape->accesses[access])) {
-            b->direct[i] = -1; /* not a view after all */
-            b->tape->access_count--;
-            give_slot(b, b->slot[i]);
-        } else if (status == CLG_OK) {
-            status = emit(b, (cpu_entry){cpu_store_view, b->slot[i], -1, access, -1});
-        }
-        if (status != CLG_OK)
-            return status;
-    }
-    free_sources(b, i, dtype_bytes(instr->dtype)); /* a result may take the place of an operand of its size */
-    if (b->direct[i] < 0) {
+    if (in_place && status == CLG_OK)
+        status = emit(b, (cpu_entry){cpu_store_view, b->slot[i], -1, access, -1, -1});
+    free_sources(b, i, dtype_bytes(instrs[i].dtype)); /* a result may take the place of an operand of its size */
+    if (!in_place && status == CLG_OK)
         status = define(b, i, memory_kind(b, i));
-        if (status != CLG_OK)
-            return status;
-    }
-    status = emit(b, (cpu_entry){run, b->slot[i], src[0], src[1], src[2]});
+    entry.d = b->slot[i];
+    if (status == CLG_OK)
+        status = emit(b, entry);
+    if (status == CLG_OK && streamed)
+        status = stream(b, store, access);
     return status == CLG_OK ? spread(b, i, false) : status;
 }
 
@@ -321,7 +356,9 @@ static clg_status compile_store(builder *b, int32_t i)
     if (b->section == SECTION_ONCE)
         b->tape->serial = true;
     clg_status status = cpu_access_add(b->tape, instr, b->section, &access);
-    return status != CLG_OK ? status : emit(b, (cpu_entry){cpu_store_walk, -1, source(b, reg), access, -1});
+    if (status == CLG_OK && may_stream(b, i) && is_contiguous(b->tape, &b->tape->accesses[access]))
+        return stream(b, i, access);
+    return status != CLG_OK ? status : emit(b, (cpu_entry){cpu_store_walk, -1, source(b, reg), access, -1, -1});
 }
 
 /* A reduction in the body: add. Its slots exist since the section began. */
@@ -330,7 +367,7 @@ static clg_status compile_reduce(builder *b, int32_t i, int32_t total)
     const plan_instr *instr = &b->step->instrs[i];
     const cpu_reducer *reducer = &b->vectors->reduce[instr->op][instr->dtype];
     cpu_fn run = b->tape->lanes_inner ? reducer->row_add : reducer->tile_add;
-    return emit(b, (cpu_entry){run, b->slot[i], total, source(b, instr->src[0]), -1});
+    return emit(b, (cpu_entry){run, b->slot[i], total, source(b, instr->src[0]), -1, -1});
 }
 
 static clg_status compile_instr(builder *b, int32_t i)
@@ -347,7 +384,7 @@ static clg_status compile_instr(builder *b, int32_t i)
     case INSTR_PRODUCT:
         status = define(b, i, SLOT_VIEW);
         if (status == CLG_OK)
-            status = emit(b, (cpu_entry){cpu_product, b->slot[i], -1, -1, -1});
+            status = emit(b, (cpu_entry){cpu_product, b->slot[i], -1, -1, -1, -1});
         break;
     case INSTR_MAP:
         status = compile_map(b, i);
@@ -389,7 +426,7 @@ static clg_status emit_reduce_part(builder *b, const int32_t *totals, reduce_par
                      : part == PART_FLUSH ? (rows ? NULL : reducer->tile_flush)
                                           : (rows ? reducer->row_finish : reducer->tile_finish);
         if (run)
-            status = emit(b, (cpu_entry){run, b->slot[i], totals[k], -1, -1});
+            status = emit(b, (cpu_entry){run, b->slot[i], totals[k], -1, -1, -1});
         if (status == CLG_OK && part == PART_FINISH)
             status = spread(b, i, false);
         k++;
@@ -475,7 +512,7 @@ static clg_status compile_section(builder *b, const plan_section *section, cpu_p
 static clg_status compile(builder *b)
 {
     const plan_step *step = b->step;
-    clg_status status = cpu_uses_find(b->tape, b->vectors, b->last_use, b->flags);
+    clg_status status = cpu_uses_find(b->tape, b->vectors, b->last_use, b->flags, b->join);
     if (status == CLG_OK)
         status = cpu_spans_build(b->p, step, b->address, &b->spans);
     if (status == CLG_OK)
@@ -498,18 +535,19 @@ static clg_status build(const plan *p, char *const *address, const cpu_vectors *
     size_t count = step->instr_count ? (size_t)step->instr_count : 1;
     size_t sections = step->section_count ? (size_t)step->section_count : 1;
     builder b = {.p = p, .step = step, .address = address, .vectors = vectors, .tape = tape, .free = {-1, -1, -1, -1}};
-    int32_t *numbers = malloc(4 * count * sizeof *numbers);
+    int32_t *numbers = malloc(5 * count * sizeof *numbers);
     b.flags = calloc(count, 1);
     tape->phases = calloc(sections, sizeof *tape->phases);
     clg_status status = CLG_OK;
     if (!numbers || !b.flags || !tape->phases) {
         status = clg_fail_memory();
     } else {
-        memset(numbers, -1, 4 * count * sizeof *numbers);
+        memset(numbers, -1, 5 * count * sizeof *numbers);
         b.slot = numbers;
         b.fill = numbers + count;
         b.last_use = numbers + 2 * count;
         b.direct = numbers + 3 * count;
+        b.join = numbers + 4 * count;
         status = compile(&b);
     }
     free(numbers);

@@ -79,30 +79,94 @@ static clg_status check(const plan_step *step, int32_t i)
     return CLG_OK;
 }
 
+/* ---------------------------------------------------------------- pairs of maps in one entry */
+
+cpu_fn cpu_join_find(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t first,
+                     int32_t second, int32_t src[4])
+{
+    const plan_instr *a = &step->instrs[first], *b = &step->instrs[second];
+    const cpu_join *row = vectors->joins, *end = row + vectors->join_count;
+    while (row < end && !(row->first == a->op && row->second == b->op && b->src[row->operand] == first))
+        row++;
+    if (row == end)
+        return NULL;
+    int count = 0;
+    uint32_t form = 0;
+    for (int k = 0; k < clg_ops[a->op].arity; k++)
+        src[count++] = a->src[k];
+    for (int k = 0; k < clg_ops[b->op].arity; k++)
+        if (k != row->operand)
+            src[count++] = b->src[k];
+    for (int k = 0; k < count; k++)
+        form |= flags[src[k]] & CPU_ONE ? 1u << k : 0;
+    while (count < 4)
+        src[count++] = -1;
+    return form < CPU_JOIN_FORMS ? row->form[form] : NULL;
+}
+
+enum { NOBODY = -1, SEVERAL = -2 };
+
+/* Of each register: NOBODY, SEVERAL or the one instruction that reads it, once. */
+static void find_readers(const plan_step *step, int32_t *reader)
+{
+    for (int32_t i = 0; i < step->instr_count; i++)
+        for (int k = 0; k < 3; k++) {
+            int32_t reg = step->instrs[i].src[k];
+            if (reg >= 0)
+                reader[reg] = reader[reg] == NOBODY ? i : SEVERAL;
+        }
+}
+
+static bool maps_f32(const plan_step *step, int32_t i)
+{
+    const plan_instr *in = &step->instrs[i];
+    return in->kind == INSTR_MAP && step->instrs[in->src[clg_ops[in->op].arity - 1]].dtype == CLG_F32;
+}
+
+/* Joins maps of a section with lanes to their only readers; each takes part in one pair. */
+static void join_section(const plan_step *step, const cpu_vectors *vectors, const plan_section *section,
+                         const uint8_t *flags, const int32_t *reader, int32_t *join)
+{
+    int32_t src[4], end = section->first + section->count;
+    for (int32_t i = section->first; i < end; i++) {
+        int32_t by = reader[i];
+        if (by < 0 || by >= end || join[i] >= 0 || join[by] >= 0 || (flags[i] | flags[by]) & CPU_ONE)
+            continue;
+        if (maps_f32(step, i) && maps_f32(step, by) && cpu_join_find(step, vectors, flags, i, by, src))
+            join[i] = by, join[by] = i;
+    }
+}
+
+/* ---------------------------------------------------------------- the whole body */
+
 /* Notes that instruction i, in a section from first to end, reads its operands. */
 static void note_reads(const cpu_tape *t, const cpu_vectors *vectors, const plan_section *section, int32_t i,
-                       int32_t *last_use, uint8_t *flags)
+                       int32_t *last_use, uint8_t *flags, const int32_t *join)
 {
     const plan_instr *in = &t->step->instrs[i];
     bool lanes =
         cpu_section_is_wide(t, section->kind) && t->lanes > 1 && !(in->kind == INSTR_MAP && flags[i] & CPU_ONE);
     uint32_t uniform = lanes && in->kind == INSTR_MAP ? cpu_uniform_operands(t->step, vectors, flags, i)
                                                       : cpu_loads_one_row(t->step, flags, i);
+    int32_t when = join[i] > i ? join[i] : i; /* it happens */
     for (int k = 0; k < 3; k++) {
         int32_t reg = in->src[k];
         if (reg < 0)
             continue;
         bool local = reg >= section->first && t->step->instrs[reg].kind != INSTR_REDUCE;
-        last_use[reg] = local || t->straight ? i : section->first + section->count;
-        if (lanes && flags[reg] & CPU_ONE && !(uniform >> k & 1))
+        int32_t use = local || t->straight ? when : section->first + section->count;
+        last_use[reg] = use > last_use[reg] ? use : last_use[reg];
+        if (lanes && join[i] < 0 && flags[reg] & CPU_ONE && !(uniform >> k & 1))
             flags[reg] |= CPU_SPREAD;
     }
 }
 
-clg_status cpu_uses_find(const cpu_tape *t, const cpu_vectors *vectors, int32_t *last_use, uint8_t *flags)
+clg_status cpu_uses_find(const cpu_tape *t, const cpu_vectors *vectors, int32_t *last_use, uint8_t *flags,
+                         int32_t *join)
 {
     const plan_step *step = t->step;
     clg_status status = CLG_OK;
+    int32_t *reader = last_use; /* until it is known where each is read last */
     for (int32_t s = 0; s < step->section_count; s++) {
         const plan_section *section = &step->sections[s];
         bool wide = cpu_section_is_wide(t, section->kind);
@@ -114,8 +178,18 @@ clg_status cpu_uses_find(const cpu_tape *t, const cpu_vectors *vectors, int32_t 
                 flags[i] |= CPU_ONE;
             if (section->kind == SECTION_ONCE)
                 flags[i] |= CPU_STAYS;
-            note_reads(t, vectors, section, i, last_use, flags);
         }
+    }
+    find_readers(step, reader);
+    for (int32_t s = 0; s < step->section_count; s++)
+        if (cpu_section_is_wide(t, step->sections[s].kind))
+            join_section(step, vectors, &step->sections[s], flags, reader, join);
+    for (int32_t i = 0; i < step->instr_count; i++)
+        last_use[i] = -1;
+    for (int32_t s = 0; s < step->section_count; s++) {
+        const plan_section *section = &step->sections[s];
+        for (int32_t i = section->first; i < section->first + section->count; i++)
+            note_reads(t, vectors, section, i, last_use, flags, join);
     }
     return CLG_OK;
 }

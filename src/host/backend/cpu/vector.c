@@ -3,6 +3,11 @@
  * vector_dtype.h is the part that depends on the dtype. */
 #include "cpu.h"
 
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #if defined(__GNUC__)
 /* the integer instances of expressions such as a < 0 or a != a are constant, and meant to be */
 #pragma GCC diagnostic ignored "-Wtype-limits"
@@ -39,16 +44,26 @@
 #define OPERANDS_1(A, T, U) OPERAND(A, a, (U)&1)
 #define OPERANDS_2(A, T, U) OPERANDS_1(A, T, U) OPERAND(T, b, (U)&2)
 #define OPERANDS_3(A, T, U) OPERANDS_2(A, T, U) OPERAND(T, c, (U)&4)
+#define OPERANDS_4(A, T, U) OPERANDS_3(A, T, U) OPERAND(T, x, (U)&8)
 #define VALUES_1(A, T, U) VALUE(A, a, (U)&1)
 #define VALUES_2(A, T, U) VALUES_1(A, T, U) VALUE(T, b, (U)&2)
 #define VALUES_3(A, T, U) VALUES_2(A, T, U) VALUE(T, c, (U)&4)
+#define VALUES_4(A, T, U) VALUES_3(A, T, U) VALUE(T, x, (U)&8)
+
+/* A constant. */
+#define IS_F32(T) (sizeof(T) == 4 && (T)0.5 != 0)
 
 /* The form U of a map, and the one that has a single value. */
 #define LANES_FORM(name, arity, A, T, R, expr, U)                                                                      \
     static void FN(name, U)(cpu_runner * r, const cpu_entry *e, int64_t n)                                             \
     {                                                                                                                  \
         R *d = r->slot[e->d];                                                                                          \
-        OPERANDS_##arity(A, T, U) LANES for (int64_t i = 0; i < n; i++) { VALUES_##arity(A, T, U) d[i] = (R)(expr); }  \
+        OPERANDS_##arity(A, T, U) if (IS_F32(T) && n == CPU_CHUNK)                                                     \
+        {                                                                                                              \
+            LANES for (int64_t i = 0; i < CPU_CHUNK; i++) { VALUES_##arity(A, T, U) d[i] = (R)(expr); }                \
+            return;                                                                                                    \
+        }                                                                                                              \
+        LANES for (int64_t i = 0; i < n; i++) { VALUES_##arity(A, T, U) d[i] = (R)(expr); }                            \
     }
 #define ONE_FORM(name, arity, A, T, R, expr)                                                                           \
     static void FN(name, one)(cpu_runner * r, const cpu_entry *e, int64_t n)                                           \
@@ -99,12 +114,43 @@
 #define INIT(real, i32, u8) u8
 #include "vector_dtype.h"
 
+#include "vector_join.h"
+
 #define CAST_KERNEL(from, to) FORMS_1(from##_to_##to, FN(from, t), FN(from, t), FN(to, t), FN(to, from_##from)(a))
 #define CAST_KERNELS(from) CAST_KERNEL(from, f32) CAST_KERNEL(from, f64) CAST_KERNEL(from, i32) CAST_KERNEL(from, u8)
 CAST_KERNELS(f32)
 CAST_KERNELS(f64)
 CAST_KERNELS(i32)
 CAST_KERNELS(u8)
+
+/* Stores of whole lines that go to memory without reading what was there; the rest is copied. They are ordered among
+ * other stores only by a fence (run.c). */
+#if defined(__AVX512F__)
+#define STREAM(d, s) _mm512_stream_si512((__m512i *)(d), _mm512_loadu_si512(s))
+#define STREAM_BYTES 64
+#elif defined(__AVX__)
+#define STREAM(d, s) _mm256_stream_si256((__m256i *)(d), _mm256_loadu_si256((const __m256i *)(s)))
+#define STREAM_BYTES 32
+#elif defined(__SSE2__)
+#define STREAM(d, s) _mm_stream_si128((__m128i *)(d), _mm_loadu_si128((const __m128i *)(s)))
+#define STREAM_BYTES 16
+#endif
+static void stream(cpu_runner *r, const cpu_entry *e, int64_t n)
+{
+    char *d = r->slot[e->d];
+    const char *s = r->slot[e->a];
+    int64_t i = 0, end = n * e->b;
+#ifdef STREAM
+    int64_t head = -(intptr_t)d & 63;
+    if (head + 64 <= end) {
+        memcpy(d, s, (size_t)head);
+        int64_t lines = (end - head) & -64;
+        for (i = head; i < head + lines; i += STREAM_BYTES)
+            STREAM(d + i, s + i);
+    }
+#endif
+    memcpy(d + i, s + i, (size_t)(end - i));
+}
 
 #ifndef CLG_ISA
 #define CLG_ISA baseline
@@ -145,6 +191,9 @@ const cpu_vectors MATH_JOIN(cpu_vectors_, CLG_ISA) = {
 #define MAP(ID, name, arity, types, ...) [OP_##ID] = ROW_##types(ID, arity),
 #include "../../core/ops.def"
         },
+    .joins = joins,
+    .join_count = sizeof joins / sizeof joins[0],
+    .stream = stream,
     .cast = {CAST_ROW(f32), CAST_ROW(f64), CAST_ROW(i32), CAST_ROW(u8)},
     .reduce =
         {
