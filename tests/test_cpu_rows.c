@@ -40,7 +40,7 @@ static size_t tables(const cpu_vectors *list[3])
     return count;
 }
 
-enum { MOST = 144 };
+enum { MOST = CPU_CHUNK + 16 };
 typedef union lanes {
     float f32[MOST];
     double f64[MOST];
@@ -91,7 +91,7 @@ static void check_form(cpu_fn plain, cpu_fn form, uint32_t mask, int arity, cons
         mixed[k + 1] = &operand[k];
     }
     cpu_runner r = {.slot = slots}, s = {.slot = mixed};
-    const cpu_entry e = {plain, 0, 1, 2, 3};
+    const cpu_entry e = {plain, 0, 1, 2, 3, -1};
     bool one = mask == (1u << arity) - 1;
     plain(&r, &e, one ? 1 : n);
     form(&s, &e, n);
@@ -101,7 +101,7 @@ static void check_form(cpu_fn plain, cpu_fn form, uint32_t mask, int arity, cons
 
 static void test_forms(void **state)
 {
-    static const int64_t sizes[] = {1, 3, 16, 65, 130};
+    static const int64_t sizes[] = {1, 3, 16, 65, 130, CPU_CHUNK};
     const cpu_vectors *list[3];
     size_t count = tables(list), checked = 0;
     (void)state;
@@ -157,7 +157,7 @@ static void test_row_pieces(void **state)
                 double total;
                 void *slots[] = {&results[k], &total, x};
                 cpu_runner r = {.slot = slots};
-                const cpu_entry e = {NULL, 0, 1, 2, -1};
+                const cpu_entry e = {NULL, 0, 1, 2, -1, -1};
                 reducer->row_init(&r, &e, 1);
                 for (int64_t i = 0; i < N; i += block) {
                     slots[2] = x + i;
