@@ -180,12 +180,14 @@ clg_status cpu_uses_find(const cpu_tape *t, const cpu_vectors *vectors, int32_t 
                 flags[i] |= CPU_STAYS;
         }
     }
-    find_readers(step, reader);
-    for (int32_t s = 0; s < step->section_count; s++)
-        if (cpu_section_is_wide(t, step->sections[s].kind))
-            join_section(step, vectors, &step->sections[s], flags, reader, join);
-    for (int32_t i = 0; i < step->instr_count; i++)
-        last_use[i] = -1;
+    if (t->lanes > 1) {
+        find_readers(step, reader);
+        for (int32_t s = 0; s < step->section_count; s++)
+            if (cpu_section_is_wide(t, step->sections[s].kind))
+                join_section(step, vectors, &step->sections[s], flags, reader, join);
+        for (int32_t i = 0; i < step->instr_count; i++)
+            last_use[i] = NOBODY;
+    }
     for (int32_t s = 0; s < step->section_count; s++) {
         const plan_section *section = &step->sections[s];
         for (int32_t i = section->first; i < section->first + section->count; i++)
