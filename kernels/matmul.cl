@@ -1,5 +1,5 @@
-/* A matrix product on a CPU device. A work-item computes tiles_each x panels_each register tiles of TM rows by NV
- * vectors of W columns (a panel is NV * W columns), row of tiles by row of tiles, and runs the step's body on each (the
+/* A matrix product on a CPU device. Work-groups draw shares: tiles_each x panels_each register tiles of TM rows by NV
+ * vectors of W columns (so many columns are a panel), row of tiles by row of tiles; the step's body runs on each (the
  * epilogue: bias, activation, ...) while it is in the first cache. Sizes and strides are arguments, so that steps of
  * several shapes share a kernel.
  *
@@ -32,6 +32,9 @@
 #endif
 
 #define BLOCK 8
+#define NAME_OF(kernel, part) kernel##_##part
+#define NAME(kernel, part) NAME_OF(kernel, part)
+#define pack_b NAME(KERNEL, pack_b)
 #if PACK_A
 #define A_VECTORS ((TM + W - 1) / W)
 #define A_SPACE local
@@ -64,19 +67,11 @@
 #define KEEP_VECTOR(i, v) AT(private, tile + (i * NV + v) * W) = c##i##_##v;
 #define KEEP_ROW(i) EACH_VECTOR(KEEP_VECTOR, i)
 
-kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX rows, const INDEX columns,
-                   const INDEX depth, const INDEX a_offset, const INDEX a_batch, const INDEX a_stride,
-                   const INDEX b_offset, const INDEX b_batch, const INDEX b_stride, const INDEX row_tiles,
-                   const INDEX tiles_each, const INDEX all_panels, const INDEX panels_each)
-{
-    const INDEX p0 = (INDEX)get_group_id(2);
-    const INDEX first_tile = (INDEX)get_group_id(0) * tiles_each, end_tile = min(first_tile + tiles_each, row_tiles);
-    const INDEX first_panel = (INDEX)get_group_id(1) * panels_each,
-                end_panel = min(first_panel + panels_each, all_panels);
-    global const T *const all_a = a + a_offset + p0 * a_batch;
-    global const T *const all_b = b + b_offset + p0 * b_batch;
 #if PACK_B
-    local T packed_b[PANELS] __attribute__((aligned(64)));
+/* Copies panels, each depth rows. */
+static void pack_b(local T *packed_b, global const T *all_b, const INDEX b_stride, const INDEX depth,
+                   const INDEX columns, const INDEX first_panel, const INDEX end_panel)
+{
     ROLLED
     for (INDEX number = first_panel; number < end_panel; number++) {
         const INDEX column = number * (NV * W);
@@ -101,10 +96,11 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
             }
             const int end = min(c + BLOCK, NV * W);
             ROLLED
-            for (; k < depth; k++)
+            for (; k < depth; k++) {
                 ROLLED
                 for (int i = c; i < end; i++)
                     panel[k * (NV * W) + i] = i < whole ? from[i * b_stride + k] : 0;
+            }
         }
 #else
         const INDEX last = (depth - 1) * b_stride + columns - column - NV * W;
@@ -122,59 +118,90 @@ kernel void KERNEL(global const T *a, global const T *b PARAMETERS, const INDEX 
         }
 #endif
     }
+}
+#endif
+
+kernel void KERNEL(global const T *a, global const T *b, volatile global int *shares_taken PARAMETERS, const INDEX rows,
+                   const INDEX columns, const INDEX depth, const INDEX a_offset, const INDEX a_batch,
+                   const INDEX a_stride, const INDEX b_offset, const INDEX b_batch, const INDEX b_stride,
+                   const INDEX row_tiles, const INDEX tiles_each, const INDEX row_parts, const INDEX all_panels,
+                   const INDEX panels_each, const INDEX panel_parts, const INDEX shares)
+{
+#if PACK_B
+    local T packed_b[PANELS] __attribute__((aligned(64)));
+    INDEX packed = -1;
 #endif
 #if PACK_A
     local T packed_a[PACK_A * A_COLUMN] __attribute__((aligned(64)));
 #endif
     //@ once
-    ROLLED
-    for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
-        const INDEX first_row = row_tile * TM, row = min(first_row, rows - TM);
-#if PACK_A
-        local const T *const tile_a = packed_a;
-        if (row + A_COLUMN <= rows) {
-            ROLLED
-            for (INDEX k = 0; k < depth; k++)
-                for (int v = 0; v < A_VECTORS; v++)
-                    AT(local, packed_a + k * A_COLUMN + v * W) = AT(global const, all_a + k * a_stride + row + v * W);
-        } else {
-            ROLLED
-            for (INDEX k = 0; k < depth; k++)
-                ROLLED
-                for (int i = 0; i < TM; i++)
-                    packed_a[k * A_COLUMN + i] = all_a[k * a_stride + row + i];
-        }
-#else
-        global const T *const tile_a = all_a + row * A_ROW;
+    EACH_SHARE(INDEX, share, shares)
+    {
+        const INDEX panels = share / row_parts, p0 = panels / panel_parts;
+        const INDEX first_tile = share % row_parts * tiles_each, end_tile = min(first_tile + tiles_each, row_tiles);
+        const INDEX first_panel = panels % panel_parts * panels_each,
+                    end_panel = min(first_panel + panels_each, all_panels);
+        global const T *const all_a = a + a_offset + p0 * a_batch;
+        global const T *const all_b = b + b_offset + p0 * b_batch;
+#if PACK_B
+        if (packed != panels)
+            pack_b(packed_b, all_b, b_stride, depth, columns, first_panel, end_panel);
+        packed = panels;
 #endif
         ROLLED
-        for (INDEX number = first_panel; number < end_panel; number++) {
-            const INDEX first_column = number * (NV * W), column = MOVED_BACK(first_column);
-            A_SPACE const T *ma = tile_a;
-#if PACK_B
-            local const T *mb = packed_b + (number - first_panel) * depth * (NV * W);
-#else
-            global const T *mb = all_b + column;
-#endif
-            EACH_ROW(DECLARE_ROW)
-            ROLLED
-            for (INDEX k = 0; k < depth; k++) {
-                EACH_VECTOR(LOAD_VECTOR, mb)
-                EACH_ROW(MULTIPLY_ROW)
-                ma += A_COLUMN;
-                mb += PACK_B ? NV * W : b_stride;
+        for (INDEX row_tile = first_tile; row_tile < end_tile; row_tile++) {
+            const INDEX first_row = row_tile * TM, row = min(first_row, rows - TM);
+#if PACK_A
+            local const T *const tile_a = packed_a;
+            if (row + A_COLUMN <= rows) {
+                ROLLED
+                for (INDEX k = 0; k < depth; k++)
+                    for (int v = 0; v < A_VECTORS; v++)
+                        AT(local, packed_a + k * A_COLUMN + v * W) =
+                            AT(global const, all_a + k * a_stride + row + v * W);
+            } else {
+                ROLLED
+                for (INDEX k = 0; k < depth; k++) {
+                    ROLLED
+                    for (int i = 0; i < TM; i++)
+                        packed_a[k * A_COLUMN + i] = all_a[k * a_stride + row + i];
+                }
             }
-            T tile[TM * NV * W] __attribute__((aligned(64)));
-            EACH_ROW(KEEP_ROW)
+#else
+            global const T *const tile_a = all_a + row * A_ROW;
+#endif
             ROLLED
-            for (int i = (int)(first_row - row); i < TM; i++) {
-                const INDEX p1 = row + i;
-                //@ epilogue
+            for (INDEX number = first_panel; number < end_panel; number++) {
+                const INDEX first_column = number * (NV * W), column = MOVED_BACK(first_column);
+                A_SPACE const T *ma = tile_a;
+#if PACK_B
+                local const T *mb = packed_b + (number - first_panel) * depth * (NV * W);
+#else
+                global const T *mb = all_b + column;
+#endif
+                EACH_ROW(DECLARE_ROW)
+                ROLLED
+                for (INDEX k = 0; k < depth; k++) {
+                    EACH_VECTOR(LOAD_VECTOR, mb)
+                    EACH_ROW(MULTIPLY_ROW)
+                    ma += A_COLUMN;
+                    mb += PACK_B ? NV * W : b_stride;
+                }
+                T tile[TM * NV * W] __attribute__((aligned(64)));
+                EACH_ROW(KEEP_ROW)
+                ROLLED
+                for (int i = (int)(first_row - row); i < TM; i++) {
+                    const INDEX p1 = row + i;
+                    //@ epilogue
+                }
             }
         }
     }
 }
 #undef BLOCK
+#undef NAME_OF
+#undef NAME
+#undef pack_b
 #undef BLOCK_V
 #undef BLOCK_AT
 #undef B_TRANSPOSED

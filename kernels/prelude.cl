@@ -22,6 +22,39 @@
 #define FETCH(p, write)
 #endif
 
+/* CPU devices: work-groups draw shares 0..count-1 of a kernel's work when they need them, since cores are shared and
+ * start late: equal parts would wait for the slowest. Each group draws those of its own range first, which are
+ * neighbours, then what others have left. taken: how many of each group's are drawn, then how many groups are done,
+ * SHARE_STEP apart; the last group sets them back to 0 for the next kernel. */
+#define SHARE_STEP 16
+static inline int take_share(volatile global int *taken, const int count)
+{
+    const int groups = (int)get_num_groups(0);
+    for (int i = 0; i < groups; i++) {
+        const int owner = ((int)get_group_id(0) + i) % groups;
+        const int first = (int)((long)count * owner / groups), end = (int)((long)count * (owner + 1) / groups);
+        const int number =
+            first + (taken[owner * SHARE_STEP] < end - first ? atomic_inc(taken + owner * SHARE_STEP) : end);
+        if (number < end)
+            return number;
+    }
+    if (atomic_inc(taken + groups * SHARE_STEP) == groups - 1)
+        for (int i = 0; i <= groups; i++)
+            atomic_xchg(taken + i * SHARE_STEP, 0);
+    return count;
+}
+
+#define EACH_SHARE(type, share, count)                                                                                 \
+    ROLLED for (type share = take_share(shares_taken, (int)(count)); share < (count);                                  \
+                share = take_share(shares_taken, (int)(count)))
+
+/* Walks over units 0..count-1 in so many shares. */
+#define EACH_SHARED_UNIT(type, unit, count, shares)                                                                    \
+    EACH_SHARE(int, share, shares)                                                                                     \
+    for (type unit = (type)((long)(count)*share / (shares)),                                                           \
+              end_unit = (type)((long)(count) * (share + 1) / (shares));                                               \
+         unit < end_unit; unit++)
+
 /* Transposes 8 vectors x[0..7] of 8 elements of type V, by three rounds of interleaving the upper half of the vectors
  * with the lower. */
 #define TRANSPOSE_8(V, x)                                                                                              \

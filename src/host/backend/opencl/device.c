@@ -270,6 +270,19 @@ static clg_status open_queue(backend_device *device)
     return CLG_OK;
 }
 
+/* The counters of shares, all 0: one for each work-group, one more, a cache line apart. */
+static clg_status open_shares(backend_device *device)
+{
+    int64_t bytes = (launch_groups(device, INT64_MAX) + 1) * SHARE_STEP * (int64_t)sizeof(cl_int);
+    clg_status status = device_create_memory(device, bytes, &device->shares);
+    if (status != CLG_OK)
+        return status;
+    cl_int zero = 0;
+    cl_int code =
+        clEnqueueFillBuffer(device->queue, device->shares, &zero, sizeof zero, 0, (size_t)bytes, 0, NULL, NULL);
+    return status_check(code, "clEnqueueFillBuffer");
+}
+
 clg_status device_open_timed_queue(backend_device *device)
 {
     cl_int code;
@@ -307,6 +320,8 @@ static void close_device(backend_device *device)
     }
     tuning_close(device);
     cache_close(device);
+    if (device->shares)
+        device_release_memory(device->shares);
     release_queue(device->queue);
     release_queue(device->timed);
     if (device->context) {
@@ -349,6 +364,8 @@ clg_status backend_opencl_open(const char *selector, backend_device **opened, ba
             ask_limits(device);
             choose_strategies(device);
             status = open_queue(device);
+            if (status == CLG_OK && device->strategy == STRATEGY_CPU)
+                status = open_shares(device);
             if (status == CLG_OK)
                 status = cache_open(device);
             if (status == CLG_OK)

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_WORK 4096 /* instructions' elements that make a work-group worth its start */
+#define SHARE_WORK 4096 /* instructions' elements that make a share worth drawing */
+#define SHARES_EACH 8   /* for a compute unit */
 #define TILE_VECTORS 8  /* 8 x 16 f32 columns: 512 bytes of each row */
 #define TILE_INSTRS 24  /* instructions that the loop over a tile's vectors may unroll to */
 #define LOOP_DEPTH 4    /* spaces of one level */
@@ -206,8 +207,8 @@ static void print_column_units(loop *l, int64_t rows)
 static void print_run_units(loop *l, int64_t rows)
 {
     const char *index = l->p.index;
-    int64_t extent = l->step->extent[l->last], groups = 4 * (int64_t)l->device->info.compute_units;
-    int64_t pieces = smaller((groups + rows - 1) / rows, (extent + CHUNK_WORK / 4 - 1) / (CHUNK_WORK / 4));
+    int64_t extent = l->step->extent[l->last], parts = SHARES_EACH * (int64_t)l->device->info.compute_units;
+    int64_t pieces = smaller((parts + rows - 1) / rows, (extent + SHARE_WORK / 4 - 1) / (SHARE_WORK / 4));
     int64_t run = round_up((extent + pieces - 1) / pieces, l->p.width);
     int64_t across = (extent + run - 1) / run;
     int width = l->p.width;
@@ -268,7 +269,8 @@ static void add_scratch(const loop *l, text *t)
             text_add(t, " local %s_t scratch_%s[%d];", body_suffix(dtype, 1).s, body_suffix(dtype, 1).s, l->group);
 }
 
-static int64_t work_groups(const loop *l)
+/* Parts of the work: work-groups, or shares that they draw. */
+static int64_t part_count(const loop *l)
 {
     int64_t units = l->units, compute_units = l->device->info.compute_units ? l->device->info.compute_units : 1;
     if (l->gpu && l->lanes_inner)
@@ -277,27 +279,29 @@ static int64_t work_groups(const loop *l)
         return smaller((units + l->group - 1) / l->group, compute_units * 32);
     int64_t work = l->step->outer_count * (l->step->inner_count > 0 ? l->step->inner_count : 1) *
                    (l->step->instr_count > 0 ? l->step->instr_count : 1);
-    return smaller(smaller(units, 4 * compute_units), 1 + work / CHUNK_WORK);
+    return smaller(smaller(units, SHARES_EACH * compute_units), 1 + work / SHARE_WORK);
 }
 
-static void print_kernel(loop *l, text *out, int64_t groups)
+/* Whether work-groups draw their parts. */
+static bool is_shared(const loop *l, int64_t parts) { return !l->gpu && parts > 1; }
+
+static void print_kernel(loop *l, text *out, int64_t parts)
 {
     static const char *const names[] = {"once", "unit"};
     const char *bodies[] = {l->once.data, l->unit.data};
-    text_add(out, "#define PARAMETERS ");
+    text_add(out, "#define PARAMETERS %s", is_shared(l, parts) ? "volatile global int *shares_taken, " : "");
     body_parameters(&l->p, out);
     text_add(out, "\n#define INDEX %s\n#define SCRATCH", l->p.index);
     add_scratch(l, out);
-    if (l->gpu) {
-        const char *kind = l->lanes_inner ? "group" : "global";
-        text_add(out, "\n#define UNIT_FIRST ((INDEX)get_%s_id(0))\n#define UNIT_END %lld\n", kind, (long long)l->units);
-        text_add(out, "#define UNIT_STEP ((INDEX)%s(0))\n", l->lanes_inner ? "get_num_groups" : "get_global_size");
-    } else {
-        int64_t each = (l->units + groups - 1) / groups;
-        text_add(out, "\n#define UNIT_FIRST ((INDEX)get_group_id(0) * %lld)\n", (long long)each);
-        text_add(out, "#define UNIT_END min((INDEX)%lld, ((INDEX)get_group_id(0) + 1) * %lld)\n#define UNIT_STEP 1\n",
-                 (long long)l->units, (long long)each);
-    }
+    if (l->gpu)
+        text_add(out, "\n#define UNITS for (INDEX unit = (INDEX)get_%s_id(0); unit < %lld; unit += (INDEX)%s(0))\n",
+                 l->lanes_inner ? "group" : "global", (long long)l->units,
+                 l->lanes_inner ? "get_num_groups" : "get_global_size");
+    else if (is_shared(l, parts))
+        text_add(out, "\n#define UNITS EACH_SHARED_UNIT(INDEX, unit, %lld, %lld)\n", (long long)l->units,
+                 (long long)parts);
+    else
+        text_add(out, "\n#define UNITS for (INDEX unit = 0; unit < %lld; unit++)\n", (long long)l->units);
     text_add_skeleton(out, "loop.cl", names, bodies, 2);
     out->failed |= l->once.failed || l->unit.failed;
 }
@@ -325,14 +329,15 @@ clg_status loop_add(launch_list *list, int32_t number)
     l.p = (body_printer){.plan = list->plan, .step = step, .tile = 1, .accumulator = "", .indent = LOOP_DEPTH};
     choose_lanes(&l);
     l.p.index = body_index_type(list->plan, step);
-    int32_t *arguments = malloc(((size_t)step->instr_count + 1) * sizeof *arguments);
+    int32_t *arguments = malloc(((size_t)step->instr_count + 2) * sizeof *arguments);
     clg_status status = arguments ? body_analyse(&l.p) : clg_fail_memory();
     if (status == CLG_OK && l.lanes_inner && !l.gpu)
         status = body_plan_rows(&l.p);
     text source = {0};
     if (status == CLG_OK) {
-        l.p.arguments = arguments;
-        l.p.argument_count = body_buffers(step, arguments);
+        arguments[0] = ARGUMENT_SHARES;
+        l.p.arguments = arguments + 1;
+        l.p.argument_count = body_buffers(step, arguments + 1);
         body_printer once = l.p;
         once.out = &l.once;
         once.width = 1;
@@ -340,14 +345,15 @@ clg_status loop_add(launch_list *list, int32_t number)
         l.p.out = &l.unit;
         l.p.indent = 2 * LOOP_DEPTH;
         print_units(&l);
-        int64_t groups = work_groups(&l);
-        print_kernel(&l, &source, groups);
+        int64_t parts = part_count(&l);
+        print_kernel(&l, &source, parts);
         launch *added = NULL;
-        status = launch_add(list, number, &source, arguments, l.p.argument_count, &added);
+        bool shared = is_shared(&l, parts);
+        status = launch_add(list, number, &source, arguments + !shared, l.p.argument_count + shared, &added);
         if (status == CLG_OK) {
             added->dimensions = 1;
             added->local[0] = (size_t)l.group;
-            added->global[0] = (size_t)(groups * l.group);
+            added->global[0] = (size_t)(l.gpu ? parts * l.group : launch_groups(list->device, parts));
         }
     }
     text_free(&l.once);

@@ -10,6 +10,7 @@
 #define BLOCK 8     /* of a transposition in registers; 16 takes three times as long to compile */
 #define GPU_TILE 4  /* rows, and columns, of a work-item's tile in kernels/matmul_gpu.cl */
 #define GPU_SIDE 16 /* most work-items along a side of a group */
+#define LEADING 3   /* most buffers before those of the body */
 
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -133,7 +134,7 @@ typedef struct product {
     body_printer p;
     stride_names strides; /* of the body, where they are arguments */
     text once, epilogue, source;
-    int32_t *arguments; /* of the body, behind a and b */
+    int32_t *arguments; /* of the body, behind room for LEADING others */
     plan_matrix a, b;   /* as the kernel sees them */
     bool b_in_scratch;
 } product;
@@ -154,7 +155,7 @@ static void print_epilogue(product *x, product_tile tile)
     bool edge = x->step->n % (tile.vectors * tile.width) != 0;
     body_printer *p = &x->p;
     p->out = &x->epilogue;
-    p->indent = 4 * DEPTH;
+    p->indent = 5 * DEPTH;
     p->width = tile.width;
     p->product = "AT(private, tile + (i * NV + v) * W)";
     body_line(p, "ROLLED");
@@ -204,15 +205,19 @@ static void set_values(const product *x, launch *added, const int64_t *values, i
     added->long_values = x->p.index[0] == 'l';
 }
 
-static clg_status add_product(product *x, const char *skeleton, launch **added)
+static clg_status add_product(product *x, const char *skeleton, bool shared, launch **added)
 {
     static const char *const names[] = {"once", "epilogue"};
     const char *bodies[] = {x->once.data, x->epilogue.data};
     text_add_skeleton(&x->source, skeleton, names, bodies, 2);
     x->source.failed |= x->once.failed || x->epilogue.failed;
-    x->arguments[0] = x->step->a.buffer;
-    x->arguments[1] = x->b_in_scratch ? ARGUMENT_SCRATCH : x->step->b.buffer;
-    return launch_add(x->list, x->number, &x->source, x->arguments, x->p.argument_count + 2, added);
+    int leading = shared ? LEADING : LEADING - 1;
+    int32_t *arguments = x->arguments + LEADING - leading;
+    arguments[0] = x->step->a.buffer;
+    arguments[1] = x->b_in_scratch ? ARGUMENT_SCRATCH : x->step->b.buffer;
+    if (shared)
+        arguments[2] = ARGUMENT_SHARES;
+    return launch_add(x->list, x->number, &x->source, arguments, x->p.argument_count + leading, added);
 }
 
 /* A matrix whose rows are neighbours, replaced by a dense (batch, rows, columns) copy in scratch memory. */
@@ -253,6 +258,12 @@ static clg_status add_cpu(product *x)
     if (status != CLG_OK)
         return status;
     int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
+    int64_t row_parts = divide_up(row_tiles, tile.tiles_each), panel_parts = divide_up(panels, tile.panels_each);
+    int64_t shares = step->batch * row_parts * panel_parts;
+    if (shares > INT32_MAX)
+        return clg_fail(CLG_ERROR_UNSUPPORTED,
+                        "step %d: a product of batch %lld is more than an OpenCL device counts, %d", x->number,
+                        (long long)step->batch, INT32_MAX);
     bool a_transposed = tile_a_transposed(step), b_transposed = tile.packed_b && tile_b_transposed(step);
     x->p.strides = &x->strides;
     print_once(x);
@@ -267,20 +278,18 @@ static clg_status add_cpu(product *x)
     if (b_transposed)
         define_vector(&x->source, "BLOCK_", step->dtype, BLOCK);
     launch *added = NULL;
-    status = add_product(x, "matmul.cl", &added);
+    status = add_product(x, "matmul.cl", true, &added);
     if (status != CLG_OK)
         return status;
-    const int64_t values[] = {step->m,         step->n,           step->k,
-                              x->a.offset,     x->a.batch_stride, a_transposed ? x->a.column_stride : x->a.row_stride,
-                              x->b.offset,     x->b.batch_stride, b_transposed ? x->b.column_stride : x->b.row_stride,
-                              row_tiles,       tile.tiles_each,   panels,
-                              tile.panels_each};
+    const int64_t values[] = {step->m,     step->n,           step->k,
+                              x->a.offset, x->a.batch_stride, a_transposed ? x->a.column_stride : x->a.row_stride,
+                              x->b.offset, x->b.batch_stride, b_transposed ? x->b.column_stride : x->b.row_stride,
+                              row_tiles,   tile.tiles_each,   row_parts,
+                              panels,      tile.panels_each,  panel_parts,
+                              shares};
     set_values(x, added, x->strides.value, x->strides.count);
     set_values(x, added, values, sizeof values / sizeof *values);
-    added->dimensions = 3;
-    added->global[0] = (size_t)divide_up(row_tiles, tile.tiles_each);
-    added->global[1] = (size_t)divide_up(panels, tile.panels_each);
-    added->global[2] = (size_t)step->batch;
+    added->global[0] = (size_t)launch_groups(device, shares);
     return CLG_OK;
 }
 
@@ -301,7 +310,7 @@ static clg_status add_gpu(product *x)
     define_matrix(&x->source, 'B', &step->b);
     define(&x->source, "SIDE", (int64_t)side);
     launch *added = NULL;
-    clg_status status = add_product(x, "matmul_gpu.cl", &added);
+    clg_status status = add_product(x, "matmul_gpu.cl", false, &added);
     if (status != CLG_OK)
         return status;
     added->dimensions = 3;
@@ -328,11 +337,11 @@ static clg_status generated_add(launch_list *list, int32_t number, product_tile 
     int64_t reach = matrix_reach(&step->a, step->batch, step->m, step->k) +
                     matrix_reach(&step->b, step->batch, step->k, step->n) + step->batch * step->k * step->n;
     x.p.index = reach >= (int64_t)1 << 30 ? "long" : body_index_type(list->plan, step);
-    x.arguments = malloc(((size_t)step->instr_count + 3) * sizeof *x.arguments);
+    x.arguments = malloc(((size_t)step->instr_count + LEADING + 1) * sizeof *x.arguments);
     clg_status status = x.arguments ? body_analyse(&x.p) : clg_fail_memory();
     if (status == CLG_OK) {
-        x.p.arguments = x.arguments + 2;
-        x.p.argument_count = body_buffers(step, x.arguments + 2);
+        x.p.arguments = x.arguments + LEADING;
+        x.p.argument_count = body_buffers(step, x.arguments + LEADING);
         status = gpu ? add_gpu(&x) : add_cpu(&x);
     }
     text_free(&x.once);

@@ -69,8 +69,8 @@ typedef enum device_strategy { STRATEGY_CPU, STRATEGY_GPU } device_strategy;
 typedef enum product_provider { MATMUL_GENERATED, MATMUL_CLBLAST } product_provider;
 
 /* How a CPU device cuts a product up: into register tiles of rows x vectors of width columns (so many columns are a
- * panel), of which a work-group computes tiles_each rows and panels_each columns. packed_b: from a copy of the panels,
- * which may then be padded; packed_a: the rows of a tile are copied, too. With the GPU strategy only: rows x vectors
+ * panel), of which a share is tiles_each rows and panels_each columns. packed_b: from a copy of the panels, which may
+ * then be padded; packed_a: the rows of a tile are copied, too. With the GPU strategy only: rows x vectors
  * elements a work-item, width work-items along each side of a group. */
 typedef struct product_tile {
     int rows, vectors, width;
@@ -84,6 +84,7 @@ typedef struct product_choice {
     product_tile tile; /* MATMUL_GENERATED */
 } product_choice;
 
+#define SHARE_STEP 16 /* ints from a counter of shares to the next, as in kernels/prelude.cl */
 #define STAGING_SLOTS 4
 
 /* A host copy of a small write, so that write need not wait for the device. */
@@ -113,6 +114,7 @@ struct backend_device {
     int64_t local_memory;   /* bytes */
     int vector_bytes;       /* of a register: 16, 32 or 64 */
     size_t group_limit;     /* work-items in a group */
+    cl_mem shares;          /* counters of the shares that work-groups draw (kernels/prelude.cl); NULL: GPU strategy */
     char *cache_key;        /* what a disk cache entry depends on beside the source */
     char *cache_folder;     /* NULL: no disk cache */
     program_entry *programs;
@@ -250,7 +252,7 @@ void source_prelude(const char *const *sources, int count, text *out);
 
 typedef enum launch_kind { LAUNCH_KERNEL, LAUNCH_CLBLAST } launch_kind;
 
-/* One thing that a run enqueues. arguments are buffers of the plan; scratch is argument -1. */
+/* One thing that a run enqueues. arguments are buffers of the plan, or ARGUMENT_*. */
 typedef struct launch {
     launch_kind kind;
     int32_t step;
@@ -269,6 +271,7 @@ typedef struct launch {
 } launch;
 
 #define ARGUMENT_SCRATCH (-1)
+#define ARGUMENT_SHARES (-2) /* the device's counters of shares */
 
 /* A program being prepared, as the generators see it. */
 typedef struct launch_list {
@@ -282,6 +285,8 @@ typedef struct launch_list {
 /* Appends a launch; takes over source's memory (also on failure). arguments are copied. */
 clg_status launch_add(launch_list *list, int32_t step, text *source, const int32_t *arguments, int argument_count,
                       launch **added);
+/* Work-groups of a kernel on a CPU device that draw so many shares. */
+int64_t launch_groups(const backend_device *device, int64_t shares);
 
 clg_status program_prepare(backend_device *device, const plan *schedule, backend_buffer *const *bindings,
                            backend_program **prepared);

@@ -237,14 +237,26 @@ static clg_status set_value(const launch *l, int i)
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
 }
 
+int64_t launch_groups(const backend_device *device, int64_t shares)
+{
+    int64_t units = device->info.compute_units ? device->info.compute_units : 1;
+    return shares < units ? shares : units;
+}
+
+static const cl_mem *argument_memory(const backend_program *program, int32_t argument)
+{
+    return argument == ARGUMENT_SHARES    ? &program->device->shares
+           : argument == ARGUMENT_SCRATCH ? &program->scratch
+                                          : &program->memory[argument];
+}
+
 static clg_status set_arguments(backend_program *program)
 {
     clg_status status = CLG_OK;
     for (int i = 0; i < program->launch_count; i++) {
         const launch *l = &program->launches[i];
         for (int a = 0; l->kernel && a < l->argument_count && status == CLG_OK; a++)
-            status = set_argument(
-                l, a, l->arguments[a] == ARGUMENT_SCRATCH ? &program->scratch : &program->memory[l->arguments[a]]);
+            status = set_argument(l, a, argument_memory(program, l->arguments[a]));
         for (int v = 0; l->kernel && v < l->value_count && status == CLG_OK; v++)
             status = set_value(l, v);
     }

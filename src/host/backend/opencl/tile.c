@@ -1,5 +1,5 @@
 /* How a CPU device cuts a matrix product up: the register tile, whether B's columns are copied first, and how many
- * tiles a work-group computes. The choice is the least of an estimate in cycles of a core that starts two fused
+ * tiles are a share. The choice is the least of an estimate in cycles of a core that starts two fused
  * multiply-adds or two loads in a cycle; what it rests on are the sizes of things, not the network. */
 #include "opencl.h"
 
@@ -14,9 +14,11 @@
 #define NEAR_BYTES 24576 /* of a panel that stays in the first cache beside the rows of A */
 #define APART_BYTES 1024 /* from which on a stride goes to another page often */
 #define PAGES 256        /* whose addresses the processor has at hand */
-#define STRAGGLE 0.05    /* of a work-group's time that the last is late: cores are shared */
+#define STRAGGLE 0.5     /* of a share for which the others wait for the last */
 
 /* In cycles: */
+#define ISSUE 3              /* instructions in one: of six, but another thread may share the core */
+#define LOOP 3               /* instructions of the loop over k */
 #define LATENCY 4            /* from a multiply-add to the next of its chain */
 #define FAR_LOAD 1.0         /* more for a vector that comes from the second cache */
 #define APART_LOAD 1.5       /* more for one that is on another page than the one before, which nothing hides */
@@ -29,8 +31,8 @@
 #define STORE_VECTOR 4.0     /* of the epilogue for a vector */
 #define STORE_ROW 12.0       /* and for a row of them */
 #define TILE_START 120.0
-#define GROUP_START 1000.0
-#define WAKE 15000.0 /* once, where other cores join in */
+#define SHARE_START 1000.0
+#define WAKE 20000.0 /* until another core joins in */
 
 static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -85,10 +87,12 @@ static double tile_cycles(const plan_step *step, const product_tile *t)
     double rows = t->rows, vectors = t->vectors;
     double panel = (double)step->k * vectors * t->width * (double)clg_dtype_size(step->dtype);
     bool apart = !t->packed_b && is_apart(step, step->b.row_stride);
-    double loads = rows + vectors + (tile_a_transposed(step) || rows <= POINTERS ? 0 : rows - POINTERS);
-    double multiplies = rows * vectors / 2;
+    double addresses = tile_a_transposed(step) || rows <= POINTERS ? 0 : rows - POINTERS;
+    double loads = rows + vectors + addresses, multiplies = rows * vectors;
+    double issued = (multiplies + loads + LOOP) / ISSUE;
     double far = panel <= NEAR_BYTES && !apart ? 0 : vectors * FAR_LOAD;
-    double each = fmax(fmax(multiplies, loads / 2 + far), LATENCY) + (apart ? vectors * APART_LOAD : 0);
+    double each =
+        fmax(fmax(multiplies / 2, loads / 2 + far), fmax(issued, LATENCY)) + (apart ? vectors * APART_LOAD : 0);
     return (double)step->k * each + rows * (vectors * STORE_VECTOR + STORE_ROW) + TILE_START;
 }
 
@@ -109,15 +113,19 @@ static double panel_cycles(const plan_step *step, const product_tile *t)
 /* Cycles of the whole product. */
 static double total_cycles(const backend_device *device, const plan_step *step, const product_tile *t)
 {
-    int64_t units = device->info.compute_units ? device->info.compute_units : 1;
     int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
-    int64_t groups = divide_up(tiles, t->tiles_each) * divide_up(panels, t->panels_each) * step->batch;
+    int64_t panel_parts = divide_up(panels, t->panels_each) * step->batch;
+    double shares = (double)(divide_up(tiles, t->tiles_each) * panel_parts);
+    double units = fmin(shares, device->info.compute_units ? device->info.compute_units : 1);
     double rows = (double)t->panels_each * tile_cycles(step, t) + rows_cycles(step, t);
-    double group = (double)t->tiles_each * rows + (double)t->panels_each * panel_cycles(step, t) + GROUP_START;
-    return ((double)divide_up(groups, units) + STRAGGLE) * group + (groups > 1 ? WAKE : 0);
+    double share = (double)t->tiles_each * rows + SHARE_START;
+    /* a group copies panels once for all their shares, and once more where it helps another */
+    double copy = (double)t->panels_each * panel_cycles(step, t);
+    double work = shares * share + ((double)panel_parts + (units - 1) / 2) * copy;
+    return units > 1 ? (work + (units - 1) * WAKE) / units + STRAGGLE * share : work;
 }
 
-/* The best share for a work-group: of the rows and of the panels all, halved as often as that helps. */
+/* The best share: of the rows and of the panels all, halved as often as that helps. */
 double tile_share_out(const backend_device *device, const plan_step *step, product_tile *t)
 {
     int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
