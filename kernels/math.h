@@ -380,7 +380,8 @@ MATH_FN MATH_T FN(S, head)(MATH_T x) { return MATH_FLOAT(MATH_BITS(x) & 0xfffff0
 
 /* x Phi(x) = max(x, 0) - a Q(a), a = |x|, Q = 1 - Phi: nothing cancels. a Q(a) = exp(-a^2 / 2) u G(u - 1/4) with
  * u = a / (a + 5/2), where the polynomial G is near enough for a <= 15; beyond, a Q(a) is 0 in f32. a^2 is needed to
- * more bits than a float has: head^2 + (a - head) (a + head). */
+ * more bits than a float has: head^2 + (a - head) (a + head). The sign is set at the end, for the zeros: compilers
+ * (LLVM 14) take x < 0 ? -0 : x for x <= 0 ? -0 : x. */
 MATH_FN MATH_T FN(S, gelu)(MATH_T x)
 {
     MATH_T a = MATH_ABS(x);
@@ -401,7 +402,8 @@ MATH_FN MATH_T FN(S, gelu)(MATH_T x)
     MATH_I n;
     MATH_T r = FN(S, exp_reduce)(head * head * -0.5f, a * a * -0.5f, &n);
     MATH_T e = FN(S, expm1_near_0)(MATH_FMA(rest, (MATH_T)(-0.5f), r));
-    return MATH_IF(x < 0.0f, -0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n);
+    MATH_T y = MATH_IF(x < 0.0f, 0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n);
+    return MATH_FLOAT(MATH_BITS(y) | (MATH_BITS(x) & 0x80000000u));
 }
 
 /* log2(x) as high + low, high with 12 bits, to a relative error of about 2^-31; x > 0 and finite.
@@ -490,7 +492,7 @@ MATH_FN MATH_T FN(S, gelu)(MATH_T x)
     a = MATH_IF(a > 39.0, 39.0, a);
     MATH_T z = a * 0.7071067811865476;
     MATH_T rest = fma(a, (MATH_T)(0.7071067811865476), -z) - a * 4.833646656726457e-17;
-    return MATH_IF(x < 0.0, -0.0, x) - 0.5 * a * (erfc(z) * (1.0 - 2.0 * z * rest));
+    return copysign(MATH_IF(x < 0.0, 0.0, x) - 0.5 * a * (erfc(z) * (1.0 - 2.0 * z * rest)), x);
 }
 #endif
 

@@ -164,7 +164,8 @@ static void test_special_values(void **state)
     same(f32_gelu(inf), inf), same(f32_gelu(-inf), -0.0f), same(f32_gelu(nan), nan), same(f32_gelu(-14.5f), -0.0f);
     same(f32_gelu(0), 0), same(f32_gelu(-0.0f), -0.0f), same(f32_gelu(3e38f), 3e38f),
         same(f32_gelu(0x1p-140f), 0x1p-141f);
-    same(f64_gelu(inf), inf), same(f64_gelu(-inf), -0.0), same(f64_gelu(nan), nan), same(f64_gelu(-0.0), -0.0);
+    same(f64_gelu(inf), inf), same(f64_gelu(-inf), -0.0), same(f64_gelu(nan), nan);
+    same(f64_gelu(-0.0), -0.0), same(f64_gelu(0), 0), same(f64_gelu(-40), -0.0);
     same(f32_sqrt(-1), nan), same(f32_sqrt(-0.0f), -0.0f), same(f32_abs(-0.0f), 0), same(f32_abs(-inf), inf);
     same(f32_sign(-3), -1), same(f32_sign(2), 1), same(f32_sign(0), 0), same(f32_sign(nan), nan);
     same(f64_sign(-3), -1), same(f64_sign(nan), nan), same(f64_abs(-2), 2);

@@ -11,7 +11,7 @@ static double fold_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double fold_gelu(double x)
 {
     double a = fmin(fabs(x), 40); /* beyond, the tail is 0 */
-    return (x < 0 ? -0.0 : x) - a * erfc(a * sqrt(0.5)) / 2;
+    return copysign((x < 0 ? 0 : x) - a * erfc(a * sqrt(0.5)) / 2, x);
 }
 static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 
