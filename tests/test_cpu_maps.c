@@ -275,6 +275,61 @@ static void test_stream(void **state)
                 }
 }
 
+/* How many stores of a step over n f32 go past the caches. The step is y = x z, or with copy y = z; then, with second,
+ * w = x z - x, too. Memory of x, z, y and w begins at address[]. */
+static int streamed_stores(int64_t n, bool copy, bool second, char *const address[4], const cpu_vectors *vectors)
+{
+    plan_builder *b = plan_new_builder();
+    plan_step *s = plan_add_step(b, 1, 0, &n);
+    cpu_tape t;
+    for (int i = 0; i < 4; i++)
+        plan_add_buffer(b, CLG_F32, n, i > 1, 3);
+    plan_begin_section(s, SECTION_OUTER);
+    int x = plan_emit_load(b, s, 0, plan_dense_outer(s)), z = plan_emit_load(b, s, 1, plan_dense_outer(s));
+    int product = plan_emit_op(s, OP_MUL, CLG_F32, x, z, -1);
+    plan_emit_store(b, s, 2, plan_dense_outer(s), copy ? z : product);
+    if (second)
+        plan_emit_store(b, s, 3, plan_dense_outer(s), plan_emit_op(s, OP_SUB, CLG_F32, product, x, -1));
+    assert_int_equal(cpu_tape_build(&b->plan, b->steps, address, vectors, &t), CLG_OK);
+    int count = 0;
+    for (int32_t i = 0; i < t.entry_count; i++)
+        count += t.entries[i].run == vectors->stream;
+    assert_int_equal(t.streams, count > 0);
+    cpu_tape_free(&t);
+    free(b);
+    return count;
+}
+
+/* Only long buffers from which the step loads nothing and into which nothing else is stored: of the others the caches
+ * have the lines, and to write past them is slower, not wrong, so that no result would tell. The tape is not run. */
+static void test_which_stores_stream(void **state)
+{
+    enum { N = 3 << 20, SHORT = 1000, BYTES = N * (int)sizeof(float) };
+    const cpu_vectors *list[3];
+    size_t count = tables(list);
+    char *p[4], *block = malloc(4 * (size_t)BYTES);
+    (void)state;
+    assert_non_null(block);
+    for (int i = 0; i < 4; i++)
+        p[i] = block + (size_t)i * BYTES;
+    for (size_t v = 0; v < count; v++)
+        for (int copy = 0; copy < 2; copy++) {
+            const cpu_vectors *t = list[v];
+            assert_int_equal(streamed_stores(N, copy, false, p, t), 1);
+            assert_int_equal(streamed_stores(N, copy, true, p, t), 2);
+            assert_int_equal(streamed_stores(SHORT, copy, true, p, t), 0);
+            for (int from = 0; from < 2; from++) /* in place, of either operand; then over a part of it */
+                for (int shift = -64; shift <= 64; shift += 64) {
+                    char *y = from == 0 && shift < 0 ? p[0] : p[from] + shift;
+                    assert_int_equal(streamed_stores(N, copy, false, (char *[]){p[0], p[1], y, p[3]}, t), 0);
+                }
+            assert_int_equal(streamed_stores(N, copy, true, (char *[]){p[0], p[1], p[2], p[0]}, t), 1);
+            assert_int_equal(streamed_stores(N, copy, true, (char *[]){p[0], p[1], p[1], p[3]}, t), 1);
+            assert_int_equal(streamed_stores(N, copy, true, (char *[]){p[0], p[1], p[2], p[2] + 64}, t), 0);
+        }
+    free(block);
+}
+
 /* y = sigmoid(relu(a b + a) b) and its gradients over part of a and b; then, in place, a = a b - y. */
 static void maps_of(clg_device *device, const float *a, const float *b, int64_t n, float *out[4])
 {
@@ -330,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_which_stores_stream),
         cmocka_unit_test(test_long_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
