@@ -339,6 +339,70 @@ static void test_integers(void **state)
     clg_graph_free(g);
 }
 
+/* One row from the definition (NULL: no gain, no bias), and by what each element would change, relative to it, if the
+ * mean changed relative to itself: rows far from 0 and close together are ill-conditioned. */
+static void layer_norm_f64(const double *x, const double *gain, const double *bias, double epsilon, int64_t n,
+                           double *y, double *condition)
+{
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        variance += (x[i] - mean) * (x[i] - mean) / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        double factor = (gain ? gain[i] : 1) / sqrt(variance + epsilon);
+        y[i] = (x[i] - mean) * factor + (bias ? bias[i] : 0);
+        condition[i] = fabs(mean * factor);
+    }
+}
+
+/* Numbers that the dtype holds; in the third row all are equal. which: bit 0 a gain, bit 1 a bias. */
+static void layer_norm_case(clg_random *random, clg_dtype dtype, clg_shape shape, int which, double epsilon)
+{
+    clg_graph *g = clg_graph_new(device);
+    int64_t n = shape.dim[shape.rank - 1], count = clg_shape_count(shape);
+    double *x = malloc((size_t)(3 * count + 2 * n + 1) * sizeof *x), *want = x + count, *condition = want + count;
+    double *gain = condition + count, *bias = gain + n;
+    assert_non_null(x);
+    for (int64_t i = 0; i < n; i++) {
+        gain[i] = 4 * clg_random_uniform(random) - 2;
+        bias[i] = 4 * clg_random_uniform(random) - 2;
+    }
+    for (int64_t i = 0; i < count; i++)
+        x[i] = i / n == 2 ? 5 : (double)(clg_random_below(random, 4096) / (dtype == CLG_U8 ? 16 : 1));
+    for (int64_t i = 0; i < count; i += n)
+        layer_norm_f64(x + i, which & 1 ? gain : NULL, which & 2 ? bias : NULL, epsilon, n, want + i, condition + i);
+    clg_dtype real = dtype == CLG_F64 ? CLG_F64 : CLG_F32;
+    clg_var y = clg_layer_norm(support_leaf(g, dtype, shape, x),
+                               which & 1 ? support_leaf(g, real, CLG_SHAPE(n), gain) : CLG_NONE,
+                               which & 2 ? support_leaf(g, real, CLG_SHAPE(n), bias) : CLG_NONE, epsilon);
+    assert_int_equal(clg_dtype_of(y), real);
+    assert_true(clg_shape_equal(clg_shape_of(y), shape));
+    double *got = support_values(y);
+    for (int64_t i = 0; i < count; i++)
+        if (!support_close(got[i], want[i], (real == CLG_F64 ? 1e-12 : 2e-6) * (1 + condition[i])))
+            fail_msg("%s, rows of %lld, element %lld: %.9g, the definition says %.9g", clg_dtype_name(dtype),
+                     (long long)n, (long long)i, got[i], want[i]);
+    free(got);
+    free(x);
+    clg_graph_free(g);
+}
+
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    const clg_shape shapes[] = {CLG_SHAPE(9),  CLG_SHAPE(1),    CLG_SHAPE(7, 1),    CLG_SHAPE(5, 3, 61),
+                                CLG_SHAPE(33), CLG_SHAPE(0, 4), CLG_SHAPE(3, 1025), CLG_SHAPE(4, 0)};
+    clg_random random = clg_random_new(support_seed(), 6);
+    bool has_f64 = clg_device_get_info(device)->has_f64;
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+        for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
+            if (dtype != CLG_F64 || has_f64)
+                layer_norm_case(&random, (clg_dtype)dtype, shapes[s], (int)s % 4, s % 2 ? 1e-5 : 0.5);
+    for (int which = 0; which < 4; which++)
+        layer_norm_case(&random, CLG_F32, CLG_SHAPE(3, 100), which, 1e-5);
+}
+
 /* Odd functions, and those that are x or 0 near 0, keep the sign of a zero. Compilers of kernels may think otherwise.
  */
 static void test_zeros_keep_their_sign(void **state)
@@ -404,6 +468,32 @@ static void test_error_messages(void **state)
     clg_graph_free(other);
 }
 
+static void test_layer_norm_errors(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device), *other = clg_graph_new(device);
+    clg_var x = clg_input(g, CLG_F32, CLG_SHAPE(8, 6)), row = clg_input(g, CLG_F32, CLG_SHAPE(6)), zero = {0};
+    clg_var column = clg_input(g, CLG_F32, CLG_SHAPE(8, 1)), foreign = clg_input(other, CLG_F32, CLG_SHAPE(6));
+    clg_var wide = clg_input(g, CLG_F64, CLG_SHAPE(8, 6)), scalar = clg_scalar(g, 1);
+    expect_error(g, clg_layer_norm(scalar, CLG_NONE, CLG_NONE, 1), "layer_norm: x () must have an axis");
+    expect_error(g, clg_layer_norm(x, column, row, 1),
+                 "layer_norm: gain (8, 1) must be (6,), as long as the last axis of (8, 6)");
+    expect_error(g, clg_layer_norm(x, row, scalar, 1), "layer_norm: bias () must be (6,)");
+    expect_error(g, clg_layer_norm(x, foreign, CLG_NONE, 1), "layer_norm: operands 0 and 1 belong to different graphs");
+    expect_error(g, clg_layer_norm(x, row, zero, 1), "layer_norm: operand 1 is not a variable of any graph");
+    const double wrong[] = {0, -1e-5, NAN, INFINITY, 1e-60};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        expect_error(g, clg_layer_norm(x, row, row, wrong[i]), "must be positive and finite in f32");
+    assert_true(clg_is_valid(clg_layer_norm(wide, row, row, 1e-60)));
+    clg_var bad = clg_add(row, clg_input(g, CLG_F32, CLG_SHAPE(5)));
+    expect_error(g, clg_layer_norm(x, CLG_NONE, bad, 1), "add: shapes do not broadcast");
+    expect_error(g, clg_add(x, CLG_NONE), "add: operand 1 is not a variable of any graph");
+    assert_false(clg_is_valid(CLG_NONE));
+    assert_false(clg_is_valid(clg_layer_norm(CLG_NONE, row, row, 1)));
+    clg_graph_free(g);
+    clg_graph_free(other);
+}
+
 static void test_labels_out_of_range(void **state)
 {
     (void)state;
@@ -438,8 +528,10 @@ int main(void)
         cmocka_unit_test(test_long_sums_are_accurate),
         cmocka_unit_test(test_empty_and_scalar_shapes),
         cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_zeros_keep_their_sign),
         cmocka_unit_test(test_error_messages),
+        cmocka_unit_test(test_layer_norm_errors),
         cmocka_unit_test(test_labels_out_of_range),
     };
     int failed = 0;

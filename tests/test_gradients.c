@@ -148,6 +148,38 @@ static void test_composites(void **state)
     clg_device_close(device);
 }
 
+/* First and second gradients for x, gain and bias, with each of the two and without. */
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    clg_device *device = support_open("cpu");
+    clg_random random = clg_random_new(support_seed(), 5);
+    for (int which = 0; which < 4; which++) {
+        clg_graph *g = clg_graph_new(device);
+        double *values = support_spread(2 * 3 * 7 + 14, -2, 2, &random);
+        clg_var leaves[3] = {support_leaf(g, CLG_F64, CLG_SHAPE(2, 3, 7), values)}, first[3], second[3];
+        int count = 1;
+        clg_var gain = CLG_NONE, bias = CLG_NONE;
+        if (which & 1)
+            leaves[count++] = gain = support_leaf(g, CLG_F64, CLG_SHAPE(7), values + 42);
+        if (which & 2)
+            leaves[count++] = bias = support_leaf(g, CLG_F64, CLG_SHAPE(7), values + 49);
+        /* exp: so that the second gradients do not vanish where y depends on a variable linearly */
+        clg_var loss = weighted(clg_exp(clg_layer_norm(leaves[0], gain, bias, 0.1)), &random);
+        clg_gradients(loss, leaves, count, first);
+        clg_var again = clg_full(g, CLG_F64, CLG_SCALAR, 0);
+        for (int i = 0; i < count; i++)
+            again = clg_add(again, weighted(first[i], &random));
+        clg_gradients(again, leaves, count, second);
+        assert_null(clg_graph_error(g));
+        assert_int_equal(support_gradient_errors(loss, leaves, first, count, 42, &random), 0);
+        assert_int_equal(support_gradient_errors(again, leaves, second, count, 42, &random), 0);
+        free(values);
+        clg_graph_free(g);
+    }
+    clg_device_close(device);
+}
+
 static void test_third_order(void **state)
 {
     (void)state;
@@ -217,7 +249,7 @@ static void test_gelu_at_infinity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_operation), cmocka_unit_test(test_composites),
-                                       cmocka_unit_test(test_third_order), cmocka_unit_test(test_planted_faults),
-                                       cmocka_unit_test(test_gelu_at_infinity)};
+                                       cmocka_unit_test(test_layer_norm),      cmocka_unit_test(test_third_order),
+                                       cmocka_unit_test(test_planted_faults),  cmocka_unit_test(test_gelu_at_infinity)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,6 +153,39 @@ static void test_reductions_take_at_most_two(void **state)
     for_devices(reductions);
 }
 
+/* With its gradients: one launch over rows, one over columns; and what divides is the same for a whole row. */
+static void layer_norm(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_var v[3] = {clg_input(g, CLG_F32, CLG_SHAPE(8192, 1024)), clg_input(g, CLG_F32, CLG_SHAPE(1024)),
+                    clg_input(g, CLG_F32, CLG_SHAPE(1024))};
+    clg_var outputs[4] = {clg_layer_norm(v[0], v[1], v[2], 1e-5)};
+    clg_gradients(clg_mul(outputs[0], clg_input(g, CLG_F32, CLG_SHAPE(8192, 1024))), v, 3, outputs + 1);
+    clg_program *program = compile(g, outputs, 4);
+    const plan *p = program->p;
+    int divisions = 0;
+    assert_int_equal(clg_program_get_info(program).launches, 2);
+    for (int32_t i = 0; i < p->step_count; i++)
+        for (int32_t k = 0; k < p->steps[i].section_count; k++) {
+            const plan_section *section = &p->steps[i].sections[k];
+            for (int32_t n = section->first; n < section->first + section->count; n++) {
+                bool divides = p->steps[i].instrs[n].kind == INSTR_MAP && p->steps[i].instrs[n].op == OP_DIV;
+                divisions += divides;
+                assert_false(divides && section->kind == SECTION_INNER);
+            }
+        }
+    assert_true(divisions > 0);
+    assert_int_equal(p->steps[0].outer_count, 8192); /* outer positions of the step that divides are rows */
+    clg_program_free(program);
+    clg_graph_free(g);
+}
+
+static void test_layer_norm_divides_once_a_row(void **state)
+{
+    (void)state;
+    for_devices(layer_norm);
+}
+
 /* A batch of a data set on the device: gather, cast and scale are one launch, the next place another. */
 static void batch_by_index(clg_device *device)
 {
@@ -354,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_chain_with_gradient_is_one_launch),
         cmocka_unit_test(test_mlp_step),
         cmocka_unit_test(test_reductions_take_at_most_two),
+        cmocka_unit_test(test_layer_norm_divides_once_a_row),
         cmocka_unit_test(test_batch_by_index_is_one_launch),
         cmocka_unit_test(test_golden_softmax),
         cmocka_unit_test(test_golden_gather),

@@ -134,6 +134,9 @@ typedef struct clg_var {
     int32_t id; /* -1: poisoned */
 } clg_var;
 
+/* In place of an optional operand: there is none. Not a poisoned variable, nor a clg_var of zeros. */
+#define CLG_NONE ((clg_var){NULL, -2})
+
 /* A new graph bound to a device, which must stay open while the graph lives. NULL when memory runs out. */
 CLG_API clg_graph *clg_graph_new(clg_device *device);
 /* Frees the graph, its variables' memory and what clg_read cached. Its programs must have been freed. */
@@ -245,6 +248,12 @@ CLG_API clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows);
 /* Composites over one axis, numerically safe. */
 CLG_API clg_var clg_softmax(clg_var x, int axis);
 CLG_API clg_var clg_log_softmax(clg_var x, int axis);
+/* Layer normalisation over the last axis (Ba, Kiros and Hinton 2016, eq. 3 and 4; ONNX LayerNormalization-17 with
+ * axis -1): with the mean and the variance (over n, not n - 1) of each row,
+ *     (x - mean) * (1 / sqrt(variance + epsilon)) * gain + bias
+ * x (..., n) of rank 1 or more; gain (n) and bias (n), or CLG_NONE for none of them. epsilon: positive, usually 1e-5.
+ * The result has x's shape; dtypes mix as in clg_mul and clg_add, and an integer x is cast to f32. */
+CLG_API clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon);
 /* Mean over rows of -log softmax(logits)[label]. logits (n, classes), labels (n) integer. A label outside
  * 0..classes-1 makes the loss NaN; clg_write refuses it when labels is an input. */
 CLG_API clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels);

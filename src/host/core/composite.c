@@ -44,6 +44,47 @@ clg_var clg_log_softmax(clg_var x, int axis)
     return clg_sub(s, clg_log(clg_sum(clg_exp(s), CLG_AXES(axis), true)));
 }
 
+static bool is_none(clg_var x) { return !x.graph && x.id == CLG_NONE.id; }
+
+/* Whether a gain or bias is CLG_NONE or fits the rows of x. */
+static bool check_row(const char *op, const char *name, clg_var row, clg_var x)
+{
+    if (is_none(row))
+        return true;
+    if (!graph_check(op, (clg_var[]){x, row}, 2))
+        return false;
+    clg_shape s = clg_shape_of(x);
+    if (clg_shape_equal(clg_shape_of(row), CLG_SHAPE(s.dim[s.rank - 1])))
+        return true;
+    graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: %s %s must be (%lld,), as long as the last axis of %s", op, name,
+               shape_text(clg_shape_of(row)), (long long)s.dim[s.rank - 1], shape_text(s));
+    return false;
+}
+
+/* Times the reciprocal of the deviation: a division a row, not one an element, in the gradients too. */
+clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon)
+{
+    const char *op = "layer_norm";
+    if (!graph_check(op, &x, 1))
+        return POISON(x.graph);
+    clg_graph *g = x.graph;
+    if (clg_shape_of(x).rank == 0)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: x () must have an axis to normalise over", op);
+    if (!check_row(op, "gain", gain, x) || !check_row(op, "bias", bias, x))
+        return POISON(g);
+    x = as_float(x);
+    double rounded = fold_round(clg_dtype_of(x), epsilon);
+    if (!(rounded > 0 && rounded < INFINITY))
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: epsilon %g must be positive and finite in %s", op, epsilon,
+                          clg_dtype_name(clg_dtype_of(x)));
+    clg_var centred = clg_sub(x, clg_mean(x, CLG_AXES(-1), true));
+    clg_var variance = clg_mean(clg_square(centred), CLG_AXES(-1), true);
+    clg_var deviation = clg_sqrt(clg_add(variance, ops_like(variance, epsilon)));
+    clg_var y = clg_mul(centred, clg_div(ops_like(deviation, 1), deviation));
+    y = is_none(gain) ? y : clg_mul(y, gain);
+    return is_none(bias) ? y : clg_add(y, bias);
+}
+
 /* One where column j is the row's label, (n, classes). labels: (n, 1) i32. */
 static clg_var one_hot(clg_var labels, int64_t classes)
 {
