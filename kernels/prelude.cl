@@ -55,6 +55,20 @@ static inline int take_share(volatile global int *taken, const int count)
               end_unit = (type)((long)(count) * (share + 1) / (shares));                                               \
          unit < end_unit; unit++)
 
+/* Stores a vector of suffix s; STREAM on CPU devices past the caches, where the vector is aligned. */
+#define STORE(s, p, value) VECTOR_AT(global, s, p) = value
+#if __has_builtin(__builtin_nontemporal_store)
+#define STREAM(s, p, value)                                                                                            \
+    do {                                                                                                               \
+        if ((ulong)(p) % sizeof(s##_t) == 0)                                                                           \
+            __builtin_nontemporal_store(value, (global s##_t *)(p));                                                   \
+        else                                                                                                           \
+            STORE(s, p, value);                                                                                        \
+    } while (0)
+#else
+#define STREAM(s, p, value) STORE(s, p, value)
+#endif
+
 /* Transposes 8 vectors x[0..7] of 8 elements of type V, by three rounds of interleaving the upper half of the vectors
  * with the lower. */
 #define TRANSPOSE_8(V, x)                                                                                              \

@@ -427,6 +427,49 @@ static void test_zeros_keep_their_sign(void **state)
         }
 }
 
+/* Results of 8 MiB and more are stored past the caches, where their vectors are aligned: rows of an odd length, a value
+ * that is stored and used again, and one that the next step reads at once. Small integers: exact. */
+static void test_long_maps(void **state)
+{
+    (void)state;
+    static const int64_t shapes[][2] = {{1, 2100003}, {3, 700001}, {2050, 1024}};
+    clg_random random = clg_random_new(support_seed(), 6);
+    for (int s = 0; s < 3; s++) {
+        const int64_t *dim = shapes[s], count = dim[0] * dim[1];
+        double *a = malloc((size_t)count * sizeof *a), *b = malloc((size_t)dim[1] * sizeof *b);
+        assert_non_null(a);
+        assert_non_null(b);
+        for (int64_t i = 0; i < count; i++)
+            a[i] = (double)clg_random_below(&random, 201) - 100;
+        for (int64_t i = 0; i < dim[1]; i++)
+            b[i] = (double)clg_random_below(&random, 201) - 100;
+        clg_graph *g = clg_graph_new(device);
+        clg_var x = support_leaf(g, CLG_F32, CLG_SHAPE(dim[0], dim[1]), a);
+        clg_var y = support_leaf(g, CLG_F32, CLG_SHAPE(dim[1]), b);
+        clg_var product = clg_mul(x, y), sum = clg_add(product, x), total = clg_sum(sum, CLG_AXES(0), false);
+        clg_program *program = clg_compile(g, (clg_var[]){product, sum, total}, 3);
+        assert_non_null(program);
+        assert_int_equal(clg_run(program), CLG_OK);
+        double *got[] = {support_values(product), support_values(sum), support_values(total)};
+        for (int64_t c = 0; c < dim[1]; c++) {
+            double column = 0;
+            for (int64_t r = 0; r < dim[0]; r++) {
+                double p = a[r * dim[1] + c] * b[c];
+                column += p + a[r * dim[1] + c];
+                assert_true(got[0][r * dim[1] + c] == p && got[1][r * dim[1] + c] == p + a[r * dim[1] + c]);
+            }
+            if (dim[0] < 10) /* else f32 rounds */
+                assert_true(got[2][c] == column);
+        }
+        for (int i = 0; i < 3; i++)
+            free(got[i]);
+        free(a);
+        free(b);
+        clg_program_free(program);
+        clg_graph_free(g);
+    }
+}
+
 /* ---------------------------------------------------------------- errors */
 
 static void expect_error(clg_graph *g, clg_var x, const char *text)
@@ -530,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_zeros_keep_their_sign),
+        cmocka_unit_test(test_long_maps),
         cmocka_unit_test(test_error_messages),
         cmocka_unit_test(test_layer_norm_errors),
         cmocka_unit_test(test_labels_out_of_range),

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STREAM_BYTES (8 << 20) /* of a buffer */
+
 void body_line(const body_printer *p, const char *format, ...)
 {
     char line[512];
@@ -422,6 +424,20 @@ static void print_reduce(const body_printer *p, int32_t reg)
     text_add(p->out, ");\n");
 }
 
+/* Whether a map's result goes past the caches: it is too long to stay there, and an ordinary store would read it first.
+ * Not rows: their kernels took a third longer so. */
+static bool streams(const body_printer *p, int32_t reg)
+{
+    const plan_step *step = p->step;
+    bool inner = false, loaded = false;
+    for (int32_t s = 0; s < step->section_count; s++)
+        inner |= step->sections[s].kind == SECTION_INNER;
+    for (int32_t i = 0; i < step->instr_count; i++)
+        loaded |= step->instrs[i].kind == INSTR_LOAD && step->instrs[i].buffer == step->instrs[reg].buffer;
+    return step->kind == STEP_LOOP && !inner && !loaded &&
+           p->plan->buffers[step->instrs[reg].buffer].bytes >= STREAM_BYTES;
+}
+
 static void print_store(const body_printer *p, int32_t reg)
 {
     const plan_instr *instr = &p->step->instrs[reg];
@@ -435,8 +451,8 @@ static void print_store(const body_printer *p, int32_t reg)
     if (p->width == 1) {
         body_line(p, "b%d[e%d] = %s;", buffer, reg, name);
     } else if (stride == 1) {
-        body_line(p, "VECTOR_AT(global, %s, b%d + e%d) = %s;", body_suffix(instr->dtype, p->width).s, buffer, reg,
-                  name);
+        body_line(p, "%s(%s, b%d + e%d, %s);", streams(p, reg) ? "STREAM" : "STORE",
+                  body_suffix(instr->dtype, p->width).s, buffer, reg, name);
     } else {
         body_line(p, "const %s_t v%d = %s;", body_suffix(instr->dtype, p->width).s, reg, name);
         for (int lane = 0; lane < p->width; lane++)
