@@ -2,7 +2,47 @@
  * plan_lanes_inner says. FUZZ_SEED=N in the environment runs one random plan. */
 #include "plan_rig.h"
 
+#include "backend/cpu/pool.h"
+
+#include <stdatomic.h>
+
 static backend_traits traits;
+
+/* ---------------------------------------------------------------- threads */
+
+enum { PARTS = 1000 };
+
+typedef struct parts {
+    cpu_pool *pool;
+    int64_t count;
+    atomic_int drawn[PARTS];
+} parts;
+
+static void draw_parts(const void *argument, int thread, int threads)
+{
+    parts *p = *(parts *const *)argument;
+    (void)threads;
+    for (int64_t i = cpu_pool_next(p->pool, thread, p->count); i >= 0; i = cpu_pool_next(p->pool, thread, p->count))
+        atomic_fetch_add(&p->drawn[i], 1);
+}
+
+/* Every part is drawn once, run after run, whatever the number of threads and parts. */
+static void test_parts_of_a_run(void **state)
+{
+    (void)state;
+    static parts p;
+    const parts *argument = &p;
+    assert_int_equal(cpu_pool_new(5, &p.pool), CLG_OK);
+    for (int run = 0; run < 2000; run++) {
+        p.count = run * 7 % PARTS;
+        for (int i = 0; i < PARTS; i++)
+            atomic_store(&p.drawn[i], 0);
+        cpu_pool_run(p.pool, 1 + run % 6, draw_parts, &argument);
+        for (int i = 0; i < PARTS; i++)
+            assert_int_equal(atomic_load(&p.drawn[i]), i < p.count);
+    }
+    cpu_pool_free(p.pool);
+}
 
 /* ---------------------------------------------------------------- loops */
 
@@ -520,7 +560,8 @@ static int close_device(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_buffers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts_of_a_run),
+                                       cmocka_unit_test(test_buffers),
                                        cmocka_unit_test(test_every_map),
                                        cmocka_unit_test(test_casts),
                                        cmocka_unit_test(test_fuzz),

@@ -15,6 +15,11 @@
 
 enum { SPINS = 400, MOST_THREADS = 256 };
 
+/* Parts of a thread's range that are drawn; a cache line for each. */
+typedef struct drawn {
+    _Alignas(64) atomic_llong count;
+} drawn;
+
 struct cpu_pool {
     int threads; /* with the caller's */
     int started; /* threads that exist beside the caller's */
@@ -28,6 +33,7 @@ struct cpu_pool {
     int active; /* threads that work in this round, with the caller's */
     void (*work)(const void *, int, int);
     const void *argument;
+    drawn *drawn; /* one a thread */
 };
 
 typedef struct worker {
@@ -100,11 +106,15 @@ void cpu_pool_run(cpu_pool *pool, int threads, void (*work)(const void *, int, i
     cpu_pool *p = pool;
     if (threads > p->started + 1)
         threads = p->started + 1;
-    if (threads <= 1) {
+    if (threads < 1)
+        threads = 1;
+    p->active = threads;
+    for (int i = 0; i < threads; i++)
+        atomic_store_explicit(&p->drawn[i].count, 0, memory_order_relaxed);
+    if (threads == 1) {
         work(argument, 0, 1);
         return;
     }
-    p->active = threads;
     p->work = work;
     p->argument = argument;
     begin_round(p);
@@ -118,6 +128,21 @@ void cpu_pool_run(cpu_pool *pool, int threads, void (*work)(const void *, int, i
     while (atomic_load(&p->left) != 0)
         pthread_cond_wait(&p->end, &p->lock);
     pthread_mutex_unlock(&p->lock);
+}
+
+int64_t cpu_pool_next(cpu_pool *pool, int thread, int64_t count)
+{
+    for (int i = 0; i < pool->active; i++) {
+        int owner = (thread + i) % pool->active;
+        int64_t first = count * owner / pool->active, own = count * (owner + 1) / pool->active - first;
+        atomic_llong *taken = &pool->drawn[owner].count;
+        if (atomic_load_explicit(taken, memory_order_relaxed) >= own)
+            continue;
+        int64_t number = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
+        if (number < own)
+            return first + number;
+    }
+    return -1;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -163,10 +188,15 @@ clg_status cpu_pool_new(int threads, cpu_pool **pool)
         return clg_fail_memory();
     p->threads = threads;
     p->ids = calloc((size_t)threads, sizeof *p->ids);
-    if (!p->ids) {
+    p->drawn = aligned_alloc(_Alignof(drawn), (size_t)threads * sizeof *p->drawn);
+    if (!p->ids || !p->drawn) {
+        free(p->ids);
+        free(p->drawn);
         free(p);
         return clg_fail_memory();
     }
+    for (int i = 0; i < threads; i++)
+        atomic_init(&p->drawn[i].count, 0);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->begin, NULL);
     pthread_cond_init(&p->end, NULL);
@@ -191,5 +221,6 @@ void cpu_pool_free(cpu_pool *pool)
     pthread_cond_destroy(&pool->end);
     pthread_mutex_destroy(&pool->lock);
     free(pool->ids);
+    free(pool->drawn);
     free(pool);
 }

@@ -162,6 +162,8 @@ void cpu_share(int64_t total, int64_t grain, int i, int count, int64_t *first, i
     *last = *last < total ? *last : total;
 }
 
+#define SHARES_EACH 16 /* for a thread */
+
 typedef struct job {
     const cpu_tape *tape;
     char *const *address;
@@ -169,6 +171,8 @@ typedef struct job {
     int64_t block;     /* lanes of a task; 1 if lanes are inner: a task is a row */
     int64_t per_piece; /* tasks of a piece */
     int32_t entries;   /* of all sections */
+    cpu_pool *pool;
+    int64_t shares; /* of the tasks, which threads draw */
 } job;
 
 /* The row is going to be followed by the one at position next: begins to fetch for that. */
@@ -180,17 +184,11 @@ static void row_ahead(const job *j, cpu_runner *r, int64_t next)
     cpu_ahead_begin(r, coord, 0, j->tape->lanes, j->entries);
 }
 
-static void work(const void *argument, int thread, int threads)
+/* Tasks first to last - 1. */
+static void run_share(const job *j, cpu_runner *r, int64_t first, int64_t last)
 {
-    const job *j = argument;
-    const cpu_tape *t = j->tape;
-    const plan_step *step = t->step;
-    int64_t first, last, splits = step->splits > 1 ? step->splits : 1;
-    cpu_share(j->per_piece * splits, 1, thread, threads, &first, &last);
-    if (first == last)
-        return;
-    cpu_runner r;
-    cpu_runner_begin(&r, t, j->address, j->scratch[thread]);
+    const plan_step *step = j->tape->step;
+    int64_t splits = step->splits > 1 ? step->splits : 1;
     int64_t piece = first / j->per_piece, at = first % j->per_piece * j->block;
     for (int64_t task = first; task < last; task++, at += j->block) {
         if (at >= j->per_piece * j->block)
@@ -199,18 +197,36 @@ static void work(const void *argument, int thread, int threads)
         int64_t end = splits > 1 ? begin + step->inner_piece : step->inner_count;
         end = end < step->inner_count ? end : step->inner_count;
         begin = begin < end ? begin : end;
-        r.store_shift = piece * step->outer_count;
-        r.lane = at;
+        r->store_shift = piece * step->outer_count;
+        r->lane = at;
         int64_t left = step->outer_count - at;
-        if (t->lanes_inner) {
-            if (t->ahead_count > 0 && task + 1 < last)
-                row_ahead(j, &r, at + 1);
-            loop_seek(step, r.coord, 0, step->outer_rank, at);
+        if (j->tape->lanes_inner) {
+            if (j->tape->ahead_count > 0 && task + 1 < last)
+                row_ahead(j, r, at + 1);
+            loop_seek(step, r->coord, 0, step->outer_rank, at);
         }
-        run_sections(&r, left < j->block ? left : j->block, begin, end);
+        run_sections(r, left < j->block ? left : j->block, begin, end);
+    }
+}
+
+static void work(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const plan_step *step = j->tape->step;
+    int64_t tasks = j->per_piece * (step->splits > 1 ? step->splits : 1);
+    int64_t share = cpu_pool_next(j->pool, thread, j->shares);
+    (void)threads;
+    if (share < 0)
+        return;
+    cpu_runner r;
+    cpu_runner_begin(&r, j->tape, j->address, j->scratch[thread]);
+    for (; share >= 0; share = cpu_pool_next(j->pool, thread, j->shares)) {
+        int64_t first, last;
+        cpu_share(tasks, 1, (int)share, (int)j->shares, &first, &last);
+        run_share(j, &r, first, last);
     }
 #if defined(__x86_64__)
-    if (t->streams) /* before another thread hears that this one is done */
+    if (j->tape->streams) /* before another thread hears that this one is done */
         __builtin_ia32_sfence();
 #endif
 }
@@ -223,7 +239,7 @@ void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch,
         return;
     if (t->serial || t->work < CPU_PARALLEL_WORK)
         threads = 1;
-    job j = {t, address, scratch, t->lanes_inner ? 1 : t->block, 0, 0};
+    job j = {.tape = t, .address = address, .scratch = scratch, .block = t->lanes_inner ? 1 : t->block, .pool = pool};
     for (int32_t s = 0; s < t->phase_count; s++)
         j.entries += t->phases[s].body.count;
     int64_t splits = step->splits > 1 ? step->splits : 1;
@@ -232,7 +248,10 @@ void cpu_run_loop(const cpu_tape *t, char *const *address, char *const *scratch,
         j.block = fair < j.block ? fair : j.block;
     }
     j.per_piece = (step->outer_count + j.block - 1) / j.block;
-    if (j.per_piece * splits < threads)
-        threads = (int)(j.per_piece * splits);
+    int64_t tasks = j.per_piece * splits;
+    if (tasks < threads)
+        threads = (int)tasks;
+    j.shares = threads > 1 ? SHARES_EACH * threads : 1;
+    j.shares = tasks < j.shares ? tasks : j.shares;
     cpu_pool_run(pool, threads, work, &j);
 }
