@@ -33,10 +33,9 @@ static inline int take_share(volatile global int *taken, const int count)
     for (int i = 0; i < groups; i++) {
         const int owner = ((int)get_group_id(0) + i) % groups;
         const int first = (int)((long)count * owner / groups), end = (int)((long)count * (owner + 1) / groups);
-        const int number =
-            first + (taken[owner * SHARE_STEP] < end - first ? atomic_inc(taken + owner * SHARE_STEP) : end);
-        if (number < end)
-            return number;
+        const int number = taken[owner * SHARE_STEP] < end - first ? atomic_inc(taken + owner * SHARE_STEP) : end;
+        if (number < end - first)
+            return first + number;
     }
     if (atomic_inc(taken + groups * SHARE_STEP) == groups - 1)
         for (int i = 0; i <= groups; i++)
