@@ -270,17 +270,25 @@ static clg_status open_queue(backend_device *device)
     return CLG_OK;
 }
 
-/* The counters of shares, all 0: one for each work-group, one more, a cache line apart. */
-static clg_status open_shares(backend_device *device)
+/* The counters of shares: one for each work-group, one more, a cache line apart. */
+static size_t shares_bytes(const backend_device *device)
 {
-    int64_t bytes = (launch_groups(device, INT64_MAX) + 1) * SHARE_STEP * (int64_t)sizeof(cl_int);
-    clg_status status = device_create_memory(device, bytes, &device->shares);
+    return (size_t)(launch_groups(device, INT64_MAX) + 1) * SHARE_STEP * sizeof(cl_int);
+}
+
+clg_status device_clear_shares(backend_device *device)
+{
+    if (device->strategy != STRATEGY_CPU)
+        return CLG_OK;
+    clg_status status = CLG_OK;
+    if (!device->shares)
+        status = device_create_memory(device, (int64_t)shares_bytes(device), &device->shares);
     if (status != CLG_OK)
         return status;
     cl_int zero = 0;
-    cl_int code =
-        clEnqueueFillBuffer(device->queue, device->shares, &zero, sizeof zero, 0, (size_t)bytes, 0, NULL, NULL);
-    return status_check(code, "clEnqueueFillBuffer");
+    return status_check(
+        clEnqueueFillBuffer(device->queue, device->shares, &zero, sizeof zero, 0, shares_bytes(device), 0, NULL, NULL),
+        "clEnqueueFillBuffer");
 }
 
 clg_status device_open_timed_queue(backend_device *device)
@@ -364,8 +372,8 @@ clg_status backend_opencl_open(const char *selector, backend_device **opened, ba
             ask_limits(device);
             choose_strategies(device);
             status = open_queue(device);
-            if (status == CLG_OK && device->strategy == STRATEGY_CPU)
-                status = open_shares(device);
+            if (status == CLG_OK)
+                status = device_clear_shares(device);
             if (status == CLG_OK)
                 status = cache_open(device);
             if (status == CLG_OK)

@@ -129,6 +129,8 @@ void opencl_count_object(int change);
 
 clg_status device_create_memory(backend_device *device, int64_t bytes, cl_mem *memory);
 void device_release_memory(cl_mem memory);
+/* Makes device->shares if it is not there, and sets the counters to 0: kernels leave them so unless one was aborted. */
+clg_status device_clear_shares(backend_device *device);
 /* Makes device->timed, if it is not there. CLG_ERROR_UNSUPPORTED: the device cannot time commands. */
 clg_status device_open_timed_queue(backend_device *device);
 
@@ -247,7 +249,7 @@ void source_prelude(const char *const *sources, int count, text *out);
 
 /* ---------------------------------------------------------------- launches (program.c) */
 
-#define MAX_VALUES 32  /* numbers among a kernel's arguments */
+#define MAX_VALUES 40  /* numbers among a kernel's arguments */
 #define MAX_OPERANDS 3 /* buffers of a library matrix product */
 
 typedef enum launch_kind { LAUNCH_KERNEL, LAUNCH_CLBLAST } launch_kind;

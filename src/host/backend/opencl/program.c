@@ -299,6 +299,8 @@ static clg_status make_ready(backend_program *program, backend_buffer *const *bi
     for (int32_t i = 0; i < schedule->buffer_count; i++)
         if (schedule->buffers[i].kind != BUFFER_ARENA)
             program->memory[i] = bindings[schedule->buffers[i].binding]->memory;
+    if (status == CLG_OK)
+        status = device_clear_shares(program->device);
     return status == CLG_OK ? set_arguments(program) : status;
 }
 

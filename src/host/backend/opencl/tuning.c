@@ -166,8 +166,9 @@ static void add_head(text *out, const backend_device *device)
 {
     text key = {0};
     text_add(&key, "%s%d\n", device->cache_key, (int)device->strategy);
-    text_append(&key, kernel_file_text("matmul.cl"), strlen(kernel_file_text("matmul.cl")));
-    text_append(&key, kernel_file_text("matmul_gpu.cl"), strlen(kernel_file_text("matmul_gpu.cl")));
+    static const char *const kernels[] = {"prelude.cl", "matmul.cl", "matmul_gpu.cl"};
+    for (int i = 0; i < 3; i++)
+        text_append(&key, kernel_file_text(kernels[i]), strlen(kernel_file_text(kernels[i])));
     out->failed |= key.failed;
     if (!key.failed)
         text_add(out, "clgrad tuning 1\ndevice %s, %s\nkey %s\n", device->info.name, device->info.driver,
