@@ -11,16 +11,16 @@
 #define LEGAL_VECTORS 32 /* of a tile */
 #define RANKED 6         /* candidates of a kind */
 #define POINTERS 10      /* addresses of rows that stay in registers */
-#define NEAR_BYTES 24576 /* of a panel that stays in the first cache beside the rows of A */
+#define NEAR_BYTES 32768 /* of a panel that stays in the first cache beside the rows of A */
 #define APART_BYTES 1024 /* from which on a stride goes to another page often */
 #define PAGES 256        /* whose addresses the processor has at hand */
 #define STRAGGLE 0.5     /* of a share for which the others wait for the last */
 
 /* In cycles: */
-#define ISSUE 3              /* instructions in one: of six, but another thread may share the core */
+#define ISSUE 3.5            /* instructions in one: of six, but another thread may share the core */
 #define LOOP 3               /* instructions of the loop over k */
 #define LATENCY 4            /* from a multiply-add to the next of its chain */
-#define FAR_LOAD 1.0         /* more for a vector that comes from the second cache */
+#define FAR_LOAD 2.0         /* more for a vector that comes from the second cache */
 #define APART_LOAD 1.5       /* more for one that is on another page than the one before, which nothing hides */
 #define FIRST_VECTOR 2.0     /* that the first tile waits for a vector of B, where there is no copy */
 #define PACK_VECTOR 6.0      /* to copy it: it comes from afar */
