@@ -83,6 +83,7 @@ static clg_device_info describe(cl_platform_id platform, cl_device_id id, int nu
     device_text(id, CL_DRIVER_VERSION, info.driver, sizeof info.driver);
     snprintf(info.type, sizeof info.type, "%s", type_name(type));
     info.compute_units = (unsigned)device_number(id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(cl_uint));
+    info.compute_units += !info.compute_units; /* it has one, even if the driver refuses to tell */
     info.global_memory = device_number(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(cl_ulong));
     info.max_allocation = device_number(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
     info.has_f64 = device_number(id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof(cl_device_fp_config)) != 0;
@@ -341,7 +342,7 @@ static void close_device(backend_device *device)
 
 static backend_traits describe_traits(const backend_device *device)
 {
-    int units = (int)device->info.compute_units > 0 ? (int)device->info.compute_units : 1;
+    int units = (int)device->info.compute_units;
     backend_traits traits = {0};
     traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
     traits.max_body = 256;

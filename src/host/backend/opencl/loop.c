@@ -89,12 +89,6 @@ void loop_close_tile(loop *l)
 
 /* ---------------------------------------------------------------- units */
 
-/* At least 1: a driver may refuse to tell. */
-static int64_t compute_units(const loop *l)
-{
-    return l->device->info.compute_units ? l->device->info.compute_units : 1;
-}
-
 /* An OUTER section where lanes run over inner positions: scalars. The work-items of a GPU group all compute it; one
  * stores it, after all have read what the store may replace. */
 static void print_outer_of_rows(loop *l, const plan_section *section)
@@ -213,7 +207,7 @@ static void print_column_units(loop *l, int64_t rows)
 static void print_run_units(loop *l, int64_t rows)
 {
     const char *index = l->p.index;
-    int64_t extent = l->step->extent[l->last], parts = SHARES_EACH * compute_units(l);
+    int64_t extent = l->step->extent[l->last], parts = SHARES_EACH * (int64_t)l->device->info.compute_units;
     int64_t pieces = smaller((parts + rows - 1) / rows, (extent + SHARE_WORK / 4 - 1) / (SHARE_WORK / 4));
     int64_t run = round_up((extent + pieces - 1) / pieces, l->p.width);
     int64_t across = (extent + run - 1) / run;
@@ -280,12 +274,12 @@ static int64_t part_count(const loop *l)
 {
     int64_t units = l->units;
     if (l->gpu && l->lanes_inner)
-        return smaller(units, compute_units(l) * 32);
+        return smaller(units, (int64_t)l->device->info.compute_units * 32);
     if (l->gpu)
-        return smaller((units + l->group - 1) / l->group, compute_units(l) * 32);
+        return smaller((units + l->group - 1) / l->group, (int64_t)l->device->info.compute_units * 32);
     int64_t work = l->step->outer_count * (l->step->inner_count > 0 ? l->step->inner_count : 1) *
                    (l->step->instr_count > 0 ? l->step->instr_count : 1);
-    return smaller(smaller(units, SHARES_EACH * compute_units(l)), 1 + work / SHARE_WORK);
+    return smaller(smaller(units, SHARES_EACH * (int64_t)l->device->info.compute_units), 1 + work / SHARE_WORK);
 }
 
 /* Whether work-groups draw their parts. */

@@ -239,7 +239,7 @@ static clg_status set_value(const launch *l, int i)
 
 int64_t launch_groups(const backend_device *device, int64_t shares)
 {
-    int64_t units = device->info.compute_units ? device->info.compute_units : 1;
+    int64_t units = device->info.compute_units;
     return shares < units ? shares : units;
 }
 

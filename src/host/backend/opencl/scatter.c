@@ -9,7 +9,7 @@ clg_status scatter_add(launch_list *list, int32_t number)
     if (step->rows == 0 || step->columns == 0)
         return CLG_OK;
     bool gpu = list->device->strategy == STRATEGY_GPU;
-    int64_t compute_units = list->device->info.compute_units ? list->device->info.compute_units : 1;
+    int64_t compute_units = list->device->info.compute_units;
     /* Every range of rows walks over all indices again: cut rows only as far as columns do not suffice. */
     int64_t wanted = gpu ? compute_units * 512 : compute_units * 2;
     int64_t columns_each = gpu ? 1 : step->columns < 1024 ? step->columns : 1024;

@@ -116,7 +116,7 @@ static double total_cycles(const backend_device *device, const plan_step *step, 
     int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
     int64_t panel_parts = divide_up(panels, t->panels_each) * step->batch;
     double shares = (double)(divide_up(tiles, t->tiles_each) * panel_parts);
-    double units = fmin(shares, device->info.compute_units ? device->info.compute_units : 1);
+    double units = fmin(shares, device->info.compute_units);
     double rows = (double)t->panels_each * tile_cycles(step, t) + rows_cycles(step, t);
     double share = (double)t->tiles_each * rows + SHARE_START;
     /* a group copies panels once for all their shares, and once more where it helps another */
