@@ -26,7 +26,9 @@
  * start late: equal parts would wait for the slowest. Each group draws those of its own range first, which are
  * neighbours, then what others have left. taken: how many of each group's are drawn, then how many groups are done,
  * SHARE_STEP apart; the last group sets them back to 0 for the next kernel. */
-#define SHARE_STEP 16
+#ifndef SHARE_STEP /* of the host */
+#define SHARE_STEP 1
+#endif
 static inline int take_share(volatile global int *taken, const int count)
 {
     const int groups = (int)get_num_groups(0);

@@ -41,8 +41,22 @@ static void open_device(const char *strategy, const char *matmul)
     assert_true(found);
 }
 
+/* Kernels leave the counters of shares as they found them. */
+static void check_shares(void)
+{
+    cl_int counters[SHARE_STEP * 2];
+    if (!device->shares)
+        return;
+    assert_int_equal(
+        clEnqueueReadBuffer(device->queue, device->shares, CL_TRUE, 0, sizeof counters, counters, 0, NULL, NULL),
+        CL_SUCCESS);
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        assert_int_equal(counters[i], 0);
+}
+
 static void close_device(void)
 {
+    check_shares();
     backend_opencl.close(device);
     device = NULL;
     assert_int_equal(opencl_live_objects(), live_before);

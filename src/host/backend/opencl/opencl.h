@@ -84,7 +84,7 @@ typedef struct product_choice {
     product_tile tile; /* MATMUL_GENERATED */
 } product_choice;
 
-#define SHARE_STEP 16 /* ints from a counter of shares to the next, as in kernels/prelude.cl */
+#define SHARE_STEP 16 /* ints from a counter of shares to the next: a cache line */
 #define STAGING_SLOTS 4
 
 /* A host copy of a small write, so that write need not wait for the device. */

@@ -590,6 +590,7 @@ void source_prelude(const char *const *sources, int count, text *out)
         if (row->kind == KIND_REDUCE)
             text_add(out, "#define op_%s(S, a, b) (%s)\n", row->name, row->expr);
     }
+    text_add(out, "#define SHARE_STEP %d\n", SHARE_STEP);
     text_add_skeleton(out, "prelude.cl", NULL, NULL, 0);
     print_folds(sources, count, out);
 }
