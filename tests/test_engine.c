@@ -523,7 +523,7 @@ static void test_layer_norm_errors(void **state)
                  "layer_norm: gain (8, 1) must be (6,), as long as the last axis of (8, 6)");
     expect_error(g, clg_layer_norm(x, row, scalar, 1), "layer_norm: bias () must be (6,)");
     expect_error(g, clg_layer_norm(x, foreign, CLG_NONE, 1), "layer_norm: operands 0 and 1 belong to different graphs");
-    expect_error(g, clg_layer_norm(x, row, zero, 1), "layer_norm: operand 1 is not a variable of any graph");
+    expect_error(g, clg_layer_norm(x, row, zero, 1), "layer_norm: operand 2 is not a variable of any graph");
     const double wrong[] = {0, -1e-5, NAN, INFINITY, 1e-60};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         expect_error(g, clg_layer_norm(x, row, row, wrong[i]), "must be positive and finite in f32");

@@ -46,13 +46,11 @@ clg_var clg_log_softmax(clg_var x, int axis)
 
 static bool is_none(clg_var x) { return !x.graph && x.id == CLG_NONE.id; }
 
-/* Whether a gain or bias is CLG_NONE or fits the rows of x. */
+/* Whether a gain or bias, a variable of x's graph, is CLG_NONE or fits the rows of x. */
 static bool check_row(const char *op, const char *name, clg_var row, clg_var x)
 {
     if (is_none(row))
         return true;
-    if (!graph_check(op, (clg_var[]){x, row}, 2))
-        return false;
     clg_shape s = clg_shape_of(x);
     if (clg_shape_equal(clg_shape_of(row), CLG_SHAPE(s.dim[s.rank - 1])))
         return true;
@@ -65,7 +63,7 @@ static bool check_row(const char *op, const char *name, clg_var row, clg_var x)
 clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon)
 {
     const char *op = "layer_norm";
-    if (!graph_check(op, &x, 1))
+    if (!graph_check(op, (clg_var[]){x, is_none(gain) ? x : gain, is_none(bias) ? x : bias}, 3))
         return POISON(x.graph);
     clg_graph *g = x.graph;
     if (clg_shape_of(x).rank == 0)
