@@ -15,21 +15,6 @@
 #include "../src/host/backend/cpu/cpu.h"
 #include "support_plan.h"
 
-static size_t tables(const cpu_vectors *list[3])
-{
-    size_t count = 0;
-    list[count++] = &cpu_vectors_baseline;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        list[count++] = &cpu_vectors_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-        list[count++] = &cpu_vectors_avx512;
-#endif
-    return count;
-}
-
 static float random_f32(void)
 {
     static const float special[] = {0, -0.0f, 1, -1, INFINITY, -INFINITY, NAN, 1e-40f, -1e-40f, 3e38f, -3e38f};
@@ -219,7 +204,7 @@ static void test_pairs(void **state)
 {
     static const int64_t sizes[] = {2, 17, 255, CPU_CHUNK, 1000, MOST_LANES};
     const cpu_vectors *list[3];
-    size_t count = tables(list);
+    size_t count = cpu_vectors_list(list);
     cpu_pool *pool;
     int joined, faults = 0, noticed = 0;
     (void)state;
@@ -253,7 +238,7 @@ static void test_stream(void **state)
     static const int64_t sizes[] = {0, 1, 15, 16, 31, 64, 127, 128, 129, 256, 1000};
     static char from[MOST], to[MOST + 2 * GUARD_BYTES] __attribute__((aligned(64)));
     const cpu_vectors *list[3];
-    size_t count = tables(list);
+    size_t count = cpu_vectors_list(list);
     (void)state;
     for (int i = 0; i < MOST; i++)
         from[i] = (char)plan_below(256);
@@ -306,7 +291,7 @@ static void test_which_stores_stream(void **state)
 {
     enum { N = 3 << 20, SHORT = 1000, BYTES = N * (int)sizeof(float) };
     const cpu_vectors *list[3];
-    size_t count = tables(list);
+    size_t count = cpu_vectors_list(list);
     char *p[4], *block = malloc(4 * (size_t)BYTES);
     (void)state;
     assert_non_null(block);

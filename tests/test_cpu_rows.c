@@ -25,21 +25,6 @@ static double random_value(void) { return 6.0 * (double)random_u32() / 429496729
 
 /* ---------------------------------------------------------------- forms of operations */
 
-static size_t tables(const cpu_vectors *list[3])
-{
-    size_t count = 0;
-    list[count++] = &cpu_vectors_baseline;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        list[count++] = &cpu_vectors_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-        list[count++] = &cpu_vectors_avx512;
-#endif
-    return count;
-}
-
 enum { MOST = CPU_CHUNK + 16 };
 typedef union lanes {
     float f32[MOST];
@@ -103,7 +88,7 @@ static void test_forms(void **state)
 {
     static const int64_t sizes[] = {1, 3, 16, 65, 130, CPU_CHUNK};
     const cpu_vectors *list[3];
-    size_t count = tables(list), checked = 0;
+    size_t count = cpu_vectors_list(list), checked = 0;
     (void)state;
     for (size_t t = 0; t < count; t++)
         for (int op = 0; op < OP_COUNT; op++)
@@ -126,7 +111,7 @@ static void test_forms(void **state)
 static void test_cast_forms(void **state)
 {
     const cpu_vectors *list[3];
-    size_t count = tables(list);
+    size_t count = cpu_vectors_list(list);
     (void)state;
     for (size_t t = 0; t < count; t++)
         for (int from = 0; from < CLG_DTYPE_COUNT; from++)
@@ -143,7 +128,7 @@ static void test_row_pieces(void **state)
     enum { N = 5 * CPU_PIECE + 77 };
     float *x = malloc(N * sizeof *x);
     const cpu_vectors *list[3];
-    size_t count = tables(list);
+    size_t count = cpu_vectors_list(list);
     (void)state;
     assert_non_null(x);
     for (int i = 0; i < N; i++)

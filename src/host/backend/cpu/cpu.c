@@ -35,21 +35,30 @@ struct backend_program {
 
 /* ---------------------------------------------------------------- device */
 
+size_t cpu_vectors_list(const cpu_vectors *list[3])
+{
+    size_t count = 0;
+    list[count++] = &cpu_vectors_baseline;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        list[count++] = &cpu_vectors_avx2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
+        list[count++] = &cpu_vectors_avx512;
+#endif
+    return count;
+}
+
 static const cpu_vectors *choose_vectors(void)
 {
-#if defined(__x86_64__)
     const char *wanted = getenv("CLGRAD_CPU_ISA"); /* to test the slower tables */
-    bool any = !wanted || !*wanted;
-    __builtin_cpu_init();
-    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512cd");
-    if (avx512 && (any || strcmp(wanted, "avx512") == 0))
-        return &cpu_vectors_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && (any || strcmp(wanted, "baseline") != 0))
-        return &cpu_vectors_avx2;
-#endif
-    return &cpu_vectors_baseline;
+    const cpu_vectors *list[3];
+    size_t count = cpu_vectors_list(list);
+    for (size_t i = 0; wanted && i < count; i++)
+        if (strcmp(wanted, list[i]->name) == 0)
+            return list[i];
+    return list[count - 1];
 }
 
 /* The processor's name, as the system has it. */

@@ -137,6 +137,8 @@ extern const cpu_vectors cpu_vectors_baseline;
 #if defined(__x86_64__)
 extern const cpu_vectors cpu_vectors_avx2, cpu_vectors_avx512;
 #endif
+/* cpu.c. The tables that this processor can run, the fastest last; returns how many. */
+size_t cpu_vectors_list(const cpu_vectors *list[3]);
 
 /* ---------------------------------------------------------------- the other files */
 
