@@ -50,7 +50,7 @@
 #include <stdint.h>
 #define MATH_HAS_F64
 #define MATH_ABS(x) __builtin_fabsf(x)
-#ifdef __FMA__
+#if defined(__FMA__) || defined(__FP_FAST_FMAF) || defined(__aarch64__)
 #define MATH_FMA(a, b, c) __builtin_fmaf(a, b, c)
 #else
 #define MATH_FMA(a, b, c) ((a) * (b) + (c))

@@ -14,6 +14,7 @@
 #include <clgrad/clgrad.h>
 
 #include "../src/host/backend/cpu/cpu.h"
+#include "../src/host/backend/cpu/isa.h"
 
 static uint64_t random_state = 0x2545f4914f6cdd1du;
 static uint32_t random_u32(void)
@@ -87,14 +88,14 @@ static void check_form(cpu_fn plain, cpu_fn form, uint32_t mask, int arity, cons
 static void test_forms(void **state)
 {
     static const int64_t sizes[] = {1, 3, 16, 65, 130, CPU_CHUNK};
-    const cpu_vectors *list[3];
-    size_t count = cpu_vectors_list(list), checked = 0;
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list), checked = 0;
     (void)state;
     for (size_t t = 0; t < count; t++)
         for (int op = 0; op < OP_COUNT; op++)
             for (int d = 0; d < CLG_DTYPE_COUNT; d++)
                 for (uint32_t mask = 1; mask < CPU_FORMS; mask++) {
-                    const cpu_fn *forms = list[t]->map[op][d];
+                    const cpu_fn *forms = list[t]->vectors->map[op][d];
                     if (!forms[mask])
                         continue;
                     assert_non_null(forms[0]);
@@ -110,14 +111,14 @@ static void test_forms(void **state)
 
 static void test_cast_forms(void **state)
 {
-    const cpu_vectors *list[3];
-    size_t count = cpu_vectors_list(list);
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list);
     (void)state;
     for (size_t t = 0; t < count; t++)
         for (int from = 0; from < CLG_DTYPE_COUNT; from++)
             for (int to = 0; to < CLG_DTYPE_COUNT; to++) {
                 clg_dtype in = (clg_dtype)from;
-                check_form(list[t]->cast[from][to][0], list[t]->cast[from][to][1], 1, 1, &in,
+                check_form(list[t]->vectors->cast[from][to][0], list[t]->vectors->cast[from][to][1], 1, 1, &in,
                            clg_dtype_size((clg_dtype)to), 17);
             }
 }
@@ -127,15 +128,15 @@ static void test_row_pieces(void **state)
 {
     enum { N = 5 * CPU_PIECE + 77 };
     float *x = malloc(N * sizeof *x);
-    const cpu_vectors *list[3];
-    size_t count = cpu_vectors_list(list);
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list);
     (void)state;
     assert_non_null(x);
     for (int i = 0; i < N; i++)
         x[i] = (float)random_value();
     for (size_t t = 0; t < count; t++)
         for (int op = OP_SUM; op <= OP_MAX; op += OP_MAX - OP_SUM) {
-            const cpu_reducer *reducer = &list[t]->reduce[op][CLG_F32];
+            const cpu_reducer *reducer = &list[t]->vectors->reduce[op][CLG_F32];
             float results[3];
             for (int k = 0; k < 3; k++) {
                 int64_t block = k == 0 ? N : k * CPU_PIECE;

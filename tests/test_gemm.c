@@ -7,15 +7,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "../src/host/backend/cpu/gemm.h"
+#include "../src/host/backend/cpu/isa.h"
 
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
 static uint32_t random_u32(void)
@@ -27,21 +25,6 @@ static int64_t random_in(int64_t lo, int64_t hi) { return lo + (int64_t)(random_
 static double random_value(void) { return (double)random_u32() / 4294967296.0 - 0.5; }
 
 /* ---------------------------------------------------------------- tables */
-
-static size_t tables(const gemm_table *list[3])
-{
-    size_t count = 0;
-    list[count++] = &gemm_baseline;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        list[count++] = &gemm_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-        list[count++] = &gemm_avx512;
-#endif
-    return count;
-}
 
 /* An operand in exactly as much memory as it needs, so that sanitizers see a read beyond it. */
 typedef struct operand {
@@ -129,7 +112,7 @@ static void try_product(const gemm_table *table, clg_dtype dtype, int64_t m, int
 {
     operand a = new_operand(dtype, m, k, layout & 1, extra), b = new_operand(dtype, k, n, layout & 2, 2 * extra);
     operand c = new_operand(dtype, m, n, false, extra);
-    int64_t bytes = table->scratch[dtype](m, n);
+    int64_t bytes = gemm_scratch_bytes(table, dtype, m, n);
     coverage seen = {calloc((size_t)(m * n), 1), n};
     void *scratch = NULL;
     assert_int_equal(posix_memalign(&scratch, 64, (size_t)bytes), 0);
@@ -157,11 +140,11 @@ static void try_product(const gemm_table *table, clg_dtype dtype, int64_t m, int
 static void test_small(void **state)
 {
     (void)state;
-    const gemm_table *list[3];
-    size_t count = tables(list);
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list);
     for (size_t t = 0; t < count; t++)
         for (int round = 0; round < 1500; round++)
-            try_product(list[t], round % 2 ? CLG_F64 : CLG_F32, random_in(1, 40), random_in(1, 40), random_in(1, 40),
+            try_product(list[t]->gemm, round % 2 ? CLG_F64 : CLG_F32, random_in(1, 40), random_in(1, 40), random_in(1, 40),
                         round / 2 % 4, round % 3 == 0 ? random_in(1, 9) : 0);
 }
 
@@ -170,13 +153,13 @@ static void test_large(void **state)
     (void)state;
     static const int shapes[][3] = {{1, 300, 401},  {2, 77, 800},   {15, 515, 385}, {230, 33, 391}, {300, 9, 400},
                                     {97, 1031, 31}, {460, 70, 193}, {64, 64, 1024}, {450, 1, 500},  {29, 1, 33}};
-    const gemm_table *list[3];
-    size_t count = tables(list);
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list);
     for (size_t t = 0; t < count; t++)
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
             for (int layout = 0; layout < 4; layout++)
                 for (int dtype = CLG_F32; dtype <= CLG_F64; dtype++)
-                    try_product(list[t], (clg_dtype)dtype, shapes[i][0], shapes[i][1], shapes[i][2], layout,
+                    try_product(list[t]->gemm, (clg_dtype)dtype, shapes[i][0], shapes[i][1], shapes[i][2], layout,
                                 layout % 2 ? 3 : 0);
 }
 
@@ -184,17 +167,17 @@ static void test_large(void **state)
 static void test_lone_strides(void **state)
 {
     (void)state;
-    const gemm_table *list[3];
-    size_t count = tables(list);
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list);
     static const float a[3] = {1, 2, 3}, b[1] = {5};
     float *scratch, c[3];
     for (size_t t = 0; t < count; t++) {
-        assert_int_equal(posix_memalign((void **)&scratch, 64, (size_t)list[t]->scratch[CLG_F32](3, 1)), 0);
+        assert_int_equal(posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 3, 1)), 0);
         gemm_product g = {3, 1, 1, a, b, {1, 50}, {0, 7}, c, 1, scratch, NULL, NULL};
-        list[t]->run[CLG_F32](&g);
+        list[t]->gemm->run[CLG_F32](&g);
         assert_true(c[0] == 5 && c[1] == 10 && c[2] == 15);
         gemm_product row = {1, 1, 3, a, a, {9, 1}, {1, 99}, c, 1, scratch, NULL, NULL};
-        list[t]->run[CLG_F32](&row);
+        list[t]->gemm->run[CLG_F32](&row);
         assert_true(c[0] == 14);
         free(scratch);
     }
@@ -204,13 +187,13 @@ static void test_lone_strides(void **state)
 static void test_special_values(void **state)
 {
     (void)state;
-    const gemm_table *list[3];
-    size_t count = tables(list);
+    const cpu_isa *list[CPU_ISA_MOST];
+    size_t count = cpu_isa_list(list);
     float a[4] = {-0.0f, 1, -1, INFINITY}, b[2] = {0.0f, -0.0f}, c[8], *scratch;
     for (size_t t = 0; t < count; t++) {
-        assert_int_equal(posix_memalign((void **)&scratch, 64, (size_t)list[t]->scratch[CLG_F32](4, 2)), 0);
+        assert_int_equal(posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 4, 2)), 0);
         gemm_product g = {4, 2, 1, a, b, {1, 1}, {2, 1}, c, 2, scratch, NULL, NULL};
-        list[t]->run[CLG_F32](&g);
+        list[t]->gemm->run[CLG_F32](&g);
         for (int i = 0; i < 6; i++)
             assert_true(c[i] == 0 && !signbit(c[i]));
         assert_true(isnan(c[6]) && isnan(c[7]));
@@ -242,11 +225,9 @@ static clg_var leaf(clg_graph *g, int64_t batch, int64_t rows, int64_t columns, 
 /* The layer's result, batch x m x n, computed with a provider and a number of threads. */
 static float *run_layer(const layer *l, const char *provider, int threads)
 {
-#ifdef _OPENMP
-    omp_set_num_threads(threads);
-#else
-    (void)threads;
-#endif
+    char number[16];
+    snprintf(number, sizeof number, "%d", threads);
+    assert_int_equal(setenv("CLGRAD_THREADS", number, 1), 0);
     assert_int_equal(setenv("CLGRAD_CPU_MATMUL", provider, 1), 0);
     clg_device *device;
     assert_int_equal(clg_device_open("cpu", &device), CLG_OK);
@@ -278,7 +259,6 @@ static const layer layers[] = {
 static void test_threads(void **state)
 {
     (void)state;
-    free(run_layer(&layers[0], "native", 7)); /* most first: OpenMP runtimes grow, and forget what they had */
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const layer *l = &layers[i];
         size_t count = (size_t)(l->batch * l->m * l->n);
@@ -306,15 +286,12 @@ static void test_providers(void **state)
     }
 }
 
-/* Whether a vector chain of the machine's best table is what a program gives. */
+/* Whether the chain of the machine's table is what a program gives. */
 static void test_program_bits(void **state)
 {
     (void)state;
-    const gemm_table *list[3];
-    const gemm_table *best = list[tables(list) - 1];
-    const char *isa = getenv("CLGRAD_CPU_ISA");
-    if (isa && *isa)
-        return; /* the table is another one */
+    const cpu_isa *isa;
+    assert_int_equal(cpu_isa_choose(&isa), CLG_OK);
     layer l = {1, 33, 70, 900, false, false, false, false, false};
     float *got = run_layer(&l, "native", 2);
     float *a = malloc(33 * 900 * sizeof *a), *b = malloc(900 * 70 * sizeof *b);
@@ -329,7 +306,7 @@ static void test_program_bits(void **state)
     for (int64_t i = 0; i < g.m; i++)
         for (int64_t j = 0; j < g.n; j++) {
             double exact, size;
-            assert_true((double)got[i * 70 + j] == chain(&g, CLG_F32, best->fused, i, j, &exact, &size));
+            assert_true((double)got[i * 70 + j] == chain(&g, CLG_F32, isa->gemm->fused, i, j, &exact, &size));
         }
     free(a);
     free(b);

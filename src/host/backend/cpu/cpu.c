@@ -2,6 +2,7 @@
  * execute them. Everything is done when a call returns, so sync has nothing to wait for. */
 #define _GNU_SOURCE
 #include "cpu.h"
+#include "isa.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 struct backend_device {
-    const cpu_vectors *vectors;
+    const cpu_isa *isa;
     cpu_pool *pool;
     int threads;
     int64_t memory; /* bytes of the machine */
@@ -34,32 +35,6 @@ struct backend_program {
 };
 
 /* ---------------------------------------------------------------- device */
-
-size_t cpu_vectors_list(const cpu_vectors *list[3])
-{
-    size_t count = 0;
-    list[count++] = &cpu_vectors_baseline;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        list[count++] = &cpu_vectors_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-        list[count++] = &cpu_vectors_avx512;
-#endif
-    return count;
-}
-
-static const cpu_vectors *choose_vectors(void)
-{
-    const char *wanted = getenv("CLGRAD_CPU_ISA"); /* to test the slower tables */
-    const cpu_vectors *list[3];
-    size_t count = cpu_vectors_list(list);
-    for (size_t i = 0; wanted && i < count; i++)
-        if (strcmp(wanted, list[i]->name) == 0)
-            return list[i];
-    return list[count - 1];
-}
 
 /* The processor's name, as the system has it. */
 static void read_name(char *name, size_t size)
@@ -85,9 +60,10 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     backend_device *device = malloc(sizeof *device);
     if (!device)
         return clg_fail_memory();
-    device->vectors = choose_vectors();
     device->threads = cpu_pool_default_threads();
-    clg_status status = cpu_pool_new(device->threads, &device->pool);
+    clg_status status = cpu_isa_choose(&device->isa);
+    if (status == CLG_OK)
+        status = cpu_pool_new(device->threads, &device->pool);
     if (status != CLG_OK) {
         free(device);
         return status;
@@ -104,7 +80,7 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
                               .max_allocation = (uint64_t)device->memory,
                               .has_f64 = true};
     read_name(info->name, sizeof info->name);
-    snprintf(info->driver, sizeof info->driver, "%s, %d threads", device->vectors->name, device->threads);
+    snprintf(info->driver, sizeof info->driver, "%s, %d threads", device->isa->name, device->threads);
     *result = device;
     return CLG_OK;
 }
@@ -244,7 +220,7 @@ static clg_status build_tapes(backend_program *program)
     for (; program->steps < p->step_count; program->steps++) {
         cpu_tape *tape = &program->tapes[program->steps];
         clg_status status =
-            cpu_tape_build(p, &p->steps[program->steps], program->address, program->device->vectors, tape);
+            cpu_tape_build(p, &p->steps[program->steps], program->address, program->device->isa->vectors, tape);
         if (status != CLG_OK)
             return status;
     }
@@ -260,7 +236,7 @@ static clg_status take_scratch(backend_program *program)
         const cpu_tape *tape = &program->tapes[i];
         int64_t bytes = (tape->scratch_bytes + 63) / 64 * 64;
         if (tape->step->kind == STEP_MATMUL)
-            bytes += cpu_matmul_scratch(tape, threads);
+            bytes += cpu_matmul_scratch(tape, program->device->isa->gemm);
         most = bytes > most ? bytes : most;
     }
     for (int i = 0; i < threads; i++) {
@@ -335,7 +311,7 @@ static void run_step(backend_program *program, int32_t i)
         cpu_run_loop(tape, program->address, program->scratch, device->pool);
         break;
     case STEP_MATMUL:
-        cpu_run_matmul(tape, program->address, program->scratch, device->pool, device->vectors);
+        cpu_run_matmul(tape, program->address, program->scratch, device->pool, device->isa->gemm);
         break;
     case STEP_SCATTER_ADD:
         cpu_run_scatter_add(tape->step, program->address, device->pool);
@@ -382,7 +358,7 @@ static clg_status print_program(const backend_program *program, FILE *out)
         const cpu_tape *t = &program->tapes[i];
         fprintf(out,
                 "step %d: %s, %s, tape of %d + %d entries, %d slots, blocks of %" PRId64 " lanes over %s positions\n",
-                (int)i, kinds[t->step->kind], program->device->vectors->name, (int)t->once_count, (int)t->entry_count,
+                (int)i, kinds[t->step->kind], program->device->isa->name, (int)t->once_count, (int)t->entry_count,
                 (int)t->slot_count, t->block, t->lanes_inner ? "inner" : "outer");
     }
     return ferror(out) ? clg_fail(CLG_ERROR_IO, "printing the program failed") : CLG_OK;

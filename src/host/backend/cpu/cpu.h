@@ -10,6 +10,7 @@
 #include "../../core/error.h"
 #include "../../core/ops.h"
 #include "../backend.h"
+#include "gemm.h"
 #include "pool.h"
 
 typedef struct cpu_entry cpu_entry;
@@ -102,7 +103,7 @@ struct cpu_runner {
     int64_t ahead_lines; /* to fetch with each entry */
 };
 
-/* ---------------------------------------------------------------- vector.c, one table an instruction set */
+/* ---------------------------------------------------------------- vector.c, one table an instruction set (isa.h) */
 
 /* A reduction of one dtype. Entries: d the result (tiles: also the partial values), a the total, in the wide dtype
  * (f64 for f32), b the source. Tile: n results side by side. Row: one result of n lanes. */
@@ -124,7 +125,6 @@ typedef struct cpu_join {
 } cpu_join;
 
 typedef struct cpu_vectors {
-    const char *name;
     cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT][CPU_FORMS]; /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT][2]; /* [from][to], lanes or one value */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
@@ -132,13 +132,6 @@ typedef struct cpu_vectors {
     int join_count;
     cpu_fn stream; /* d a view of the destination, a the source, b the size of an element: copied past the caches */
 } cpu_vectors;
-
-extern const cpu_vectors cpu_vectors_baseline;
-#if defined(__x86_64__)
-extern const cpu_vectors cpu_vectors_avx2, cpu_vectors_avx512;
-#endif
-/* cpu.c. The tables that this processor can run, the fastest last; returns how many. */
-size_t cpu_vectors_list(const cpu_vectors *list[3]);
 
 /* ---------------------------------------------------------------- the other files */
 
@@ -234,9 +227,9 @@ void cpu_share(int64_t total, int64_t grain, int i, int count, int64_t *first, i
 /* matmul.c */
 void cpu_matmul_open(void);
 /* Bytes of a thread's scratch for its part of the product. */
-int64_t cpu_matmul_scratch(const cpu_tape *tape, int threads);
+int64_t cpu_matmul_scratch(const cpu_tape *tape, const gemm_table *table);
 void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool,
-                    const cpu_vectors *vectors);
+                    const gemm_table *table);
 /* scatter.c */
 void cpu_run_scatter_add(const plan_step *step, char *const *address, cpu_pool *pool);
 

@@ -80,7 +80,12 @@ static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_
 #define DEPTH_BYTES 1536
 #define PAD_BYTES 64 /* behind a row of packed a, so that rows do not fall on the same cache sets */
 #define BLOCK_TILES ((56 + ROWS_MAX - 1) / ROWS_MAX)
-#define BLOCK_COLUMNS 512
+#define WIDTH_OF(T) (VECTOR_BYTES / (int)sizeof(T))
+#define DEPTH_OF(T) (DEPTH_BYTES / (int)sizeof(T))
+#define ROW_STEP_OF(T) (DEPTH_OF(T) + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
+/* from column to column, where a's rows are neighbours */
+#define COLUMN_STEP_OF(T) ((ROWS_MAX + WIDTH_OF(T) - 1) / WIDTH_OF(T) * WIDTH_OF(T))
+#define TILE_SPACE_OF(T) (COLUMN_STEP_OF(T) * ROW_STEP_OF(T)) /* elements of a packed tile */
 /* Not packed: tiles of a that meet only so many panels, panels of b that meet only so many tiles. */
 #define IN_PLACE 8
 
@@ -129,6 +134,12 @@ static inline void f64_transpose(x86_vector r[2])
 }
 #endif
 
+#ifndef CLG_ISA
+#define CLG_ISA baseline
+#endif
+#define THIS JOIN(gemm_, CLG_ISA)
+extern const gemm_table THIS;
+
 #define TYPE f32
 #define T float
 #include "gemm_dtype.h"
@@ -136,15 +147,14 @@ static inline void f64_transpose(x86_vector r[2])
 #define T double
 #include "gemm_dtype.h"
 
-#ifndef CLG_ISA
-#define CLG_ISA baseline
-#endif
-
-const gemm_table JOIN(gemm_, CLG_ISA) = {
+const gemm_table THIS = {
 #ifndef UNFUSED
     .fused = true,
 #endif
-    .width = {VECTOR_BYTES / 4, VECTOR_BYTES / 8},
+    .width = {WIDTH_OF(float), WIDTH_OF(double)},
+    .tile_rows = ROWS_MAX,
+    .block_tiles = BLOCK_TILES,
+    .tile_space = {TILE_SPACE_OF(float), TILE_SPACE_OF(double)},
+    .column_space = {DEPTH_OF(float), DEPTH_OF(double)},
     .run = {f32_gemm, f64_gemm},
-    .scratch = {f32_gemm_scratch, f64_gemm_scratch},
 };

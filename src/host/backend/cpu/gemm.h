@@ -19,7 +19,7 @@ typedef struct gemm_product {
     int64_t a_stride[2], b_stride[2];
     void *c;
     int64_t ldc;
-    void *scratch; /* 64-byte aligned, gemm_table.scratch bytes */
+    void *scratch; /* 64-byte aligned, gemm_scratch_bytes */
     /* Called for blocks of c as they are finished: rows row ... row + m - 1, columns column ... column + n - 1. Each
      * element is in one block. NULL: not called. */
     void (*done)(void *context, int64_t row, int64_t m, int64_t column, int64_t n);
@@ -30,12 +30,34 @@ typedef struct gemm_product {
 typedef struct gemm_table {
     bool fused;   /* the chain is one of fused multiply-adds; else each step rounds twice */
     int width[2]; /* lanes of a vector: columns are best cut at multiples */
+    int tile_rows, block_tiles; /* most rows of a tile, most tiles of a that are packed at a time */
+    int tile_space[2];          /* elements of a packed tile of a */
+    int column_space[2];        /* elements of a packed column of b */
     void (*run[2])(const gemm_product *);
-    int64_t (*scratch[2])(int64_t m, int64_t n); /* bytes, enough for smaller products too */
 } gemm_table;
 
-extern const gemm_table gemm_baseline;
-#if defined(__x86_64__)
-extern const gemm_table gemm_avx2, gemm_avx512;
-#endif
+/* A panel of packed b is two vectors wide; so many columns are packed at a time. */
+enum { GEMM_PANEL_VECTORS = 2, GEMM_BLOCK_COLUMNS = 512 };
+
+/* The scratch of a product: packed tiles of m rows of a, then packed panels of n columns of b, in elements. Enough for
+ * smaller products, too. */
+static inline int64_t gemm_tiles_space(const gemm_table *t, clg_dtype dtype, int64_t m)
+{
+    int64_t tiles = (m + t->tile_rows - 1) / t->tile_rows;
+    return (tiles < t->block_tiles ? tiles : t->block_tiles) * t->tile_space[dtype];
+}
+
+static inline int64_t gemm_panels_space(const gemm_table *t, clg_dtype dtype, int64_t n)
+{
+    int64_t panel = GEMM_PANEL_VECTORS * t->width[dtype], columns = n < GEMM_BLOCK_COLUMNS ? n : GEMM_BLOCK_COLUMNS;
+    return (columns + panel - 1) / panel * panel * t->column_space[dtype];
+}
+
+static inline int64_t gemm_scratch_bytes(const gemm_table *t, clg_dtype dtype, int64_t m, int64_t n)
+{
+    int64_t few = n < t->width[dtype] ? n : t->width[dtype]; /* then rows and columns may change places */
+    int64_t plain = gemm_tiles_space(t, dtype, m) + gemm_panels_space(t, dtype, n);
+    int64_t swapped = gemm_tiles_space(t, dtype, few) + gemm_panels_space(t, dtype, m);
+    return (plain > swapped ? plain : swapped) * (int64_t)clg_dtype_size(dtype);
+}
 #endif

@@ -1,12 +1,11 @@
 /* The matrix product of gemm.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64), T the type. */
 
-#define WIDTH (VECTOR_BYTES / (int)sizeof(T))
-#define COLUMNS (2 * WIDTH) /* of a tile and a panel */
-#define DEPTH (DEPTH_BYTES / (int)sizeof(T))
-#define ROW_STEP (DEPTH + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
-/* from column to column, where a's rows are neighbours */
-#define COLUMN_STEP ((ROWS_MAX + WIDTH - 1) / WIDTH * WIDTH)
-#define TILE_SPACE (COLUMN_STEP * ROW_STEP) /* elements of a packed tile */
+#define WIDTH WIDTH_OF(T)
+#define COLUMNS (GEMM_PANEL_VECTORS * WIDTH) /* of a tile and a panel */
+#define DEPTH DEPTH_OF(T)
+#define ROW_STEP ROW_STEP_OF(T)
+#define COLUMN_STEP COLUMN_STEP_OF(T)
+#define TILE_SPACE TILE_SPACE_OF(T)
 #define LANE (16 / (int)sizeof(T))          /* elements in 16 bytes */
 #define V FN(TYPE, vector)
 #define U FN(TYPE, unaligned)
@@ -295,27 +294,13 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
     }
 }
 
-static int64_t FN(TYPE, tiles_space)(int64_t m) { return smaller(divide_up(m, ROWS_MAX), BLOCK_TILES) * TILE_SPACE; }
-
-static int64_t FN(TYPE, panels_space)(int64_t n)
-{
-    return divide_up(smaller(n, BLOCK_COLUMNS), COLUMNS) * COLUMNS * DEPTH;
-}
-
-static int64_t FN(TYPE, gemm_scratch)(int64_t m, int64_t n)
-{
-    int64_t plain = FN(TYPE, tiles_space)(m) + FN(TYPE, panels_space)(n);
-    int64_t swapped = FN(TYPE, tiles_space)(smaller(n, WIDTH)) + FN(TYPE, panels_space)(m);
-    return (plain > swapped ? plain : swapped) * (int64_t)sizeof(T);
-}
-
 static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)
 {
     FN(TYPE, block) x = {.g = g, .tiles = g->scratch, .transposed = transposed};
-    x.panels = x.tiles + FN(TYPE, tiles_space)(g->m);
+    x.panels = x.tiles + gemm_tiles_space(&THIS, sizeof(T) == 4 ? CLG_F32 : CLG_F64, g->m);
     int64_t depth = divide_up(g->k, divide_up(g->k, DEPTH));
-    for (int64_t column = 0; column < g->n; column += BLOCK_COLUMNS) {
-        int64_t n = smaller(BLOCK_COLUMNS, g->n - column);
+    for (int64_t column = 0; column < g->n; column += GEMM_BLOCK_COLUMNS) {
+        int64_t n = smaller(GEMM_BLOCK_COLUMNS, g->n - column);
         for (x.p = 0; x.p < g->k; x.p += depth) {
             x.k = smaller(depth, g->k - x.p);
             for (x.row = 0; x.row < g->m; x.row += BLOCK_TILES * ROWS_MAX) {

@@ -6,7 +6,6 @@
  * CLGRAD_CPU_MATMUL chooses for tests and comparison. Where gemm.c has fused multiply-adds it is the default: libraries
  * that do not know a new processor fall back to kernels of an old one, and their bits are their own affair. */
 #include "cpu.h"
-#include "gemm.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -62,18 +61,6 @@ static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
-static const gemm_table *table_of(const cpu_vectors *vectors)
-{
-#if defined(__x86_64__)
-    if (vectors == &cpu_vectors_avx512)
-        return &gemm_avx512;
-    if (vectors == &cpu_vectors_avx2)
-        return &gemm_avx2;
-#endif
-    (void)vectors;
-    return &gemm_baseline;
-}
-
 /* ---------------------------------------------------------------- cutting */
 
 /* About the time of the largest part in cycles. Packing an element costs about a fifth of a cycle, transposing it half
@@ -116,26 +103,20 @@ static int64_t piece_rows(int64_t rows, int64_t columns, int64_t element)
     return smaller(fit < 64 ? 64 : fit / 64 * 64, rows);
 }
 
-static int64_t gemm_scratch(const plan_step *s)
+static int64_t packing_bytes(const plan_step *s, const gemm_table *table)
 {
-    int64_t most = gemm_baseline.scratch[s->dtype](s->m, s->n);
-#if defined(__x86_64__)
-    most = larger(most, gemm_avx2.scratch[s->dtype](s->m, s->n));
-    most = larger(most, gemm_avx512.scratch[s->dtype](s->m, s->n));
-#endif
-    return round_up(most, 64);
+    return round_up(gemm_scratch_bytes(table, s->dtype, s->m, s->n), 64);
 }
 
 /* Packed operands, then a piece of the product. */
-int64_t cpu_matmul_scratch(const cpu_tape *t, int threads)
+int64_t cpu_matmul_scratch(const cpu_tape *t, const gemm_table *table)
 {
     const plan_step *s = t->step;
     int64_t element = (int64_t)clg_dtype_size(s->dtype);
-    (void)threads;
     if (s->batch == 0 || s->m == 0 || s->n == 0)
         return 0;
     int64_t piece = smaller(s->m * s->n * element, larger(PIECE_BYTES, 64 * s->n * element));
-    return gemm_scratch(s) + (t->product_store >= 0 ? 0 : piece);
+    return packing_bytes(s, table) + (t->product_store >= 0 ? 0 : piece);
 }
 
 /* ---------------------------------------------------------------- CBLAS */
@@ -279,7 +260,7 @@ static void run_part(const job *j, cpu_runner *r, char *scratch, int number)
         most = piece_rows(most, n, j->element);
     for (; batch < batch_end; batch++)
         for (int64_t row = row_first; row < row_end; row += most) {
-            piece p = {j, r, batch, row, column, scratch + gemm_scratch(s), n};
+            piece p = {j, r, batch, row, column, scratch + packing_bytes(s, j->table), n};
             if (j->whole) {
                 p.c = j->whole + ((batch * s->m + row) * s->n + column) * j->element;
                 p.ldc = s->n;
@@ -310,7 +291,7 @@ static bool has_body(const cpu_tape *t)
 }
 
 void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool,
-                    const cpu_vectors *vectors)
+                    const gemm_table *table)
 {
     const plan_step *s = tape->step;
     if (s->batch == 0 || s->m == 0 || s->n == 0)
@@ -318,7 +299,7 @@ void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scr
     job j = {.tape = tape,
              .address = address,
              .scratch = scratch,
-             .table = table_of(vectors),
+             .table = table,
              .element = (int64_t)clg_dtype_size(s->dtype),
              .body = has_body(tape)};
     if (tape->product_store >= 0) {

@@ -225,7 +225,7 @@ static void work(const void *argument, int thread, int threads)
         cpu_share(tasks, 1, (int)share, (int)j->shares, &first, &last);
         run_share(j, &r, first, last);
     }
-#if defined(__x86_64__)
+#if defined(__SSE2__)
     if (j->tape->streams) /* before another thread hears that this one is done */
         __builtin_ia32_sfence();
 #endif

@@ -4,7 +4,7 @@
 #include "cpu.h"
 
 #include <string.h>
-#if defined(__x86_64__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -155,8 +155,8 @@ static void stream(cpu_runner *r, const cpu_entry *e, int64_t n)
 #ifndef CLG_ISA
 #define CLG_ISA baseline
 #endif
-#define TEXT(x) TEXT_(x)
-#define TEXT_(x) #x
+#define THIS MATH_JOIN(cpu_vectors_, CLG_ISA)
+extern const cpu_vectors THIS;
 
 #define ROW_NUMERIC(ID, arity)                                                                                         \
     {                                                                                                                  \
@@ -184,8 +184,7 @@ static void stream(cpu_runner *r, const cpu_entry *e, int64_t n)
         TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8)                  \
     }
 
-const cpu_vectors MATH_JOIN(cpu_vectors_, CLG_ISA) = {
-    .name = TEXT(CLG_ISA),
+const cpu_vectors THIS = {
     .map =
         {
 #define MAP(ID, name, arity, types, ...) [OP_##ID] = ROW_##types(ID, arity),
