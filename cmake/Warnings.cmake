@@ -6,7 +6,7 @@ if(CLGRAD_WARNINGS_AS_ERRORS)
 endif()
 
 # A compiler must not contract a*b + c on its own: where it does is not the same from one build to the next.
-set(CLGRAD_COMPILE_OPTIONS -ffp-contract=off)
+set(CLGRAD_COMPILE_OPTIONS -ffp-contract=off ${CLGRAD_FLOAT_OPTIONS})
 
 if(CLGRAD_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)

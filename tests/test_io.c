@@ -211,7 +211,7 @@ static void refuses_damaged_files(void **state)
 static void an_error_changes_no_leaf(void **state)
 {
     (void)state;
-    const float other[2] = {7, 8};
+    const unsigned char other[8] = {0x00, 0x00, 0xe0, 0x40, 0x00, 0x00, 0x00, 0x41}; /* 7.0f, 8.0f as the file has it */
     clg_var leaves[] = {clg_scalar(graph, 5), clg_scalar(graph, 6)};
     put("{\"__metadata__\":{\"format\":\"pt\"},\"x\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
         "\"h\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[4,8]}}   ",

@@ -7,8 +7,12 @@
 
 static clg_status write_input(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data, clg_var *input)
 {
+    int64_t count = clg_shape_count(shape), size = (int64_t)clg_dtype_size(dtype);
+    if (count > PTRDIFF_MAX / size) /* no array of the host is so large: of 32 bits, for example */
+        return clg_fail(CLG_ERROR_DEVICE_MEMORY, "clg_batches_new: %lld elements of %s do not fit in memory",
+                        (long long)count, clg_dtype_name(dtype));
     *input = clg_input(graph, dtype, shape);
-    return clg_write(*input, data, (size_t)clg_shape_count(shape) * clg_dtype_size(dtype));
+    return clg_write(*input, data, (size_t)(count * size));
 }
 
 clg_status clg_batches_new(clg_graph *graph, const clg_dataset *dataset, clg_batches *batches)

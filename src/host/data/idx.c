@@ -27,25 +27,31 @@ static const idx_type *find_type(unsigned code)
     return NULL;
 }
 
+/* An open file. cut: its compressed stream stops early, maybe behind the last element, inside the checksum. */
+typedef struct source {
+    gzFile file;
+    const char *path;
+    bool cut;
+} source;
+
 /* Up to bytes bytes; *found says how many there were before the end of the file. An error is damage, not an end. */
-static clg_status read_some(gzFile file, const char *path, void *data, size_t bytes, size_t *found)
+static clg_status read_some(source *s, void *data, size_t bytes, size_t *found)
 {
     *found = 0;
     while (*found < bytes) {
         size_t left = bytes - *found;
-        int n = gzread(file, (char *)data + *found, left < (1u << 30) ? (unsigned)left : 1u << 30);
-        if (n > 0) {
-            *found += (size_t)n;
-            continue;
-        }
-        int code;
-        const char *message = gzerror(file, &code);
+        int n = gzread(s->file, (char *)data + *found, left < (1u << 30) ? (unsigned)left : 1u << 30), code;
+        const char *message = gzerror(s->file, &code);
+        /* Asked after every read: zlib 1.3.2 reports a stream that stops early on the read that meets its end, and on
+         * no later one, whatever that read found. */
+        s->cut |= code == Z_BUF_ERROR;
         if (code == Z_ERRNO)
-            return clg_fail(CLG_ERROR_IO, "%s: cannot read: %s", path, strerror(errno));
-        /* Z_BUF_ERROR: the compressed stream stops early; the caller says how much was missing. */
-        if (n < 0 && code != Z_BUF_ERROR)
-            return clg_fail(CLG_ERROR_FORMAT, "%s: damaged gzip data: %s", path, message);
-        break;
+            return clg_fail(CLG_ERROR_IO, "%s: cannot read: %s", s->path, strerror(errno));
+        if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
+            return clg_fail(CLG_ERROR_FORMAT, "%s: damaged gzip data: %s", s->path, message);
+        if (n <= 0)
+            break; /* the caller says how much was missing */
+        *found += (size_t)n;
     }
     return CLG_OK;
 }
@@ -70,11 +76,12 @@ static clg_status check_magic(const char *path, const unsigned char magic[4], co
 }
 
 /* Reads the header; *bytes is the size of the elements that should follow. */
-static clg_status read_header(gzFile file, const char *path, clg_idx *idx, size_t *bytes)
+static clg_status read_header(source *s, clg_idx *idx, size_t *bytes)
 {
+    const char *path = s->path;
     unsigned char magic[4], extents[4 * CLG_MAX_RANK];
     size_t found;
-    clg_status status = read_some(file, path, magic, sizeof magic, &found);
+    clg_status status = read_some(s, magic, sizeof magic, &found);
     if (status != CLG_OK)
         return status;
     if (found < sizeof magic)
@@ -83,7 +90,7 @@ static clg_status read_header(gzFile file, const char *path, clg_idx *idx, size_
     if ((status = check_magic(path, magic, &type)) != CLG_OK)
         return status;
     size_t need = 4u * magic[3];
-    if ((status = read_some(file, path, extents, need, &found)) != CLG_OK)
+    if ((status = read_some(s, extents, need, &found)) != CLG_OK)
         return status;
     if (found < need)
         return clg_fail(CLG_ERROR_FORMAT, "%s: truncated: expected %zu bytes of extents (rank %d), found %zu", path,
@@ -91,28 +98,30 @@ static clg_status read_header(gzFile file, const char *path, clg_idx *idx, size_
 
     idx->dtype = type->dtype;
     idx->shape = (clg_shape){.rank = magic[3]};
-    size_t total = clg_dtype_size(type->dtype);
+    int64_t total = (int64_t)clg_dtype_size(type->dtype);
     bool too_large = false, empty = false;
     for (int d = 0; d < magic[3]; d++) {
         const unsigned char *e = extents + 4 * d;
         uint32_t extent = (uint32_t)e[0] << 24 | (uint32_t)e[1] << 16 | (uint32_t)e[2] << 8 | e[3];
         idx->shape.dim[d] = extent;
         empty |= extent == 0;
-        too_large |= extent != 0 && total > (size_t)PTRDIFF_MAX / extent;
+        too_large |= extent != 0 && total > INT64_MAX / extent;
         total = too_large ? total : total * (extent ? extent : 1);
     }
+    too_large |= !empty && total > PTRDIFF_MAX;
     if (too_large) { /* even beside an extent of 0: sizes of such shapes could not be computed safely */
         char text[128];
         return clg_fail(CLG_ERROR_FORMAT, "%s: the extents %s of %s do not fit in memory: the header is damaged", path,
                         clg_shape_format(idx->shape, text, sizeof text), clg_dtype_name(idx->dtype));
     }
-    *bytes = empty ? 0 : total;
+    *bytes = empty ? 0 : (size_t)total;
     return CLG_OK;
 }
 
 /* Reads the elements, doubling the memory as they come: a damaged header must not make us ask for terabytes. */
-static clg_status read_elements(gzFile file, const char *path, clg_idx *idx, size_t bytes)
+static clg_status read_elements(source *s, clg_idx *idx, size_t bytes)
 {
+    const char *path = s->path;
     size_t capacity = 0, size = 0;
     do {
         size_t next = capacity == 0 ? (size_t)1 << 20 : capacity <= bytes / 2 ? capacity * 2 : bytes;
@@ -123,7 +132,7 @@ static clg_status read_elements(gzFile file, const char *path, clg_idx *idx, siz
         idx->data = data;
         capacity = next;
         size_t found;
-        clg_status status = read_some(file, path, (char *)idx->data + size, capacity - size, &found);
+        clg_status status = read_some(s, (char *)idx->data + size, capacity - size, &found);
         if (status != CLG_OK)
             return status;
         size += found;
@@ -136,7 +145,7 @@ static clg_status read_elements(gzFile file, const char *path, clg_idx *idx, siz
 
     char extra;
     size_t found;
-    clg_status status = read_some(file, path, &extra, 1, &found);
+    clg_status status = read_some(s, &extra, 1, &found);
     if (status == CLG_OK && found)
         status = clg_fail(CLG_ERROR_FORMAT, "%s: more data than the %zu bytes that its header announces", path, bytes);
     return status;
@@ -161,16 +170,17 @@ clg_status clg_idx_read(const char *path, clg_idx *idx)
         return clg_fail(CLG_ERROR_ARGUMENT, "clg_idx_read: %s is NULL", path ? "idx" : "path");
     *idx = (clg_idx){0};
     errno = 0;
-    gzFile file = gzopen(path, "rb");
-    if (!file)
+    source s = {gzopen(path, "rb"), path, false};
+    if (!s.file)
         return errno ? clg_fail(CLG_ERROR_IO, "%s: cannot open: %s", path, strerror(errno)) : clg_fail_memory();
-    gzbuffer(file, 1u << 17);
+    gzbuffer(s.file, 1u << 17);
     size_t bytes = 0;
-    clg_status status = read_header(file, path, idx, &bytes);
+    clg_status status = read_header(&s, idx, &bytes);
     if (status == CLG_OK)
-        status = read_elements(file, path, idx, bytes);
+        status = read_elements(&s, idx, bytes);
     /* Complete data may still lack the checksum that follows them. */
-    if (gzclose(file) == Z_BUF_ERROR && status == CLG_OK)
+    int closed = gzclose(s.file);
+    if ((s.cut || closed == Z_BUF_ERROR) && status == CLG_OK)
         status = clg_fail(CLG_ERROR_FORMAT, "%s: truncated: the gzip checksum at its end is missing", path);
     if (status != CLG_OK) {
         clg_idx_free(idx);

@@ -70,6 +70,8 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     }
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     device->memory = pages > 0 && page > 0 ? (int64_t)pages * page : (int64_t)1 << 32;
+    if (device->memory > PTRDIFF_MAX) /* what a 32-bit process can have of it */
+        device->memory = PTRDIFF_MAX;
     cpu_matmul_open();
     *traits = (backend_traits){.fuses_epilogue = true, .max_body = 1 << 24, .units = 4 * device->threads};
     *info = (clg_device_info){.spec = "cpu",
