@@ -48,6 +48,13 @@ uint64_t support_seed(void)
     return seed;
 }
 
+int support_rounds(int usual)
+{
+    const char *effort = getenv("CLGRAD_TEST_EFFORT");
+    int64_t rounds = effort ? (int64_t)usual * atoi(effort) / 100 : usual;
+    return rounds < 1 ? 1 : (int)rounds;
+}
+
 bool support_close(double got, double want, double tolerance)
 {
     if (isnan(want))

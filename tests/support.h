@@ -21,6 +21,9 @@ const char *const *support_devices(void);
 /* A fresh seed for this run, printed so that a failure can be repeated (CLGRAD_TEST_SEED sets it). */
 uint64_t support_seed(void);
 
+/* usual, or as much of it as CLGRAD_TEST_EFFORT says (percent; at least 1): for machines that are emulated. */
+int support_rounds(int usual);
+
 /* |got - want| <= tolerance * max(1, |want|); false for NaN unless both are NaN, which must be wanted. */
 bool support_close(double got, double want, double tolerance);
 

@@ -151,9 +151,8 @@ static void test_random_graphs_on_the_cpu_path(void **state)
 {
     (void)state;
     clg_device *device = support_open("cpu");
-    const char *rounds = getenv("CLGRAD_TEST_ROUNDS");
     uint64_t seed = support_seed();
-    for (int i = 0; i < (rounds ? atoi(rounds) : 300); i++)
+    for (int i = 0, rounds = support_rounds(300); i < rounds; i++)
         check(device, CLG_F64, device, seed + (uint64_t)i, 1e-9);
     clg_device_close(device);
 }

@@ -130,7 +130,7 @@ static void check_device(const char *spec, uint64_t stream)
 {
     clg_device *device = support_open(spec);
     clg_random random = clg_random_new(support_seed(), stream);
-    for (int round = 0; round < (strcmp(spec, "cpu") == 0 ? ROUNDS : OPENCL_ROUNDS); round++)
+    for (int round = 0; round < support_rounds(strcmp(spec, "cpu") == 0 ? ROUNDS : OPENCL_ROUNDS); round++)
         check_case(device, &random);
     clg_device_close(device);
 }

@@ -2,15 +2,12 @@
  * chain of multiply-adds and in value against f64 loops; then products of programs, whose bits must not depend on the
  * number of threads. */
 #define _POSIX_C_SOURCE 200809L
+#include "support.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "../src/host/backend/cpu/gemm.h"
 #include "../src/host/backend/cpu/isa.h"
@@ -143,7 +140,7 @@ static void test_small(void **state)
     const cpu_isa *list[CPU_ISA_MOST];
     size_t count = cpu_isa_list(list);
     for (size_t t = 0; t < count; t++)
-        for (int round = 0; round < 1500; round++)
+        for (int round = 0; round < support_rounds(1500); round++)
             try_product(list[t]->gemm, round % 2 ? CLG_F64 : CLG_F32, random_in(1, 40), random_in(1, 40), random_in(1, 40),
                         round / 2 % 4, round % 3 == 0 ? random_in(1, 9) : 0);
 }
@@ -156,7 +153,7 @@ static void test_large(void **state)
     const cpu_isa *list[CPU_ISA_MOST];
     size_t count = cpu_isa_list(list);
     for (size_t t = 0; t < count; t++)
-        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (int i = 0; i < support_rounds(sizeof shapes / sizeof shapes[0]); i++)
             for (int layout = 0; layout < 4; layout++)
                 for (int dtype = CLG_F32; dtype <= CLG_F64; dtype++)
                     try_product(list[t]->gemm, (clg_dtype)dtype, shapes[i][0], shapes[i][1], shapes[i][2], layout,

@@ -355,7 +355,7 @@ static void test_random_memory_plans(void **state)
     clg_device *device = support_open("cpu");
     clg_random random = clg_random_new(support_seed(), 9);
     double worst = 1;
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < support_rounds(40); round++) {
         clg_graph *g = clg_graph_new(device);
         clg_var vars[64];
         int count = 2;

@@ -8,10 +8,14 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(__SSE2__)
 #include <immintrin.h>
-#elif defined(__ARM_NEON)
+#elif defined(__aarch64__)
 #include <arm_neon.h>
+#endif
+#if defined(__ARM_FEATURE_SVE_BITS) && __ARM_FEATURE_SVE_BITS > 0
+#define SVE
+#include <arm_sve.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -24,7 +28,12 @@
 #define ROWS_MAX 6
 #define FMA_f32(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define FMA_f64(a, b, c) _mm256_fmadd_pd(a, b, c)
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(SVE)
+#define VECTOR_BYTES (__ARM_FEATURE_SVE_BITS / 8)
+#define ROWS_MAX 12
+#define FMA_f32(a, b, c) svmla_x(svptrue_b32(), c, a, b)
+#define FMA_f64(a, b, c) svmla_x(svptrue_b64(), c, a, b)
+#elif defined(__aarch64__)
 #define VECTOR_BYTES 16
 #define ROWS_MAX 12
 #define FMA_f32(a, b, c) vfmaq_f32(c, a, b)
@@ -37,29 +46,36 @@
 #define FMA_f64(a, b, c) ((a) * (b) + (c))
 #endif
 
-/* A vector whose lanes of 16 bytes come from as many addresses. */
+/* What blocks are transposed in: vectors of TURN_BYTES, whose lanes of 16 bytes come from as many addresses. */
 #if defined(__AVX512F__)
+#define TURN_BYTES 64
 #define X86(name) _mm512_##name
-typedef __m512 x86_vector;
-static inline x86_vector load_lanes(const char *const *from)
+typedef __m512 turn_vector;
+static inline turn_vector load_lanes(const char *const *from)
 {
-    x86_vector x = _mm512_castps128_ps512(_mm_loadu_ps((const float *)from[0]));
+    turn_vector x = _mm512_castps128_ps512(_mm_loadu_ps((const float *)from[0]));
     x = _mm512_insertf32x4(x, _mm_loadu_ps((const float *)from[1]), 1);
     x = _mm512_insertf32x4(x, _mm_loadu_ps((const float *)from[2]), 2);
     return _mm512_insertf32x4(x, _mm_loadu_ps((const float *)from[3]), 3);
 }
 #elif defined(__AVX2__)
+#define TURN_BYTES 32
 #define X86(name) _mm256_##name
-typedef __m256 x86_vector;
-static inline x86_vector load_lanes(const char *const *from)
+typedef __m256 turn_vector;
+static inline turn_vector load_lanes(const char *const *from)
 {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float *)from[0])),
                                 _mm_loadu_ps((const float *)from[1]), 1);
 }
-#elif defined(__x86_64__)
+#elif defined(__SSE2__)
+#define TURN_BYTES 16
 #define X86(name) _mm_##name
-typedef __m128 x86_vector;
-static inline x86_vector load_lanes(const char *const *from) { return _mm_loadu_ps((const float *)from[0]); }
+typedef __m128 turn_vector;
+static inline turn_vector load_lanes(const char *const *from) { return _mm_loadu_ps((const float *)from[0]); }
+#elif defined(__aarch64__)
+#define TURN_BYTES 16
+typedef float32x4_t turn_vector;
+static inline turn_vector load_lanes(const char *const *from) { return vld1q_f32((const float *)from[0]); }
 #endif
 
 #define ROW_VECTORS 8 /* of a tile of one row */
@@ -113,24 +129,41 @@ static int64_t rows_readable(int64_t k, int64_t step, int64_t have, int64_t want
     return k > lack ? k - lack : 0;
 }
 
-#ifdef X86
 /* Blocks of 4 x 4 floats, or 2 x 2 doubles, in each lane: transposed. */
-static inline void f32_transpose(x86_vector r[4])
+#if defined(X86)
+static inline void f32_transpose(turn_vector r[4])
 {
 #define HALVES(how, a, b) X86(castpd_ps)(X86(how)(X86(castps_pd)(a), X86(castps_pd)(b)))
-    x86_vector a = X86(unpacklo_ps)(r[0], r[1]), b = X86(unpackhi_ps)(r[0], r[1]);
-    x86_vector c = X86(unpacklo_ps)(r[2], r[3]), d = X86(unpackhi_ps)(r[2], r[3]);
+    turn_vector a = X86(unpacklo_ps)(r[0], r[1]), b = X86(unpackhi_ps)(r[0], r[1]);
+    turn_vector c = X86(unpacklo_ps)(r[2], r[3]), d = X86(unpackhi_ps)(r[2], r[3]);
     r[0] = HALVES(unpacklo_pd, a, c);
     r[1] = HALVES(unpackhi_pd, a, c);
     r[2] = HALVES(unpacklo_pd, b, d);
     r[3] = HALVES(unpackhi_pd, b, d);
 }
 
-static inline void f64_transpose(x86_vector r[2])
+static inline void f64_transpose(turn_vector r[2])
 {
-    x86_vector a = r[0];
+    turn_vector a = r[0];
     r[0] = HALVES(unpacklo_pd, a, r[1]);
     r[1] = HALVES(unpackhi_pd, a, r[1]);
+}
+#elif defined(__aarch64__)
+static inline void f32_transpose(turn_vector r[4])
+{
+    turn_vector a = vzip1q_f32(r[0], r[2]), b = vzip2q_f32(r[0], r[2]);
+    turn_vector c = vzip1q_f32(r[1], r[3]), d = vzip2q_f32(r[1], r[3]);
+    r[0] = vzip1q_f32(a, c);
+    r[1] = vzip2q_f32(a, c);
+    r[2] = vzip1q_f32(b, d);
+    r[3] = vzip2q_f32(b, d);
+}
+
+static inline void f64_transpose(turn_vector r[2])
+{
+    float64x2_t a = vreinterpretq_f64_f32(r[0]), b = vreinterpretq_f64_f32(r[1]);
+    r[0] = vreinterpretq_f32_f64(vzip1q_f64(a, b));
+    r[1] = vreinterpretq_f32_f64(vzip2q_f64(a, b));
 }
 #endif
 

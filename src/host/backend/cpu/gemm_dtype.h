@@ -158,20 +158,21 @@ static void FN(TYPE, pack_transposed)(int64_t k, int columns, int vectors, const
 {
     int64_t p = 0;
     int width = vectors * WIDTH;
-#ifdef X86
-    for (int v = 0; v < vectors; v++) {
-        const char *from[LANE][WIDTH / LANE];
-        for (int j = 0; j < WIDTH; j++)
-            from[j % LANE][j / LANE] = (const char *)(b + smaller(v * WIDTH + j, columns - 1) * step);
+#ifdef TURN_BYTES
+    enum { TURN = TURN_BYTES / sizeof(T) };
+    for (int first = 0; first < width; first += TURN) {
+        const char *from[LANE][TURN / LANE];
+        for (int j = 0; j < TURN; j++)
+            from[j % LANE][j / LANE] = (const char *)(b + smaller(first + j, columns - 1) * step);
         for (p = 0; p + LANE <= k; p += LANE) {
-            x86_vector r[LANE];
+            turn_vector r[LANE];
             UNROLL for (int q = 0; q < LANE; q++)
             {
                 r[q] = load_lanes(from[q]);
-                UNROLL for (int l = 0; l < WIDTH / LANE; l++) from[q][l] += 16;
+                UNROLL for (int l = 0; l < TURN / LANE; l++) from[q][l] += 16;
             }
             FN(TYPE, transpose)(r);
-            UNROLL for (int q = 0; q < LANE; q++) FN(TYPE, store)(panel + (p + q) * width + v * WIDTH, (V)r[q]);
+            UNROLL for (int q = 0; q < LANE; q++) memcpy(panel + (p + q) * width + first, &r[q], TURN_BYTES);
         }
     }
 #endif
