@@ -328,6 +328,12 @@ MATH_FN MATH_T FN(S, cos)(MATH_T x)
     return FN(S, sine_of)(x, r, q + 1u, (MATH_U)(0u));
 }
 
+/* |y| with the sign of x, whatever sign a driver's arithmetic gave y: some say -0 where +0 was meant. */
+MATH_FN MATH_T FN(S, copysign)(MATH_T y, MATH_T x)
+{
+    return MATH_FLOAT((MATH_BITS(y) & 0x7fffffffu) | (MATH_BITS(x) & 0x80000000u));
+}
+
 /* Near 0 an odd polynomial, else 1 - 2 / (exp(2|x|) + 1). */
 MATH_FN MATH_T FN(S, tanh)(MATH_T x)
 {
@@ -339,7 +345,7 @@ MATH_FN MATH_T FN(S, tanh)(MATH_T x)
     p = MATH_FMA(p, z, (MATH_T)(-0.333332926f));
     p = MATH_FMA(p * z, a, a);
     p = MATH_IF(a < 0.625f, p, 1.0f - 2.0f / (FN(S, exp)(2.0f * a) + 1.0f));
-    return MATH_FLOAT(MATH_BITS(p) | (MATH_BITS(x) & 0x80000000u));
+    return FN(S, copysign)(p, x);
 }
 
 /* Near 0 an odd polynomial, else 1 - exp(-P(|x|)), where P fits -log(erfc). */
@@ -364,8 +370,7 @@ MATH_FN MATH_T FN(S, erf)(MATH_T x)
     e = MATH_FMA(e, t, (MATH_T)(1.12784231f));
     e = MATH_FMA(e, t, (MATH_T)(0.000227066077f));
     MATH_T y = 1.0f - FN(S, exp)(-e);
-    y = MATH_FLOAT(MATH_BITS(y) | (MATH_BITS(x) & 0x80000000u));
-    return MATH_IF(MATH_ABS(x) < 1.0f, p, y);
+    return FN(S, copysign)(MATH_IF(MATH_ABS(x) < 1.0f, p, y), x);
 }
 
 /* 1 / (1 + exp(-x)), written so that nothing overflows and small results keep their digits */
@@ -403,7 +408,7 @@ MATH_FN MATH_T FN(S, gelu)(MATH_T x)
     MATH_T r = FN(S, exp_reduce)(head * head * -0.5f, a * a * -0.5f, &n);
     MATH_T e = FN(S, expm1_near_0)(MATH_FMA(rest, (MATH_T)(-0.5f), r));
     MATH_T y = MATH_IF(x < 0.0f, 0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n);
-    return MATH_FLOAT(MATH_BITS(y) | (MATH_BITS(x) & 0x80000000u));
+    return FN(S, copysign)(y, x);
 }
 
 /* log2(x) as high + low, high with 12 bits, to a relative error of about 2^-31; x > 0 and finite.

@@ -2,6 +2,8 @@
  * plan_lanes_inner says. FUZZ_SEED=N in the environment runs one random plan. */
 #include "plan_rig.h"
 
+#include "support.h"
+
 #include "backend/cpu/pool.h"
 
 #include <stdatomic.h>
@@ -281,7 +283,7 @@ static void test_fuzz(void **state)
 {
     (void)state;
     const char *only = getenv("FUZZ_SEED");
-    for (uint64_t seed = 1; seed <= 1500; seed++)
+    for (uint64_t seed = 1; seed <= (uint64_t)support_rounds(1500); seed++)
         if (!only || strtoull(only, NULL, 10) == seed) {
             if (only || getenv("FUZZ_VERBOSE"))
                 print_message("seed %d\n", (int)seed);

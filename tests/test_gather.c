@@ -54,6 +54,8 @@ static gather_case make_case(clg_device *device, clg_random *random)
 {
     static const int64_t tails[] = {1, 3, 10, 28, 64, 100, 333, 784};
     gather_case c = {.g = clg_graph_new(device), .dtype = (clg_dtype)below(random, CLG_DTYPE_COUNT), .count = 1};
+    if (!clg_device_get_info(device)->has_f64 && c.dtype == CLG_F64)
+        c.dtype = CLG_F32;
     c.rows = 1 + below(random, 50);
     c.row = 1;
     c.table_shape = CLG_SHAPE(c.rows);

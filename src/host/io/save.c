@@ -80,7 +80,7 @@ static clg_status write_all(int file, const char *path, const void *data, size_t
 
 static clg_status write_header(int file, const char *path, const char *text)
 {
-    static const char spaces[8] = "        ";
+    static const char spaces[] = "        ";
     unsigned char prefix[8];
     size_t length = strlen(text), padded = (length + 7) / 8 * 8;
     if (padded > SAFETENSORS_MAX_HEADER)

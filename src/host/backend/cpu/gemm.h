@@ -28,8 +28,8 @@ typedef struct gemm_product {
 
 /* Index: CLG_F32 or CLG_F64. */
 typedef struct gemm_table {
-    bool fused;   /* the chain is one of fused multiply-adds; else each step rounds twice */
-    int width[2]; /* lanes of a vector: columns are best cut at multiples */
+    bool fused;                 /* the chain is one of fused multiply-adds; else each step rounds twice */
+    int width[2];               /* lanes of a vector: columns are best cut at multiples */
     int tile_rows, block_tiles; /* most rows of a tile, most tiles of a that are packed at a time */
     int tile_space[2];          /* elements of a packed tile of a */
     int column_space[2];        /* elements of a packed column of b */

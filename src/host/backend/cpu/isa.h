@@ -1,8 +1,8 @@
 /* The instruction sets for which the CPU path's loops and products are compiled, and which of them the processor has.
  *
  * What is compiled for an instruction set may run only where the processor has it: not even a function that computes a
- * size. So its objects export data alone, the two tables of a row; isa.c alone names them, and hands out a row only when
- * the processor has been asked (tests/test_isa.sh looks at the objects). */
+ * size. So its objects export data alone, the two tables of a row; isa.c alone names them, and hands out a row only
+ * when the processor has been asked (tests/test_isa.sh looks at the objects). */
 #ifndef CLG_CPU_ISA_H
 #define CLG_CPU_ISA_H
 

@@ -12,18 +12,24 @@
 
 /* ---------------------------------------------------------------- where and under which name */
 
-__extension__ typedef unsigned __int128 hash128;
-
 /* FNV-1a, 128 bits (Fowler, Noll, Vo; http://www.isthe.com/chongo/tech/comp/fnv). */
+typedef struct hash128 {
+    uint64_t high, low;
+} hash128;
+
+static hash128 hash_start(void) { return (hash128){0x6c62272e07bb0142u, 0x62b821756295c58du}; }
+
 static hash128 hash_bytes(hash128 hash, const char *bytes, size_t size)
 {
-    const hash128 prime = ((hash128)1 << 88) + 0x13b;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * prime;
+    const uint64_t prime = 0x13b; /* and 2^88 */
+    for (size_t i = 0; i < size; i++) {
+        uint64_t low = hash.low ^ (unsigned char)bytes[i], first = (low & 0xffffffffu) * prime;
+        uint64_t second = (low >> 32) * prime + (first >> 32);
+        hash.high = hash.high * prime + (second >> 32) + (low << 24);
+        hash.low = low * prime;
+    }
     return hash;
 }
-
-static hash128 hash_start(void) { return ((hash128)0x6c62272e07bb0142u << 64) + 0x62b821756295c58du; }
 
 static const char *build_options(const backend_device *device)
 {
@@ -101,8 +107,8 @@ cache_digest cache_digest_of(const char *bytes, size_t size)
 {
     cache_digest digest;
     hash128 hash = hash_bytes(hash_start(), bytes, size);
-    snprintf(digest.digits, sizeof digest.digits, "%016llx%016llx", (unsigned long long)(hash >> 64),
-             (unsigned long long)hash);
+    snprintf(digest.digits, sizeof digest.digits, "%016llx%016llx", (unsigned long long)hash.high,
+             (unsigned long long)hash.low);
     return digest;
 }
 
@@ -167,8 +173,8 @@ static cache_header make_header(const cache_item *item)
     header.binary_size = item->binary.size;
     hash128 hash = hash_bytes(hash_start(), item->key.data, item->key.size);
     hash = hash_bytes(hash, item->binary.data, item->binary.size);
-    header.checksum[0] = (uint64_t)(hash >> 64);
-    header.checksum[1] = (uint64_t)hash;
+    header.checksum[0] = hash.high;
+    header.checksum[1] = hash.low;
     return header;
 }
 

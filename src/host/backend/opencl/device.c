@@ -17,6 +17,12 @@ static atomic_int live_objects;
 int opencl_live_objects(void) { return atomic_load(&live_objects); }
 void opencl_count_object(int change) { atomic_fetch_add(&live_objects, change); }
 
+static bool environment_is(const char *name, const char *value)
+{
+    const char *string = getenv(name);
+    return string && strcmp(string, value) == 0;
+}
+
 /* ---------------------------------------------------------------- finding devices */
 
 typedef struct found_device {
@@ -86,7 +92,8 @@ static clg_device_info describe(cl_platform_id platform, cl_device_id id, int nu
     info.compute_units += !info.compute_units; /* it has one, even if the driver refuses to tell */
     info.global_memory = device_number(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(cl_ulong));
     info.max_allocation = device_number(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
-    info.has_f64 = device_number(id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof(cl_device_fp_config)) != 0;
+    info.has_f64 = device_number(id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof(cl_device_fp_config)) != 0 &&
+                   !environment_is("CLGRAD_OPENCL_F64", "off"); /* to test what devices without it do */
     return info;
 }
 
@@ -210,12 +217,6 @@ static clg_status fail_no_match(const found_devices *found, const char *selector
 }
 
 /* ---------------------------------------------------------------- opening and closing */
-
-static bool environment_is(const char *name, const char *value)
-{
-    const char *string = getenv(name);
-    return string && strcmp(string, value) == 0;
-}
 
 static void choose_strategies(backend_device *device)
 {

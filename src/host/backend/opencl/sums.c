@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-#define ROW_BLOCK 8192   /* elements of a row summed before they join the total: at most 512 by one lane */
-#define COLUMN_BLOCK 512 /* likewise of a column, or of a GPU work-item */
+#define CHAIN 512 /* elements that one lane, or one work-item of a GPU, sums before they join the total */
 
 /* ---------------------------------------------------------------- sums */
 
@@ -254,7 +253,7 @@ static inner plan_inner(const loop *l, const plan_section *section)
     bool group = l->gpu && l->lanes_inner;
     inner n = {.section = section};
     int64_t range = step->splits > 1 ? step->inner_piece : step->inner_count;
-    n.block = group ? (int64_t)COLUMN_BLOCK * l->group : l->lanes_inner ? ROW_BLOCK : COLUMN_BLOCK;
+    n.block = (int64_t)CHAIN * (group ? l->group : l->lanes_inner ? l->p.width : 1);
     n.blocks = reductions(l, section) && range > n.block;
     n.copies = section->count <= 12 && reductions(l, section) ? 2 : 1;
     n.vectors = l->lanes_inner && l->p.width > 1;

@@ -100,8 +100,8 @@ static void print_option(FILE *out, const struct argp_option *o)
     if (width > DOC_COLUMN + 3)
         new_line(&f);
     else
-        f.column = f.indent = width >= DOC_COLUMN ? width + fprintf(out, "   ")
-                                                  : width + fprintf(out, "%*s", DOC_COLUMN - width, "");
+        f.column = f.indent =
+            width >= DOC_COLUMN ? width + fprintf(out, "   ") : width + fprintf(out, "%*s", DOC_COLUMN - width, "");
     f.indent = DOC_COLUMN;
     put_text(&f, o->doc, o->doc + strlen(o->doc));
     fputc('\n', out);
@@ -149,8 +149,9 @@ static void print_usage(const struct argp *p, const char *name)
         if (short_of(list[i]) && list[i]->arg)
             put_word(&f, text, snprintf(text, sizeof text, "[-%c %s]", short_of(list[i]), list[i]->arg));
     for (int i = 0; i < count; i++)
-        put_word(&f, text, snprintf(text, sizeof text, "[--%s%s%s]", list[i]->name, list[i]->arg ? "=" : "",
-                                    list[i]->arg ? list[i]->arg : ""));
+        put_word(&f, text,
+                 snprintf(text, sizeof text, "[--%s%s%s]", list[i]->name, list[i]->arg ? "=" : "",
+                          list[i]->arg ? list[i]->arg : ""));
     if (p->args_doc)
         put_word(&f, p->args_doc, (int)strlen(p->args_doc));
     printf("\n");
@@ -180,7 +181,8 @@ static const struct argp_option *find_short(const reader *r, char letter)
     return letter == '?' ? &own[0] : NULL;
 }
 
-/* The option that a text of a length names, whole or in part; NULL: none, or several of which *several gets the names. */
+/* The option that a text of a length names, whole or in part; NULL: none, or several of which *several gets the names.
+ */
 static const struct argp_option *find_long(const reader *r, const char *text, size_t length, char *several, size_t size)
 {
     const struct argp_option *found = NULL;

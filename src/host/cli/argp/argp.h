@@ -1,5 +1,5 @@
-/* What the program uses of glibc's <argp.h>, for C libraries that lack it: the same tables, the same behaviour, the same
- * texts. CMakeLists.txt puts this folder into the search path only there. */
+/* What the program uses of glibc's <argp.h>, for C libraries that lack it: the same tables, the same behaviour, the
+ * same texts. CMakeLists.txt puts this folder into the search path only there. */
 #ifndef CLG_ARGP_H
 #define CLG_ARGP_H
 
@@ -7,11 +7,12 @@
 
 typedef int error_t;
 
-enum { OPTION_HIDDEN = 2 };                            /* argp_option.flags */
+enum { OPTION_HIDDEN = 2 };                           /* argp_option.flags */
 enum { ARGP_KEY_ARG = 0, ARGP_KEY_ARGS = 0x1000006 }; /* an argument; all that are left, where ARG is not known */
 #define ARGP_ERR_UNKNOWN E2BIG
 
-/* name: NULL ends the table. key: the short option if it is printable. arg: the argument's name, NULL: it takes none. */
+/* name: NULL ends the table. key: the short option if it is printable. arg: the argument's name, NULL: it takes none.
+ */
 struct argp_option {
     const char *name;
     int key;
