@@ -74,6 +74,9 @@ if(CLGRAD_WITH_ARGP)
   endif()
 endif()
 
+if(CLGRAD_WITH_OPENCL) # looks why a driver cannot be loaded
+  list(APPEND CLGRAD_LIBRARIES ${CMAKE_DL_LIBS})
+endif()
 find_package(Threads REQUIRED)
 list(APPEND CLGRAD_LIBRARIES ${CMAKE_THREAD_LIBS_INIT})
 list(APPEND CLGRAD_LIBRARIES m)

@@ -87,6 +87,10 @@ CLG_API const char *clg_device_notice(const clg_device *device);
 /* All devices, the CPU path last. The array is freed with free(). */
 CLG_API clg_status clg_device_list(clg_device_info **infos, size_t *count);
 
+/* Why a device may be missing: one line for each OpenCL driver that is registered on this machine and cannot be loaded,
+ * "/etc/OpenCL/vendors/x.icd: libx.so: cannot open shared object file: ...". NULL: there is none. Freed with free(). */
+CLG_API char *clg_driver_problems(void);
+
 /* Waits until all work queued on the device has finished. */
 CLG_API clg_status clg_device_sync(clg_device *device);
 

@@ -76,6 +76,9 @@ clg_status backend_opencl_open(const char *selector, backend_device **, backend_
                                bool *found);
 /* Appends the OpenCL devices to a malloc'ed array. */
 clg_status backend_opencl_list(clg_device_info **infos, size_t *count);
+/* One line for each driver that the OpenCL loader is told of and cannot load, with the reason; NULL: there is none. The
+ * caller frees it. */
+char *backend_opencl_problems(void);
 extern const backend backend_opencl;
 #endif
 #endif

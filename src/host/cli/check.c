@@ -1,218 +1,22 @@
 /* clgrad check: every operation, forward and gradient, on a device in f32 against the CPU path in f64, with fresh
- * random data. The same builder makes both graphs. This is how to find out whether a driver can be trusted. */
+ * random data. This is how to find out whether a driver can be trusted; so the rows run in a process of their own
+ * (check_worker.c), and each has its line as soon as it is done. */
 #define _GNU_SOURCE
 #include "cli.h"
 
-#include "check_ops.h"
+#include "check_worker.h"
 
-#include <clgrad/nn.h>
-
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    MAX_LEAVES = CHECK_MAX_CASES * CHECK_MAX_OPERANDS,
-    MAX_OUTPUTS = CHECK_MAX_CASES * (1 + CHECK_MAX_OPERANDS),
-    MAP_LIMIT = 8,   /* ULP a scalar function may be off: each of ours is within 4 */
-    OTHER_LIMIT = 64 /* ULP of the largest terms, for sums and gradients */
-};
 
 typedef struct check_options {
     const char *device;
     uint64_t seed;
     bool seed_given;
-    char **names; /* only these operations */
+    int64_t limit; /* seconds a row */
+    char **names;  /* only these operations */
     int name_count;
 } check_options;
-
-/* What one row made on one device: results of all its cases, forward and gradient, in one program. */
-typedef struct build {
-    clg_graph *graph;
-    clg_dtype real;
-    clg_program *program;
-    clg_var outputs[MAX_OUTPUTS];
-    bool gradient[MAX_OUTPUTS]; /* the output is a gradient */
-    int count;
-} build;
-
-typedef struct verdict {
-    double forward, gradient; /* worst error, ULP; -1: there was nothing to compare */
-    char message[256];        /* "" or why it could not be run */
-} verdict;
-
-/* ---------------------------------------------------------------- operands */
-
-static double draw(clg_random *random, double lo, double hi)
-{
-    double value = lo + (hi - lo) * clg_random_uniform(random);
-    /* A quarter lies on a coarse grid, so that ties and zeros occur. */
-    if (clg_random_below(random, 4) == 0)
-        value = fmin(fmax(round(value * 2) / 2, lo), hi);
-    return (float)value; /* both precisions get the same number */
-}
-
-static clg_var random_leaf(clg_graph *graph, clg_dtype dtype, clg_shape shape, double lo, double hi, clg_random *random)
-{
-    size_t count = (size_t)clg_shape_count(shape), size = clg_dtype_size(dtype);
-    char *data = malloc(count ? count * size : 1);
-    if (!data)
-        return (clg_var){graph, -1};
-    for (size_t i = 0; i < count; i++) {
-        double real = draw(random, lo, hi);
-        float f32 = (float)real;
-        int32_t i32 = (int32_t)clg_random_below(random, CHECK_TABLE_ROWS);
-        uint8_t u8 = i32 % 2 == 0;
-        const void *from = dtype == CLG_F32 ? (void *)&f32 : dtype == CLG_F64 ? (void *)&real : (void *)&i32;
-        memcpy(data + i * size, dtype == CLG_U8 ? &u8 : from, size);
-    }
-    clg_var leaf = clg_array(graph, dtype, shape, data);
-    free(data);
-    return leaf;
-}
-
-/* Makes the leaf of an operand and the view of it that the operation reads. */
-static clg_var make_operand(const check_row *row, int n, check_operand operand, build *b, clg_random *random,
-                            clg_var *leaf)
-{
-    char letter = row->operands[n];
-    clg_dtype dtype = letter == 'r' ? b->real : letter == 'c' ? CLG_U8 : CLG_I32;
-    clg_shape shape = operand.shape;
-    int last = shape.rank - 1;
-    if (operand.view == CHECK_TRANSPOSED) {
-        shape.dim[last] = operand.shape.dim[last - 1];
-        shape.dim[last - 1] = operand.shape.dim[last];
-    } else if (operand.view == CHECK_SLICED)
-        shape.dim[last] = 2 * shape.dim[last] + 1;
-    *leaf = random_leaf(b->graph, dtype, shape, row->lo, row->hi, random);
-    return operand.view == CHECK_TRANSPOSED ? clg_transpose(*leaf)
-           : operand.view == CHECK_SLICED   ? clg_slice(*leaf, -1, 1, INT64_MAX, 2)
-                                            : *leaf;
-}
-
-/* ---------------------------------------------------------------- one row on one device */
-
-static void add_output(build *b, clg_var x, bool gradient)
-{
-    b->gradient[b->count] = gradient;
-    b->outputs[b->count++] = x;
-}
-
-/* The result of one case, and the gradients of its sum under random weights: plain sums would hide errors that
- * cancel. */
-static void build_case(const check_row *row, const check_case *which, build *b, clg_random *random)
-{
-    clg_var operands[CHECK_MAX_OPERANDS], reals[CHECK_MAX_OPERANDS], gradients[CHECK_MAX_OPERANDS];
-    int real_count = 0;
-    for (int i = 0; row->operands[i]; i++) {
-        clg_var leaf;
-        operands[i] = make_operand(row, i, which->operands[i], b, random, &leaf);
-        if (row->operands[i] == 'r')
-            reals[real_count++] = leaf;
-    }
-    clg_var y = row->build(operands);
-    add_output(b, y, false);
-    if (row->flags & CHECK_NO_GRADIENT)
-        return;
-    clg_var weights = random_leaf(b->graph, b->real, clg_shape_of(y), 0.5, 1.5, random);
-    clg_gradients(clg_mul(y, weights), reals, real_count, gradients);
-    for (int i = 0; i < real_count; i++)
-        add_output(b, gradients[i], true);
-}
-
-static bool make(const check_row *row, clg_device *device, clg_dtype real, uint64_t seed, build *b, verdict *v)
-{
-    clg_random random = clg_random_new(seed, (uint64_t)(row - check_rows));
-    *b = (build){.graph = clg_graph_new(device), .real = real};
-    if (b->graph) {
-        for (int i = 0; i < row->shapes->count; i++)
-            build_case(row, &row->shapes->cases[i], b, &random);
-        b->program = clg_compile(b->graph, b->outputs, b->count);
-        if (b->program && clg_run(b->program) == CLG_OK)
-            return true;
-    }
-    const char *first = b->graph ? clg_graph_error(b->graph) : NULL;
-    snprintf(v->message, sizeof v->message, "%s", first ? first : clg_last_error());
-    return false;
-}
-
-static void discard(build *b)
-{
-    clg_program_free(b->program);
-    clg_graph_free(b->graph);
-}
-
-/* ---------------------------------------------------------------- comparison */
-
-/* The values of x as doubles; NULL on error. */
-static double *values_of(clg_var x)
-{
-    size_t count = (size_t)clg_shape_count(clg_shape_of(x)), size = clg_dtype_size(clg_dtype_of(x));
-    char *data = malloc(count ? count * size : 1);
-    double *values = malloc(count ? count * sizeof *values : 1);
-    if (!data || !values || clg_read(x, data, count * size) != CLG_OK) {
-        free(data);
-        free(values);
-        return NULL;
-    }
-    for (size_t i = 0; i < count; i++)
-        switch (clg_dtype_of(x)) {
-        case CLG_F32:
-            values[i] = ((float *)(void *)data)[i];
-            break;
-        case CLG_F64:
-            values[i] = ((double *)(void *)data)[i];
-            break;
-        case CLG_I32:
-            values[i] = ((int32_t *)(void *)data)[i];
-            break;
-        default:
-            values[i] = ((uint8_t *)data)[i];
-        }
-    free(data);
-    return values;
-}
-
-/* The worst error in f32 ULP of the value; with scaled, of the root mean square if that is larger, since a sum's error
- * is that of its terms. Integers must be equal. What cannot be compared is infinitely wrong. */
-static double worst_error(const double *got, const double *want, size_t count, bool exact, bool scaled)
-{
-    double square = 0, worst = 0;
-    for (size_t i = 0; i < count; i++)
-        square += want[i] * want[i];
-    double scale = scaled && count ? sqrt(square / (double)count) : 0;
-    for (size_t i = 0; i < count; i++) {
-        if (got[i] == want[i])
-            continue;
-        double unit = FLT_EPSILON * fmax(fmax(fabs(want[i]), scale), FLT_MIN);
-        double error = fabs(got[i] - want[i]) / unit;
-        worst = !exact && error < INFINITY ? fmax(worst, error) : INFINITY; /* NaN is not below infinity */
-    }
-    return worst;
-}
-
-static double larger(double a, double b) { return a > b ? a : b; }
-
-static void compare(const build *device, const build *reference, bool map, verdict *v)
-{
-    for (int i = 0; i < device->count; i++) {
-        clg_var x = device->outputs[i], y = reference->outputs[i];
-        double *got = values_of(x), *want = values_of(y), error = INFINITY;
-        bool exact = clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8;
-        if (!got || !want)
-            snprintf(v->message, sizeof v->message, "%s", clg_last_error());
-        else if (!clg_shape_equal(clg_shape_of(x), clg_shape_of(y)))
-            snprintf(v->message, sizeof v->message, "the shapes differ");
-        else
-            error =
-                worst_error(got, want, (size_t)clg_shape_count(clg_shape_of(x)), exact, !map || device->gradient[i]);
-        free(got);
-        free(want);
-        double *worst = device->gradient[i] ? &v->gradient : &v->forward;
-        *worst = larger(*worst, error);
-    }
-}
 
 /* ---------------------------------------------------------------- the command */
 
@@ -221,6 +25,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     check_options *o = state->input;
     if (key == 'd')
         o->device = argument;
+    else if (key == 'l')
+        o->limit = cli_integer(state, "--limit", argument, 1, 1000000);
     else if (key == 's')
         o->seed = cli_seed(state, "--seed", argument), o->seed_given = true;
     else if (key == ARGP_KEY_ARGS) {
@@ -247,14 +53,6 @@ static bool is_op(const char *name)
     return false;
 }
 
-static const char *kind_of(const char *op)
-{
-    for (int i = 0; i < clg_op_count(); i++)
-        if (strcmp(clg_op_get_info(i).name, op) == 0)
-            return clg_op_get_info(i).kind;
-    return "";
-}
-
 static const char *format_error(char *text, size_t size, double error)
 {
     if (error < 0)
@@ -264,26 +62,14 @@ static const char *format_error(char *text, size_t size, double error)
     return text;
 }
 
-/* Checks one row and prints its line. */
-static bool check_one(const check_row *row, clg_device *device, clg_device *cpu, uint64_t seed)
+static void print_row(const check_row *row, const check_verdict *v)
 {
-    build on_device = {0}, reference = {0};
-    verdict v = {.forward = -1, .gradient = -1};
-    bool map = strcmp(kind_of(row->op), "map") == 0;
-    if (make(row, device, CLG_F32, seed, &on_device, &v) && make(row, cpu, CLG_F64, seed, &reference, &v))
-        compare(&on_device, &reference, map, &v);
-    discard(&on_device);
-    discard(&reference);
     char name[40], forward[32], gradient[32];
-    /* Written so that NaN fails. */
-    bool passed =
-        !*v.message && v.forward >= 0 && v.forward <= (map ? MAP_LIMIT : OTHER_LIMIT) && v.gradient <= OTHER_LIMIT;
     snprintf(name, sizeof name, "%s%s%s", row->op, *row->variant ? " " : "", row->variant);
-    printf("%-20s %14s %14s  %s%s%s\n", name, format_error(forward, sizeof forward, v.forward),
-           format_error(gradient, sizeof gradient, v.gradient), passed ? "PASS" : "FAIL", *v.message ? ": " : "",
-           v.message);
+    printf("%-20s %14s %14s  %s%s%s\n", name, format_error(forward, sizeof forward, v->forward),
+           format_error(gradient, sizeof gradient, v->gradient), v->passed ? "PASS" : "FAIL", *v->message ? ": " : "",
+           v->message);
     fflush(stdout);
-    return passed;
 }
 
 /* Operations that no row exercises. Leaves and effects are exercised by all of them. */
@@ -302,28 +88,70 @@ static int count_missing(const check_options *o)
     return missing;
 }
 
-static int check_all(const check_options *o, clg_device *device, clg_device *cpu)
+typedef struct tally {
+    int next; /* the row that is being run */
+    int passed, failed;
+} tally;
+
+static void count_row(tally *t, const check_job *job, const check_verdict *v)
 {
-    int passed = 0, failed = 0;
-    bool has_f64 = clg_device_get_info(device)->has_f64;
-    printf("seed %llu\n%-20s %14s %14s\n", (unsigned long long)o->seed, "operation", "forward error", "gradient error");
-    for (int i = 0; i < check_row_count; i++) {
-        if (!is_chosen(o, check_rows[i].op) || (check_rows[i].flags & CHECK_F64 && !has_f64))
-            continue;
-        if (check_one(&check_rows[i], device, cpu, o->seed))
-            passed++;
-        else
-            failed++;
+    print_row(job->rows[t->next++], v);
+    t->passed += v->passed;
+    t->failed += !v->passed;
+}
+
+/* Runs rows in one process until it ends. false: no device could be opened, and *status is what to exit with. */
+static bool run_worker(tally *t, const check_job *job, int64_t limit, int *status)
+{
+    check_worker worker;
+    check_verdict v;
+    if ((*status = check_worker_start(&worker, job, t->next, t->next > 0)) != EXIT_SUCCESS)
+        return false;
+    check_event event = check_worker_wait(&worker, limit, &v, status);
+    if (event != CHECK_OPENED) { /* where the library found nothing to open, the process has said so */
+        if (event == CHECK_LATE || *status > EXIT_USAGE || *status == EXIT_SUCCESS)
+            *status = cli_error("check", "opening the device: %s", v.message);
+        return false;
     }
-    failed += count_missing(o);
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (t->next == 0)
+        printf("seed %llu\n%-20s %14s %14s\n", (unsigned long long)job->seed, "operation", "forward error",
+               "gradient error");
+    fflush(stdout);
+    while ((event = check_worker_wait(&worker, limit, &v, status)) == CHECK_ROW || event == CHECK_SKIPPED)
+        if (event == CHECK_ROW)
+            count_row(t, job, &v);
+        else
+            t->next++;
+    if (t->next < job->count) {
+        if (!*v.message)
+            snprintf(v.message, sizeof v.message, "the driver ended the process");
+        count_row(t, job, &v);
+    } else if (*v.message) {
+        printf("%-20s %14s %14s  FAIL: %s\n", "closing the device", "-", "-", v.message);
+        t->failed++;
+    }
+    return true;
+}
+
+/* Runs the rows of a job, in a new process after each row that ended one. Returns an exit status. */
+static int check_all(const check_options *o, const check_job *job)
+{
+    tally t = {0};
+    int status = EXIT_SUCCESS;
+    do
+        if (!run_worker(&t, job, o->limit, &status))
+            return status;
+    while (t.next < job->count);
+    t.failed += count_missing(o);
+    printf("%d passed, %d failed\n", t.passed, t.failed);
+    return t.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int cli_check(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"device", 'd', "SPEC", 0, "auto, cpu, opencl, opencl:N or opencl:NAME ($CLGRAD_DEVICE, else auto)", 0},
+        {"limit", 'l', "SECONDS", 0, "Give up on an operation that takes longer, and go on with the next (300)", 0},
         {"seed", 's', "N", 0, "Repeat the random data of an earlier check", 0},
         {0}};
     static const struct argp parser = {
@@ -335,7 +163,7 @@ int cli_check(int argc, char **argv)
         NULL,
         NULL,
         NULL};
-    check_options o = {0};
+    check_options o = {.limit = 300};
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     for (int i = 0; i < o.name_count; i++)
         if (!is_op(o.names[i])) {
@@ -344,13 +172,14 @@ int cli_check(int argc, char **argv)
         }
     if (!o.seed_given)
         o.seed = (uint64_t)(cli_now() * 1e6);
-    clg_device *device = NULL, *cpu = NULL;
-    int status = cli_open_device("check", o.device, &device);
-    if (status == EXIT_SUCCESS && clg_device_open("cpu", &cpu) != CLG_OK)
-        status = cli_library_error("check");
-    if (status == EXIT_SUCCESS)
-        status = check_all(&o, device, cpu);
-    clg_device_close(cpu);
-    clg_device_close(device);
+    const check_row **rows = calloc((size_t)check_row_count, sizeof *rows);
+    if (!rows)
+        return cli_error("check", "out of memory");
+    check_job job = {.rows = rows, .device = o.device, .seed = o.seed};
+    for (int i = 0; i < check_row_count; i++)
+        if (is_chosen(&o, check_rows[i].op))
+            rows[job.count++] = &check_rows[i];
+    int status = check_all(&o, &job);
+    free(rows);
     return status;
 }

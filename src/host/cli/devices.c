@@ -32,5 +32,9 @@ int cli_devices(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         print_device(&infos[i]);
     free(infos);
+    char *problems = clg_driver_problems();
+    if (problems)
+        printf("\nOpenCL drivers that cannot be loaded:\n%s", problems);
+    free(problems);
     return EXIT_SUCCESS;
 }

@@ -24,6 +24,26 @@ static clg_status open_opencl(clg_device *device, const char *selector, bool *fo
 #endif
 }
 
+char *clg_driver_problems(void)
+{
+#ifdef CLG_WITH_OPENCL
+    return backend_opencl_problems();
+#else
+    return NULL;
+#endif
+}
+
+/* What to say where there is no OpenCL device: the first driver that cannot be loaded, or nothing. */
+static void explain_none(char *out, size_t size)
+{
+    char *problems = clg_driver_problems();
+    if (problems)
+        snprintf(out, size, "; a driver cannot be loaded: %.*s", (int)strcspn(problems, "\n"), problems);
+    else
+        *out = '\0';
+    free(problems);
+}
+
 static clg_status open_auto(clg_device *device)
 {
     bool found = false;
@@ -31,9 +51,12 @@ static clg_status open_auto(clg_device *device)
     if (status == CLG_OK && found)
         return CLG_OK;
     char reason[160];
-    snprintf(reason, sizeof reason, "%s", clg_last_error());
     if (status == CLG_OK)
-        snprintf(device->notice, sizeof device->notice, "no OpenCL device found: running on the CPU path");
+        explain_none(reason, sizeof reason);
+    else
+        snprintf(reason, sizeof reason, "%s", clg_last_error());
+    if (status == CLG_OK)
+        snprintf(device->notice, sizeof device->notice, "no OpenCL device found: running on the CPU path%s", reason);
     else
         snprintf(device->notice, sizeof device->notice, "OpenCL failed (%s): running on the CPU path", reason);
     return open_cpu(device);
@@ -50,12 +73,14 @@ static clg_status open_spec(clg_device *device, const char *spec)
         return clg_fail(CLG_ERROR_ARGUMENT,
                         "device \"%s\" is not known; use auto, cpu, opencl, opencl:N or opencl:SUBSTRING", spec);
     clg_status status = open_opencl(device, spec[6] ? spec + 7 : "", &found);
-    if (status == CLG_OK && !found)
-        return clg_fail(CLG_ERROR_DEVICE,
-                        "device \"%s\": no OpenCL device found (is an ICD such as pocl-opencl-icd "
-                        "installed?); use cpu for the CPU path",
-                        spec);
-    return status;
+    if (status != CLG_OK || found)
+        return status;
+    char reason[160];
+    explain_none(reason, sizeof reason);
+    return clg_fail(CLG_ERROR_DEVICE,
+                    "device \"%s\": no OpenCL device found (is an ICD such as pocl-opencl-icd installed?); use cpu for "
+                    "the CPU path%s",
+                    spec, reason);
 }
 
 clg_status clg_device_open(const char *spec, clg_device **device)
