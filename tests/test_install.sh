@@ -72,7 +72,8 @@ if command -v pkg-config >/dev/null; then
     export PKG_CONFIG_PATH="$libdir/pkgconfig"
     # The file was made for the configured prefix; the installed tree may have moved.
     read -ra flags <<<"$(pkg-config --define-variable=prefix="$prefix" --cflags --libs clgrad)"
-    "$cc" -std=c11 "$folder/consumer/main.c" -o "$folder/with_pkg_config" "${flags[@]}"
+    # shellcheck disable=SC2086
+    "$cc" ${CFLAGS:-} -std=c11 "$folder/consumer/main.c" -o "$folder/with_pkg_config" "${flags[@]}"
     check "pkg-config $(pkg-config --modversion clgrad)" "$folder/with_pkg_config"
 fi
 

@@ -99,8 +99,9 @@ static const char *unknown_case(const bench_options *o)
 /* ---------------------------------------------------------------- OpenBLAS at its best */
 
 /* OpenBLAS reads OPENBLAS_CORETYPE when it is loaded: to change its choice the program starts anew, once. */
-static void restart_with_better_blas(const char *self, int argc, char **argv)
+static void restart_with_better_blas(int argc, char **argv)
 {
+    const char *self = cli_program_path();
     const char *better = getenv("OPENBLAS_CORETYPE") ? NULL : bench_blas_better_core();
     char *arguments[MAX_ARGUMENTS + 2] = {"clgrad", "bench"};
     if (!better || argc > MAX_ARGUMENTS || setenv("OPENBLAS_CORETYPE", better, 1) != 0)
@@ -111,7 +112,7 @@ static void restart_with_better_blas(const char *self, int argc, char **argv)
             "OpenBLAS took slower kernels than this processor can run: starting again with "
             "OPENBLAS_CORETYPE=%s\n",
             better);
-    execv(self, arguments);
+    execvp(self, arguments);
     fprintf(stderr, "cannot start %s again (%s): going on with the slower kernels\n", self, strerror(errno));
 }
 
@@ -164,9 +165,9 @@ static int first_step(const bench_options *o)
     return status;
 }
 
-static int run_bench(const bench_options *o, const char *self)
+static int run_bench(const bench_options *o)
 {
-    bench_context c = {.quick = o->quick, .self = self, .device_spec = o->device ? o->device : ""};
+    bench_context c = {.quick = o->quick, .device_spec = o->device ? o->device : ""};
     int status = cli_open_device("bench", o->device, &c.device);
     if (status != EXIT_SUCCESS)
         return status;
@@ -182,7 +183,6 @@ static int run_bench(const bench_options *o, const char *self)
 int cli_bench(int argc, char **argv)
 {
     bench_options o = {0};
-    char self[4096];
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     if (o.list) {
         for (int i = 0; i < bench_case_count; i++)
@@ -196,12 +196,10 @@ int cli_bench(int argc, char **argv)
         cli_error("bench", "no case is called '%s', nor begins so; 'clgrad bench --list' lists them", unknown);
         return EXIT_USAGE;
     }
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length > 0 ? length : 0] = 0;
-    restart_with_better_blas(self, argc, argv);
+    restart_with_better_blas(argc, argv);
     /* PoCL's threads stay each on its core: in turn with those of a BLAS, which are about for milliseconds after a
      * product, both were put on one at times, for half of the speed. PoCL reads this when it starts. */
     if (setenv("POCL_AFFINITY", "1", 0) != 0)
         fprintf(stderr, "cannot set POCL_AFFINITY (%s)\n", strerror(errno));
-    return run_bench(&o, self);
+    return run_bench(&o);
 }

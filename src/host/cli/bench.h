@@ -20,7 +20,6 @@ typedef struct bench_context {
     clg_device *device;
     bool quick;
     bool references;  /* measure what the cases are compared with, too */
-    const char *self; /* path of the program, for the cold start */
     const char *device_spec;
     char error[512];
 } bench_context;

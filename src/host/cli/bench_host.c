@@ -112,7 +112,7 @@ static bool start_once(bench_context *c, const char *cache, double *seconds)
     if (mkdir(cache, 0700) != 0 && errno != EEXIST)
         return start_error(c, "cannot make a folder for kernel caches", errno);
     double start = cli_now();
-    int error = posix_spawn(&child, c->self, NULL, NULL, argv, environ);
+    int error = posix_spawnp(&child, cli_program_path(), NULL, NULL, argv, environ);
     if (error)
         return start_error(c, "cannot start the program", error);
     if (waitpid(child, &status, 0) != child)

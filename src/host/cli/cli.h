@@ -30,6 +30,10 @@ void cli_usage(struct argp_state *state, const char *format, ...) __attribute__(
  * status: EXIT_USAGE for a spec that means nothing. */
 int cli_open_device(const char *command, const char *spec, clg_device **device);
 
+/* The path of this program, to start it again: what the system says, or without /proc as it was called. */
+const char *cli_program_path(void);
+void cli_set_program_path(const char *called);
+
 double cli_now(void); /* seconds of a clock that never jumps */
 /* "12,345" into text (at least 32 bytes). */
 const char *cli_group_digits(char *text, double value);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int cli_error(const char *command, const char *format, ...)
 {
@@ -83,6 +84,19 @@ int cli_open_device(const char *command, const char *spec, clg_device **device)
     fprintf(stderr, "device %s: %s (%s)\n", info->spec, info->name, info->platform);
     return EXIT_SUCCESS;
 }
+
+static char program_path[4096];
+
+void cli_set_program_path(const char *called)
+{
+    ssize_t length = readlink("/proc/self/exe", program_path, sizeof program_path - 1);
+    if (length > 0)
+        program_path[length] = 0;
+    else
+        snprintf(program_path, sizeof program_path, "%s", called);
+}
+
+const char *cli_program_path(void) { return program_path; }
 
 double cli_now(void)
 {

@@ -51,6 +51,7 @@ static int run(const struct command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
     argp_err_exit_status = EXIT_USAGE;
+    cli_set_program_path(argc > 0 ? argv[0] : "clgrad");
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;

@@ -205,14 +205,13 @@ static int search_parameters(const tune_options *o, clg_device *device)
 /* Searches in another process, since parameters hold for a whole one, and a driver may crash over some. */
 static int start_search(const tune_options *o)
 {
-    char self[4096], seed[32];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[length > 0 ? length : 0] = 0;
+    const char *self = cli_program_path();
+    char seed[32];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->seed);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        execl(self, "clgrad", "tune", "--search", "--device", o->device ? o->device : "", "--dtype",
+        execlp(self, "clgrad", "tune", "--search", "--device", o->device ? o->device : "", "--dtype",
               clg_dtype_name(o->dtype), "--seconds", o->seconds_text, "--seed", seed, (char *)NULL);
         _exit(127);
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,10 +37,11 @@ struct backend_program {
 
 /* ---------------------------------------------------------------- device */
 
-/* The processor's name, as the system has it. */
+/* The processor's name, as the system has it; where it has none (ARM's), its family. */
 static void read_name(char *name, size_t size)
 {
-    snprintf(name, size, "CPU");
+    struct utsname system;
+    snprintf(name, size, "%s", uname(&system) >= 0 ? system.machine : "CPU");
     FILE *file = fopen("/proc/cpuinfo", "r");
     if (!file)
         return;
