@@ -94,13 +94,13 @@ static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 typedef double (*ref_function)(double a, double b, double c);
 
 #define UNUSED(a, b, c) (void)(a), (void)(b), (void)(c)
-#define MAP(ID, name, arity, types, expr, ...)                                                                         \
+#define MAP(ID, name, builder, arity, types, expr, ...)                                                                         \
     static double ref_op_##ID(double a, double b, double c)                                                            \
     {                                                                                                                  \
         UNUSED(a, b, c);                                                                                               \
         return expr;                                                                                                   \
     }
-#define REDUCE(ID, name, expr, ...)                                                                                    \
+#define REDUCE(ID, name, builder, expr, ...)                                                                                    \
     static double ref_op_##ID(double a, double b, double c)                                                            \
     {                                                                                                                  \
         UNUSED(a, b, c);                                                                                               \
@@ -116,9 +116,7 @@ static const ref_function functions[OP_COUNT] = {
 
 static double initial(const plan_instr *instr)
 {
-    if (instr->op == OP_SUM)
-        return 0;
-    return instr->dtype == CLG_U8 ? 0 : instr->dtype == CLG_I32 ? INT32_MIN : -INFINITY;
+    return clg_ops[instr->op].identity_value[instr->dtype];
 }
 
 /* ---------------------------------------------------------------- instructions */

@@ -61,7 +61,7 @@ static void test_every_map(void **state)
         int arity, types;
         double lo, hi;
     } rows[] = {
-#define MAP(ID, name, arity, types, expr, gradient, lo, hi, formula) {OP_##ID, arity, types, lo, hi},
+#define MAP(ID, name, builder, arity, types, expr, cost, gradient, lo, hi, formula) {OP_##ID, arity, types, lo, hi},
 #include "../src/host/core/ops.def"
     };
     static const int64_t counts[] = {1, 7, 1500};

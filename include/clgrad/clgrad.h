@@ -351,9 +351,14 @@ typedef struct clg_op_info {
     const char *formula;  /* in the table's notation */
     const char *gradient; /* "" where there is none */
     int arity;
+    double lo, hi;        /* elementwise operations and reductions: operands at which they are well-conditioned */
+    const char *operands; /* of those, a letter each: r real, c condition (u8) */
 } clg_op_info;
 CLG_API int clg_op_count(void);
 CLG_API clg_op_info clg_op_get_info(int op);
+/* The elementwise operation (kind "map"; but cast) or the reduction with a number, over as many operands as its arity;
+ * axes: a reduction's, which vanish from the shape. For bindings and tools: C programs have clg_add and the others. */
+CLG_API clg_var clg_apply(int op, const clg_var *operands, clg_axes axes);
 
 #ifdef __cplusplus
 }

@@ -75,12 +75,13 @@ static void print_row(const check_row *row, const check_verdict *v)
 /* Operations that no row exercises. Leaves and effects are exercised by all of them. */
 static int count_missing(const check_options *o)
 {
-    int missing = 0;
+    int missing = 0, count;
+    const check_row *rows = check_table(&count);
     for (int i = 0; i < clg_op_count(); i++) {
         clg_op_info op = clg_op_get_info(i);
         bool found = strcmp(op.kind, "leaf") == 0 || strcmp(op.kind, "effect") == 0 || !is_chosen(o, op.name);
-        for (int r = 0; !found && r < check_row_count; r++)
-            found = strcmp(check_rows[r].op, op.name) == 0;
+        for (int r = 0; !found && r < count; r++)
+            found = strcmp(rows[r].op, op.name) == 0;
         if (!found)
             printf("%-20s %14s %14s  FAIL: clgrad check has no row for it\n", op.name, "-", "-");
         missing += !found;
@@ -172,13 +173,14 @@ int cli_check(int argc, char **argv)
         }
     if (!o.seed_given)
         o.seed = (uint64_t)(cli_now() * 1e6);
-    const check_row **rows = calloc((size_t)check_row_count, sizeof *rows);
+    int count;
+    const check_row *table = check_table(&count), **rows = calloc((size_t)count, sizeof *rows);
     if (!rows)
         return cli_error("check", "out of memory");
     check_job job = {.rows = rows, .device = o.device, .seed = o.seed};
-    for (int i = 0; i < check_row_count; i++)
-        if (is_chosen(&o, check_rows[i].op))
-            rows[job.count++] = &check_rows[i];
+    for (int i = 0; i < count; i++)
+        if (is_chosen(&o, table[i].op))
+            rows[job.count++] = &table[i];
     int status = check_all(&o, &job);
     free(rows);
     return status;

@@ -31,15 +31,19 @@ enum {
 typedef struct check_row {
     const char *op;      /* name in the library's table */
     const char *variant; /* "" or what is special */
-    clg_var (*build)(const clg_var *x);
+    clg_var (*build)(const clg_var *x); /* NULL: clg_apply of number and axes */
     const char *operands; /* one letter each: r real, c condition (u8), i index (i32, 0..CHECK_TABLE_ROWS-1) */
     double lo, hi;        /* of the reals */
     const check_shapes *shapes;
     unsigned flags;
+    int number; /* of the operation, -1: it has a function of its own */
+    clg_axes axes;
 } check_row;
 
 enum { CHECK_TABLE_ROWS = 5 };
 
-extern const check_row check_rows[];
-extern const int check_row_count;
+/* All rows. */
+const check_row *check_table(int *count);
+/* The row's operation over operands. */
+clg_var check_build(const check_row *row, const clg_var *operands);
 #endif

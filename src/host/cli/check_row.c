@@ -95,7 +95,7 @@ static void build_case(const check_row *row, const check_case *which, build *b, 
         if (row->operands[i] == 'r')
             reals[real_count++] = leaf;
     }
-    clg_var y = row->build(operands);
+    clg_var y = check_build(row, operands);
     add_output(b, y, false);
     if (row->flags & CHECK_NO_GRADIENT)
         return;
@@ -107,7 +107,8 @@ static void build_case(const check_row *row, const check_case *which, build *b, 
 
 static bool make(const check_row *row, clg_device *device, clg_dtype real, uint64_t seed, build *b, check_verdict *v)
 {
-    clg_random random = clg_random_new(seed, (uint64_t)(row - check_rows));
+    int count;
+    clg_random random = clg_random_new(seed, (uint64_t)(row - check_table(&count)));
     *b = (build){.graph = clg_graph_new(device), .real = real};
     if (b->graph) {
         for (int i = 0; i < row->shapes->count; i++)
@@ -158,14 +159,28 @@ static double *values_of(clg_var x)
     return values;
 }
 
-/* The worst error in f32 ULP of the value; with scaled, of the root mean square if that is larger, since a sum's error
- * is that of its terms. Integers must be equal. What cannot be compared is infinitely wrong. */
-static double worst_error(const double *got, const double *want, size_t count, bool exact, bool scaled)
+/* The root mean square of outputs. gradient: of all gradients; else of output i alone. 0 where nothing can be read. */
+static double mean_size(const build *b, int i, bool gradient)
 {
-    double square = 0, worst = 0;
-    for (size_t i = 0; i < count; i++)
-        square += want[i] * want[i];
-    double scale = scaled && count ? sqrt(square / (double)count) : 0;
+    double square = 0, count = 0;
+    for (int k = 0; k < b->count; k++) {
+        if (gradient ? !b->gradient[k] : k != i)
+            continue;
+        double *values = values_of(b->outputs[k]);
+        int64_t n = values ? clg_shape_count(clg_shape_of(b->outputs[k])) : 0;
+        for (int64_t e = 0; e < n; e++)
+            square += values[e] * values[e];
+        count += (double)n;
+        free(values);
+    }
+    return count > 0 ? sqrt(square / count) : 0;
+}
+
+/* The worst error in f32 ULP of the value, or of scale if that is larger. Integers must be equal. What cannot be
+ * compared is infinitely wrong. */
+static double worst_error(const double *got, const double *want, size_t count, bool exact, double scale)
+{
+    double worst = 0;
     for (size_t i = 0; i < count; i++) {
         if (got[i] == want[i])
             continue;
@@ -187,8 +202,11 @@ static bool is_map(const char *op)
 
 static double larger(double a, double b) { return a > b ? a : b; }
 
+/* A function's value is judged by itself. A sum's error is that of its terms, about as large as its results; and a
+ * gradient's that of the terms it is made of, which may cancel (1 - y where y is near 1): as large as the row's. */
 static void compare(const build *device, const build *reference, bool map, check_verdict *v)
 {
+    double gradients = mean_size(reference, 0, true);
     for (int i = 0; i < device->count; i++) {
         clg_var x = device->outputs[i], y = reference->outputs[i];
         double *got = values_of(x), *want = values_of(y), error = INFINITY;
@@ -198,8 +216,10 @@ static void compare(const build *device, const build *reference, bool map, check
         else if (!clg_shape_equal(clg_shape_of(x), clg_shape_of(y)))
             snprintf(v->message, sizeof v->message, "the shapes differ");
         else
-            error =
-                worst_error(got, want, (size_t)clg_shape_count(clg_shape_of(x)), exact, !map || device->gradient[i]);
+            error = worst_error(got, want, (size_t)clg_shape_count(clg_shape_of(x)), exact,
+                                device->gradient[i] ? gradients
+                                : map               ? 0
+                                                    : mean_size(reference, i, false));
         free(got);
         free(want);
         double *worst = device->gradient[i] ? &v->gradient : &v->forward;

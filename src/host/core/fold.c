@@ -33,7 +33,7 @@ static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 #define COND(S, u8) ((u8) != 0)
 
 /* One function a row: the table is the only place that names operations. */
-#define MAP(ID, name, arity, types, expr, ...)                                                                         \
+#define MAP(ID, name, builder, arity, types, expr, ...)                                                                \
     static double evaluate_##ID(double a, double b, double c)                                                          \
     {                                                                                                                  \
         (void)a, (void)b, (void)c;                                                                                     \
@@ -178,7 +178,7 @@ clg_var fold_map(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const 
     return simplify[op](&c);
 }
 
-/* The sum of a broadcast is a product; a reduction of a constant is one. */
+/* A reduction of equal elements: of a constant it is one, of a broadcast the row's `repeat` (a sum is a product). */
 clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape)
 {
     clg_graph *g = x.graph;
@@ -188,10 +188,12 @@ clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape)
     for (int d = 0; d < from->rank; d++)
         count *= mask >> d & 1 ? from->dim[d] : 1;
     clg_dtype dtype = (clg_dtype)n->dtype;
+    clg_op repeat = clg_ops[op].repeat;
+    bool floating = dtype == CLG_F32 || dtype == CLG_F64;
     if (count == 0)
         return POISON(g);
     if (n->op == OP_CONST) {
-        double value = op == OP_SUM ? n->attr.value * (double)count : n->attr.value;
+        double value = repeat == OP_SAME ? n->attr.value : evaluate[repeat](n->attr.value, (double)count, 0);
         return exact(dtype, value) ? ops_constant(g, dtype, shape, value) : POISON(g);
     }
     if (n->op != OP_EXPAND)
@@ -201,5 +203,8 @@ clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape)
         if (mask >> d & 1 && before->dim[d] != 1)
             return POISON(g);
     clg_var inner = clg_broadcast_to(graph_var(g, n->src[0]), g->shapes[shape]);
-    return op == OP_SUM ? clg_mul(inner, ops_like(inner, (double)count)) : inner;
+    if (repeat == OP_SAME)
+        return inner;
+    clg_var times = ops_like(inner, (double)count);
+    return clg_ops[repeat].types == TYPES_FLOATING && !floating ? POISON(g) : ops_map(repeat, inner, times, inner);
 }

@@ -137,8 +137,8 @@ static void gradient_REFUSE(clg_var y, const clg_var *x, clg_var gy, clg_var *gx
 }
 
 static gradient_rule *const rules[OP_COUNT] = {
-#define MAP(ID, name, arity, types, expr, grad, ...) gradient_##grad,
-#define REDUCE(ID, name, expr, init_f, init_i32, init_u8, grad, formula) gradient_##grad,
+#define MAP(ID, name, builder, arity, types, expr, cost, grad, ...) gradient_##grad,
+#define REDUCE(ID, name, builder, expr, f, i32, u8, repeat, grad, ...) gradient_##grad,
 #define VIEW(ID, name, grad, formula) gradient_##grad,
 #define OTHER(ID, name, kind, arity, grad, formula) gradient_##grad,
 #include "ops.def"

@@ -11,12 +11,15 @@
 #define CAST TYPES_CAST
 
 const op_row clg_ops[OP_COUNT] = {
-#define MAP(ID, name, arity, types, expr, grad, lo, hi, formula)                                                       \
-    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula},
-#define REDUCE(ID, name, expr, init_f, init_i32, init_u8, grad, formula)                                               \
-    {#name, KIND_REDUCE, 1, TYPES_NUMERIC, #expr, -3, 3, #grad, formula},
-#define VIEW(ID, name, grad, formula) {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula},
-#define OTHER(ID, name, kind, arity, grad, formula) {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula},
+#define MAP(ID, name, builder, arity, types, expr, cost, grad, lo, hi, formula)                                        \
+    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula, cost, OP_SAME, {NULL}, {0}},
+#define REDUCE(ID, name, builder, expr, f, i32, u8, repeat, grad, lo, hi, formula)                                     \
+    {#name,   KIND_REDUCE, 1,           TYPES_NUMERIC,       #expr,          lo, hi, #grad,                            \
+     formula, 1,           OP_##repeat, {#f, #f, #i32, #u8}, {f, f, i32, u8}},
+#define VIEW(ID, name, grad, formula)                                                                                  \
+    {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, {NULL}, {0}},
+#define OTHER(ID, name, kind, arity, grad, formula)                                                                    \
+    {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, {NULL}, {0}},
 #include "ops.def"
 };
 
@@ -26,10 +29,13 @@ clg_op_info clg_op_get_info(int op)
 {
     static const char *const kinds[] = {"leaf", "map", "reduce", "view", "contract", "gather", "scatter", "effect"};
     if (op < 0 || op >= OP_COUNT)
-        return (clg_op_info){"", "", "", "", 0};
+        return (clg_op_info){"", "", "", "", 0, 0, 0, ""};
     const op_row *row = &clg_ops[op];
     bool none = !strcmp(row->gradient, "NONE") || !strcmp(row->gradient, "REFUSE");
-    return (clg_op_info){row->name, kinds[row->kind], row->formula, none ? "" : row->gradient, row->arity};
+    clg_op_info info = {
+        row->name,  kinds[row->kind], row->formula, none ? "" : row->gradient,
+        row->arity, row->lo,          row->hi,      row->types == TYPES_SELECT ? "crr" : &"rrr"[3 - row->arity]};
+    return info;
 }
 
 /* ---------------------------------------------------------------- leaves */
@@ -153,35 +159,18 @@ clg_var ops_map(clg_op op, clg_var a, clg_var b, clg_var c)
     return folded.id >= 0 ? folded : graph_node(g, op, dtype, shape, src, (graph_record){0});
 }
 
-#define UNARY(name, ID)                                                                                                \
-    clg_var clg_##name(clg_var x) { return ops_map(OP_##ID, x, x, x); }
-#define BINARY(name, ID)                                                                                               \
-    clg_var clg_##name(clg_var a, clg_var b) { return ops_map(OP_##ID, a, b, a); }
-UNARY(neg, NEG)
-UNARY(square, SQUARE)
-UNARY(sqrt, SQRT)
-UNARY(exp, EXP)
-UNARY(log, LOG)
-UNARY(sin, SIN)
-UNARY(cos, COS)
-UNARY(tanh, TANH)
-UNARY(erf, ERF)
-UNARY(gelu, GELU)
-UNARY(relu, RELU)
-UNARY(sigmoid, SIGMOID)
-UNARY(abs, ABS)
-UNARY(sign, SIGN)
-BINARY(add, ADD)
-BINARY(sub, SUB)
-BINARY(mul, MUL)
-BINARY(div, DIV)
-BINARY(pow, POW)
-BINARY(maximum, MAXIMUM)
-BINARY(minimum, MINIMUM)
-BINARY(less, LESS)
-BINARY(less_equal, LESS_EQUAL)
-BINARY(equal, EQUAL)
-BINARY(not_equal, NOT_EQUAL)
+/* The builders of the table's rows. */
+#define BUILD_1(builder, ID)                                                                                           \
+    clg_var clg_##builder(clg_var x) { return ops_map(OP_##ID, x, x, x); }
+#define BUILD_2(builder, ID)                                                                                           \
+    clg_var clg_##builder(clg_var a, clg_var b) { return ops_map(OP_##ID, a, b, a); }
+#define BUILD_NUMERIC(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_FLOATING(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_COMPARE(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_SELECT(arity, builder, ID)
+#define BUILD_CAST(arity, builder, ID)
+#define MAP(ID, name, builder, arity, types, ...) BUILD_##types(arity, builder, ID)
+#include "ops.def"
 clg_var clg_greater(clg_var a, clg_var b) { return clg_less(b, a); }
 clg_var clg_greater_equal(clg_var a, clg_var b) { return clg_less_equal(b, a); }
 
@@ -244,8 +233,23 @@ static clg_var reduce(clg_op op, clg_var x, clg_axes axes, bool keepdims)
     return clg_reshape(y, kept);
 }
 
-clg_var clg_sum(clg_var x, clg_axes axes, bool keepdims) { return reduce(OP_SUM, x, axes, keepdims); }
-clg_var clg_max(clg_var x, clg_axes axes, bool keepdims) { return reduce(OP_MAX, x, axes, keepdims); }
+#define REDUCE(ID, name, builder, ...)                                                                                 \
+    clg_var clg_##builder(clg_var x, clg_axes axes, bool keepdims) { return reduce(OP_##ID, x, axes, keepdims); }
+#include "ops.def"
+
+clg_var clg_apply(int op, const clg_var *x, clg_axes axes)
+{
+    op_kind kind = op >= 0 && op < OP_COUNT ? clg_ops[op].kind : KIND_LEAF;
+    if (kind == KIND_MAP && clg_ops[op].types == TYPES_SELECT)
+        return clg_where(x[0], x[1], x[2]);
+    if (kind == KIND_MAP && clg_ops[op].types != TYPES_CAST)
+        return ops_map((clg_op)op, x[0], x[clg_ops[op].arity > 1], x[0]);
+    if (kind == KIND_REDUCE)
+        return reduce((clg_op)op, x[0], axes, false);
+    return graph_fail(x[0].graph, CLG_ERROR_ARGUMENT,
+                      "apply: operation %d (%s) is neither elementwise with one dtype nor a reduction", op,
+                      clg_op_get_info(op).name);
+}
 
 clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims)
 {

@@ -10,7 +10,8 @@ typedef enum clg_op {
 #define VIEW(ID, ...) OP_##ID,
 #define OTHER(ID, ...) OP_##ID,
 #include "ops.def"
-    OP_COUNT
+    OP_COUNT,
+    OP_SAME = OP_COUNT
 } clg_op;
 
 typedef enum op_kind {
@@ -32,9 +33,13 @@ typedef struct op_row {
     int arity;
     op_types types;       /* MAP */
     const char *expr;     /* MAP, REDUCE: text of the expression */
-    double lo, hi;        /* MAP: where tests draw operands */
+    double lo, hi;        /* MAP, REDUCE: where tests draw operands */
     const char *gradient; /* name of the rule, "NONE" or "REFUSE" */
     const char *formula;
+    int cost;                              /* MAP: of an element, in additions, about */
+    clg_op repeat;                         /* REDUCE: n equal elements a give a REPEAT n; OP_SAME: a */
+    const char *identity[CLG_DTYPE_COUNT]; /* REDUCE: text, for C and OpenCL C */
+    double identity_value[CLG_DTYPE_COUNT];
 } op_row;
 
 extern const op_row clg_ops[OP_COUNT];

@@ -467,9 +467,7 @@ static clg_status place_scatter(scheduler *f, int32_t node)
 static void estimate(scheduler *f, int32_t node)
 {
     const sub_node *n = &f->s->nodes[node];
-    int64_t cost = clg_ops[n->op].kind == KIND_VIEW ? 0 : 1, loads = 0;
-    if (clg_ops[n->op].types == TYPES_FLOATING && n->op != OP_DIV)
-        cost += 4; /* functions */
+    int64_t cost = clg_ops[n->op].kind == KIND_GATHER ? 1 : clg_ops[n->op].cost, loads = 0;
     for (int s = 0; s < 3; s++) {
         if (n->src[s] < 0)
             continue;

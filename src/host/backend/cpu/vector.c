@@ -187,7 +187,7 @@ extern const cpu_vectors THIS;
 const cpu_vectors THIS = {
     .map =
         {
-#define MAP(ID, name, arity, types, ...) [OP_##ID] = ROW_##types(ID, arity),
+#define MAP(ID, name, builder, arity, types, ...) [OP_##ID] = ROW_##types(ID, arity),
 #include "../../core/ops.def"
         },
     .joins = joins,

@@ -236,8 +236,6 @@ typedef struct body_suffix_text {
 body_suffix_text body_suffix(int dtype, int width);
 /* Lanes of a register where the printer stands. */
 int body_register_width(const body_printer *p, int32_t reg);
-/* The value of an empty reduction as OpenCL C. */
-const char *body_initial(int op, int dtype);
 /* "int" where all index arithmetic of a step fits 31 bits with room to spare, else "long". */
 const char *body_index_type(const plan *schedule, const plan_step *step);
 /* The buffers of a step's body in order of first use: fills buffers (room for instr_count + 1), returns how many. */

@@ -12,7 +12,6 @@
 
 #define KEEP_BYTES 16384 /* of a row, all its arrays together */
 #define KEEP_COST 6      /* operations from which on a value is kept */
-#define FUNCTION_COST 5  /* of exp, log, ...: a polynomial */
 
 #define AHEAD_LEAST 1024     /* bytes of a row: shorter ones are on the same page as the next */
 #define AHEAD_MOST 65536     /* and longer ones wait for less of their time */
@@ -31,9 +30,7 @@ static bool same_value(const body_printer *p, const int32_t *same, int32_t first
 /* Operations that computing a register takes in its section. */
 static int32_t own_cost(const plan_instr *instr)
 {
-    if (instr->kind != INSTR_MAP)
-        return 0;
-    return clg_ops[instr->op].types == TYPES_FLOATING ? FUNCTION_COST : 1;
+    return instr->kind == INSTR_MAP ? clg_ops[instr->op].cost : 0;
 }
 
 static void find_same(const body_printer *p, const plan_section *section, int32_t *same, int32_t *cost)

@@ -30,13 +30,6 @@ body_suffix_text body_suffix(int dtype, int width)
     return suffix;
 }
 
-const char *body_initial(int op, int dtype)
-{
-    if (op == OP_SUM)
-        return "0";
-    return dtype == CLG_U8 ? "0" : dtype == CLG_I32 ? "INT_MIN" : "-INFINITY";
-}
-
 /* ---------------------------------------------------------------- what is known before printing */
 
 static bool lane_masked(const body_printer *p, const plan_map *map)

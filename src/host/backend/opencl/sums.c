@@ -22,7 +22,8 @@ static int reductions(const loop *l, const plan_section *section)
 
 static bool wide_total(const loop *l, const plan_instr *instr, bool blocks)
 {
-    return blocks && instr->op == OP_SUM && instr->dtype == CLG_F32 && l->device->has_f64;
+    bool rounds = clg_ops[instr->op].repeat != OP_SAME; /* else the result is one of the elements */
+    return blocks && rounds && instr->dtype == CLG_F32 && l->device->has_f64;
 }
 
 static int total_dtype(const loop *l, const plan_instr *instr, bool blocks)
@@ -40,7 +41,7 @@ static void declare_sum(loop *l, const char *prefix, int32_t reg, const char *en
 {
     const plan_instr *instr = &l->step->instrs[reg];
     body_suffix_text s = body_suffix(dtype, width);
-    const char *initial = body_initial(instr->op, instr->dtype);
+    const char *initial = clg_ops[instr->op].identity[instr->dtype];
     if (l->p.tile > 1) {
         body_line(&l->p, "%s_t %s%d%s[%d];", s.s, prefix, reg, ending, l->p.tile);
         body_line(&l->p, "for (int t = 0; t < %d; t++) %s%d%s[t] = (%s_t)(%s);", l->p.tile, prefix, reg, ending, s.s,
