@@ -78,6 +78,7 @@ static double ref_gelu(double x) { return x * erfc(x * -sqrt(0.5)) / 2; }
 static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 
 #define FN(S, f) ref_##f
+#define ref_t double
 #define ref_exp exp
 #define ref_log log
 #define ref_sin sin
@@ -94,13 +95,13 @@ static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 typedef double (*ref_function)(double a, double b, double c);
 
 #define UNUSED(a, b, c) (void)(a), (void)(b), (void)(c)
-#define MAP(ID, name, builder, arity, types, expr, ...)                                                                         \
+#define MAP(ID, name, builder, arity, types, expr, ...)                                                                \
     static double ref_op_##ID(double a, double b, double c)                                                            \
     {                                                                                                                  \
         UNUSED(a, b, c);                                                                                               \
         return expr;                                                                                                   \
     }
-#define REDUCE(ID, name, builder, expr, ...)                                                                                    \
+#define REDUCE(ID, name, builder, expr, ...)                                                                           \
     static double ref_op_##ID(double a, double b, double c)                                                            \
     {                                                                                                                  \
         UNUSED(a, b, c);                                                                                               \
@@ -114,10 +115,7 @@ static const ref_function functions[OP_COUNT] = {
 #include "core/ops.def"
 };
 
-static double initial(const plan_instr *instr)
-{
-    return clg_ops[instr->op].identity_value[instr->dtype];
-}
+static double initial(const plan_instr *instr) { return clg_ops[instr->op].identity_value[instr->dtype]; }
 
 /* ---------------------------------------------------------------- instructions */
 

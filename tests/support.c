@@ -34,6 +34,15 @@ const char *const *support_devices(void)
     return available ? both : cpu;
 }
 
+void support_each_device(void (*body)(clg_device *))
+{
+    for (const char *const *spec = support_devices(); *spec; spec++) {
+        clg_device *device = support_open(*spec);
+        body(device);
+        clg_device_close(device);
+    }
+}
+
 uint64_t support_seed(void)
 {
     static uint64_t seed;

@@ -18,6 +18,9 @@ clg_device *support_open(const char *spec);
  * absence a failure). Ends with NULL. */
 const char *const *support_devices(void);
 
+/* Calls a test's body with each of these devices, opened. */
+void support_each_device(void (*body)(clg_device *));
+
 /* A fresh seed for this run, printed so that a failure can be repeated (CLGRAD_TEST_SEED sets it). */
 uint64_t support_seed(void);
 

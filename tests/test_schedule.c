@@ -17,15 +17,6 @@ static clg_program *compile(clg_graph *g, const clg_var *outputs, int count)
     return p;
 }
 
-static void for_devices(void (*body)(clg_device *))
-{
-    for (const char *const *spec = support_devices(); *spec; spec++) {
-        clg_device *device = support_open(*spec);
-        body(device);
-        clg_device_close(device);
-    }
-}
-
 /* ---------------------------------------------------------------- launches */
 
 static void chain(clg_device *device)
@@ -44,7 +35,7 @@ static void chain(clg_device *device)
 static void test_chain_with_gradient_is_one_launch(void **state)
 {
     (void)state;
-    for_devices(chain);
+    support_each_device(chain);
 }
 
 /* The training step of a two-layer perceptron. */
@@ -123,7 +114,7 @@ static void mlp_launches(clg_device *device)
 static void test_mlp_step(void **state)
 {
     (void)state;
-    for_devices(mlp_launches);
+    support_each_device(mlp_launches);
 }
 
 /* Whether so many rows, or columns in blocks of 128 lanes, keep all units of a device busy. Where they do not, a
@@ -159,7 +150,7 @@ static void reductions(clg_device *device)
 static void test_reductions_take_few_launches(void **state)
 {
     (void)state;
-    for_devices(reductions);
+    support_each_device(reductions);
 }
 
 /* With its gradients: one launch over rows, one over columns; and what divides is the same for a whole row. */
@@ -192,7 +183,7 @@ static void layer_norm(clg_device *device)
 static void test_layer_norm_divides_once_a_row(void **state)
 {
     (void)state;
-    for_devices(layer_norm);
+    support_each_device(layer_norm);
 }
 
 /* A batch of a data set on the device: gather, cast and scale are one launch, the next place another. */
@@ -216,7 +207,7 @@ static void batch_by_index(clg_device *device)
 static void test_batch_by_index_is_one_launch(void **state)
 {
     (void)state;
-    for_devices(batch_by_index);
+    support_each_device(batch_by_index);
 }
 
 /* ---------------------------------------------------------------- golden text */

@@ -16,6 +16,7 @@ static double fold_gelu(double x)
 static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 
 #define FN(S, f) FOLD_##f
+#define FOLD_t double
 #define FOLD_pow pow
 #define FOLD_sqrt sqrt
 #define FOLD_exp exp

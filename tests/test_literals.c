@@ -1,0 +1,369 @@
+/* What every elementwise operation, cast and reduction gives at values that are special: literal numbers, on every
+ * device. The other tests' oracles are made from the rows of ops.def and share their faults; these are not. A row
+ * without a line here fails. */
+#include "support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LANES = 37 }; /* whole vectors, and a rest */
+#define LOW (-2147483647 - 1)
+#define HIGH 2147483647
+
+typedef struct elementwise_case {
+    const char *op;
+    clg_dtype dtype;
+    double x[3], want;
+} elementwise_case;
+
+static const elementwise_case elementwise[] = {
+    {"negate", CLG_F32, {0}, -0.0},
+    {"negate", CLG_F32, {-0.0}, 0},
+    {"negate", CLG_F32, {INFINITY}, -INFINITY},
+    {"negate", CLG_F32, {NAN}, NAN},
+    {"negate", CLG_I32, {LOW}, LOW},
+    {"negate", CLG_U8, {1}, 255},
+    {"add", CLG_F32, {INFINITY, -INFINITY}, NAN},
+    {"add", CLG_F32, {-0.0, -0.0}, -0.0},
+    {"add", CLG_F32, {0, -0.0}, 0},
+    {"add", CLG_F32, {16777216, 1}, 16777216},
+    {"add", CLG_I32, {HIGH, 1}, LOW},
+    {"add", CLG_U8, {200, 100}, 44},
+    {"subtract", CLG_F32, {INFINITY, INFINITY}, NAN},
+    {"subtract", CLG_F32, {3, 3}, 0},
+    {"subtract", CLG_F32, {-0.0, 0}, -0.0},
+    {"subtract", CLG_I32, {LOW, 1}, HIGH},
+    {"subtract", CLG_U8, {1, 2}, 255},
+    {"multiply", CLG_F32, {0, INFINITY}, NAN},
+    {"multiply", CLG_F32, {-0.0, 1}, -0.0},
+    {"multiply", CLG_F32, {3e38, 10}, INFINITY},
+    {"multiply", CLG_I32, {65536, 65536}, 0},
+    {"multiply", CLG_U8, {16, 17}, 16},
+    {"divide", CLG_F32, {1, 0}, INFINITY},
+    {"divide", CLG_F32, {1, -0.0}, -INFINITY},
+    {"divide", CLG_F32, {0, 0}, NAN},
+    {"divide", CLG_F32, {7, 2}, 3.5},
+    {"divide", CLG_F32, {-1, INFINITY}, -0.0},
+    {"divide", CLG_I32, {7, 2}, 3.5}, /* integers are divided as f32 */
+    {"power", CLG_F32, {2, 10}, 1024},
+    {"power", CLG_F32, {0, 0}, 1},
+    {"power", CLG_F32, {NAN, 0}, 1},
+    {"power", CLG_F32, {1, NAN}, 1},
+    {"power", CLG_F32, {-2, 3}, -8},
+    {"power", CLG_F32, {-8, 0.5}, NAN},
+    {"power", CLG_F32, {0, -1}, INFINITY},
+    {"power", CLG_F32, {-0.0, -1}, -INFINITY},
+    {"power", CLG_F32, {-1, INFINITY}, 1},
+    {"power", CLG_F32, {0.5, INFINITY}, 0},
+    {"power", CLG_F32, {2, -INFINITY}, 0},
+    {"square", CLG_F32, {-3}, 9},
+    {"square", CLG_F32, {-0.0}, 0},
+    {"square", CLG_F32, {-INFINITY}, INFINITY},
+    {"square", CLG_F32, {NAN}, NAN},
+    {"square", CLG_I32, {65536}, 0},
+    {"square", CLG_U8, {17}, 33},
+    {"sqrt", CLG_F32, {4}, 2},
+    {"sqrt", CLG_F32, {0}, 0},
+    {"sqrt", CLG_F32, {-0.0}, -0.0},
+    {"sqrt", CLG_F32, {-1}, NAN},
+    {"sqrt", CLG_F32, {INFINITY}, INFINITY},
+    {"exp", CLG_F32, {0}, 1},
+    {"exp", CLG_F32, {-INFINITY}, 0},
+    {"exp", CLG_F32, {INFINITY}, INFINITY},
+    {"exp", CLG_F32, {1000}, INFINITY},
+    {"exp", CLG_F32, {-1000}, 0},
+    {"exp", CLG_F32, {NAN}, NAN},
+    {"log", CLG_F32, {1}, 0},
+    {"log", CLG_F32, {0}, -INFINITY},
+    {"log", CLG_F32, {-0.0}, -INFINITY},
+    {"log", CLG_F32, {-1}, NAN},
+    {"log", CLG_F32, {INFINITY}, INFINITY},
+    {"sin", CLG_F32, {0}, 0},
+    {"sin", CLG_F32, {-0.0}, -0.0},
+    {"sin", CLG_F32, {INFINITY}, NAN},
+    {"sin", CLG_F32, {NAN}, NAN},
+    {"cos", CLG_F32, {0}, 1},
+    {"cos", CLG_F32, {-0.0}, 1},
+    {"cos", CLG_F32, {-INFINITY}, NAN},
+    {"tanh", CLG_F32, {0}, 0},
+    {"tanh", CLG_F32, {-0.0}, -0.0},
+    {"tanh", CLG_F32, {INFINITY}, 1},
+    {"tanh", CLG_F32, {-INFINITY}, -1},
+    {"tanh", CLG_F32, {NAN}, NAN},
+    {"erf", CLG_F32, {0}, 0},
+    {"erf", CLG_F32, {-0.0}, -0.0},
+    {"erf", CLG_F32, {INFINITY}, 1},
+    {"erf", CLG_F32, {-INFINITY}, -1},
+    {"erf", CLG_F32, {NAN}, NAN},
+    {"gelu", CLG_F32, {0}, 0},
+    {"gelu", CLG_F32, {-0.0}, -0.0},
+    {"gelu", CLG_F32, {INFINITY}, INFINITY},
+    {"gelu", CLG_F32, {-INFINITY}, -0.0},
+    {"gelu", CLG_F32, {NAN}, NAN},
+    {"relu", CLG_F32, {-1}, 0},
+    {"relu", CLG_F32, {2}, 2},
+    {"relu", CLG_F32, {-INFINITY}, 0},
+    {"relu", CLG_F32, {NAN}, NAN},
+    {"relu", CLG_I32, {-5}, 0},
+    {"relu", CLG_U8, {200}, 200},
+    {"sigmoid", CLG_F32, {0}, 0.5},
+    {"sigmoid", CLG_F32, {INFINITY}, 1},
+    {"sigmoid", CLG_F32, {-INFINITY}, 0},
+    {"sigmoid", CLG_F32, {NAN}, NAN},
+    {"abs", CLG_F32, {-0.0}, 0},
+    {"abs", CLG_F32, {-INFINITY}, INFINITY},
+    {"abs", CLG_F32, {NAN}, NAN},
+    {"abs", CLG_I32, {-7}, 7},
+    {"abs", CLG_U8, {200}, 200},
+    {"sign", CLG_F32, {0}, 0},
+    {"sign", CLG_F32, {-INFINITY}, -1},
+    {"sign", CLG_F32, {1e-38}, 1},
+    {"sign", CLG_F32, {NAN}, NAN},
+    {"sign", CLG_I32, {-7}, -1},
+    {"sign", CLG_U8, {7}, 1},
+    {"maximum", CLG_F32, {NAN, 1}, NAN},
+    {"maximum", CLG_F32, {1, NAN}, NAN},
+    {"maximum", CLG_F32, {-INFINITY, INFINITY}, INFINITY},
+    {"maximum", CLG_F32, {3, 3}, 3},
+    {"maximum", CLG_I32, {-1, LOW}, -1},
+    {"maximum", CLG_U8, {200, 100}, 200},
+    {"minimum", CLG_F32, {NAN, 1}, NAN},
+    {"minimum", CLG_F32, {1, NAN}, NAN},
+    {"minimum", CLG_F32, {-INFINITY, INFINITY}, -INFINITY},
+    {"minimum", CLG_I32, {-1, LOW}, LOW},
+    {"minimum", CLG_U8, {200, 100}, 100},
+    {"less", CLG_F32, {NAN, 1}, 0},
+    {"less", CLG_F32, {1, NAN}, 0},
+    {"less", CLG_F32, {-0.0, 0}, 0},
+    {"less", CLG_F32, {-INFINITY, INFINITY}, 1},
+    {"less", CLG_I32, {LOW, HIGH}, 1},
+    {"less", CLG_U8, {100, 200}, 1},
+    {"less_equal", CLG_F32, {NAN, NAN}, 0},
+    {"less_equal", CLG_F32, {0, -0.0}, 1},
+    {"less_equal", CLG_F32, {INFINITY, INFINITY}, 1},
+    {"less_equal", CLG_U8, {200, 100}, 0},
+    {"equal", CLG_F32, {NAN, NAN}, 0},
+    {"equal", CLG_F32, {0, -0.0}, 1},
+    {"equal", CLG_F32, {INFINITY, INFINITY}, 1},
+    {"equal", CLG_I32, {LOW, HIGH}, 0},
+    {"not_equal", CLG_F32, {NAN, NAN}, 1},
+    {"not_equal", CLG_F32, {0, -0.0}, 0},
+    {"not_equal", CLG_U8, {1, 2}, 1},
+    {"where", CLG_F32, {1, 5, NAN}, 5},
+    {"where", CLG_F32, {0, NAN, 6}, 6},
+    {"where", CLG_F32, {255, -0.0, 6}, -0.0},
+    {"where", CLG_I32, {0, LOW, HIGH}, HIGH},
+    {"where", CLG_U8, {2, 200, 100}, 200},
+};
+
+typedef struct cast_case {
+    clg_dtype from, to;
+    double x, want;
+} cast_case;
+
+/* Toward zero, to the nearest that there is, NaN to 0; between integers modulo the width. */
+static const cast_case casts[] = {
+    {CLG_F32, CLG_I32, 2.75, 2},
+    {CLG_F32, CLG_I32, -2.75, -2},
+    {CLG_F32, CLG_I32, NAN, 0},
+    {CLG_F32, CLG_I32, 1e10, HIGH},
+    {CLG_F32, CLG_I32, -1e10, LOW},
+    {CLG_F32, CLG_I32, INFINITY, HIGH},
+    {CLG_F32, CLG_U8, -5, 0},
+    {CLG_F32, CLG_U8, 300, 255},
+    {CLG_F32, CLG_U8, NAN, 0},
+    {CLG_F32, CLG_U8, 7.9, 7},
+    {CLG_I32, CLG_U8, 300, 44},
+    {CLG_I32, CLG_U8, -1, 255},
+    {CLG_I32, CLG_F32, LOW, LOW},
+    {CLG_I32, CLG_F32, HIGH, 0x1p31},
+    {CLG_U8, CLG_I32, 255, 255},
+    {CLG_U8, CLG_F32, 255, 255},
+    {CLG_I32, CLG_F32, 16777217, 16777216},
+};
+
+typedef struct reduce_case {
+    const char *op;
+    clg_dtype dtype;
+    int count;
+    double x[3], want;
+} reduce_case;
+
+static const reduce_case reductions[] = {
+    {"sum", CLG_F32, 0, {0}, 0},
+    {"sum", CLG_F32, 2, {INFINITY, -INFINITY}, NAN},
+    {"sum", CLG_F32, 3, {1, NAN, 2}, NAN},
+    {"sum", CLG_I32, 2, {HIGH, 1}, LOW},
+    {"sum", CLG_I32, 0, {0}, 0},
+    {"sum", CLG_U8, 2, {200, 100}, 44},
+    {"max", CLG_F32, 0, {0}, -INFINITY},
+    {"max", CLG_F32, 3, {1, NAN, 2}, NAN},
+    {"max", CLG_F32, 3, {NAN, 1, 2}, NAN},
+    {"max", CLG_F32, 3, {1, 2, NAN}, NAN},
+    {"max", CLG_F32, 2, {-INFINITY, -INFINITY}, -INFINITY},
+    {"max", CLG_I32, 0, {0}, LOW},
+    {"max", CLG_I32, 2, {LOW, -1}, -1},
+    {"max", CLG_U8, 0, {0}, 0},
+    {"max", CLG_U8, 2, {100, 200}, 200},
+};
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+/* NaN for NaN; of zeros the sign, too. */
+static bool same(double got, double want)
+{
+    return isnan(want) ? isnan(got) : got == want && (want != 0 || !signbit(got) == !signbit(want));
+}
+
+static int op_number(const char *name)
+{
+    for (int i = 0; i < clg_op_count(); i++)
+        if (strcmp(clg_op_get_info(i).name, name) == 0)
+            return i;
+    fail_msg("no operation is called %s", name);
+    return -1;
+}
+
+static void expect(clg_device *device, clg_var y, int64_t i, double want, const char *what)
+{
+    double *got = support_values(y);
+    if (!same(got[i], want))
+        fail_msg("%s on %s, element %d: %g instead of %g", what, clg_device_get_info(device)->spec, (int)i, got[i],
+                 want);
+    free(got);
+}
+
+/* Runs all outputs as one program, so that a driver compiles once. */
+static clg_program *run(clg_graph *g, const clg_var *outputs, int count)
+{
+    clg_program *p = clg_compile(g, outputs, count);
+    if (!p || clg_run(p) != CLG_OK)
+        fail_msg("%s", clg_graph_error(g) ? clg_graph_error(g) : clg_last_error());
+    return p;
+}
+
+/* The cases of one operation and dtype that follow each other, over and over in all lanes. */
+static clg_var elementwise_group(clg_graph *g, int first, int end)
+{
+    double values[LANES];
+    clg_var x[3];
+    int op = op_number(elementwise[first].op);
+    clg_op_info info = clg_op_get_info(op);
+    for (int k = 0; k < info.arity; k++) {
+        for (int i = 0; i < LANES; i++)
+            values[i] = elementwise[first + i % (end - first)].x[k];
+        x[k] = support_leaf(g, info.operands[k] == 'c' ? CLG_U8 : elementwise[first].dtype, CLG_SHAPE(LANES), values);
+    }
+    return clg_apply(op, x, CLG_ALL_AXES);
+}
+
+static void check_elementwise(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_var y[COUNT(elementwise)];
+    int from[COUNT(elementwise) + 1], groups = 0;
+    for (int i = 0; i < COUNT(elementwise); i++) {
+        bool begins = i == 0 || strcmp(elementwise[i].op, elementwise[i - 1].op) ||
+                      elementwise[i].dtype != elementwise[i - 1].dtype;
+        if (begins)
+            from[groups++] = i;
+    }
+    from[groups] = COUNT(elementwise);
+    for (int k = 0; k < groups; k++)
+        y[k] = elementwise_group(g, from[k], from[k + 1]);
+    clg_program *p = run(g, y, groups);
+    for (int k = 0; k < groups; k++)
+        for (int64_t i = 0; i < LANES; i++) {
+            const elementwise_case *c = &elementwise[from[k] + i % (from[k + 1] - from[k])];
+            expect(device, y[k], i, c->want, c->op);
+        }
+    clg_program_free(p);
+    clg_graph_free(g);
+}
+
+static void check_casts(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_var y[COUNT(casts)];
+    double values[LANES];
+    for (int k = 0; k < COUNT(casts); k++) {
+        for (int i = 0; i < LANES; i++)
+            values[i] = casts[k].x;
+        y[k] = clg_cast(support_leaf(g, casts[k].from, CLG_SHAPE(LANES), values), casts[k].to);
+    }
+    clg_program *p = run(g, y, COUNT(casts));
+    for (int k = 0; k < COUNT(casts); k++)
+        for (int64_t i = 0; i < LANES; i++)
+            expect(device, y[k], i, casts[k].want, "cast");
+    clg_program_free(p);
+    clg_graph_free(g);
+}
+
+/* Along a row and down columns. */
+static void check_reductions(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_var y[2 * COUNT(reductions)];
+    for (int k = 0; k < COUNT(reductions); k++) {
+        const reduce_case *c = &reductions[k];
+        double columns[3 * LANES];
+        for (int i = 0; i < c->count * LANES; i++)
+            columns[i] = c->x[i / LANES];
+        clg_var rows = support_leaf(g, c->dtype, CLG_SHAPE(1, c->count), c->x);
+        clg_var across = support_leaf(g, c->dtype, CLG_SHAPE(c->count, LANES), columns);
+        y[2 * k] = clg_apply(op_number(c->op), &rows, CLG_AXES(1));
+        y[2 * k + 1] = clg_apply(op_number(c->op), &across, CLG_AXES(0));
+    }
+    clg_program *p = run(g, y, 2 * COUNT(reductions));
+    for (int k = 0; k < COUNT(reductions); k++) {
+        expect(device, y[2 * k], 0, reductions[k].want, reductions[k].op);
+        for (int64_t i = 0; i < LANES; i++)
+            expect(device, y[2 * k + 1], i, reductions[k].want, reductions[k].op);
+    }
+    clg_program_free(p);
+    clg_graph_free(g);
+}
+
+static void test_elementwise(void **state)
+{
+    (void)state;
+    support_each_device(check_elementwise);
+}
+static void test_casts(void **state)
+{
+    (void)state;
+    support_each_device(check_casts);
+}
+static void test_reductions(void **state)
+{
+    (void)state;
+    support_each_device(check_reductions);
+}
+
+static void test_no_row_is_left_out(void **state)
+{
+    (void)state;
+    for (int op = 0; op < clg_op_count(); op++) {
+        clg_op_info info = clg_op_get_info(op);
+        bool found = strcmp(info.kind, "map") && strcmp(info.kind, "reduce");
+        found |= strcmp(info.name, "cast") == 0;
+        for (int i = 0; !found && i < COUNT(elementwise); i++)
+            found = strcmp(elementwise[i].op, info.name) == 0;
+        for (int i = 0; !found && i < COUNT(reductions); i++)
+            found = strcmp(reductions[i].op, info.name) == 0;
+        if (!found)
+            fail_msg("%s has no literal values here", info.name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_no_row_is_left_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
