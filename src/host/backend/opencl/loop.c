@@ -345,6 +345,8 @@ clg_status loop_add(launch_list *list, int32_t number)
         l.p.out = &l.unit;
         l.p.indent = 2 * LOOP_DEPTH;
         print_units(&l);
+        if (l.gpu && !l.lanes_inner && l.units == 1)
+            l.group = 1; /* idle work-items would load what is evaluated once, maybe where this one stores */
         int64_t parts = part_count(&l);
         print_kernel(&l, &source, parts);
         launch *added = NULL;
