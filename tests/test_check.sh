@@ -29,6 +29,14 @@ cat >"$folder/fault.c" <<'C'
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+void *clCreateContext(const void *properties, unsigned count, const void *devices, void *notify, void *data, int *code)
+{
+    void *(*next)(const void *, unsigned, const void *, void *, void *, int *) =
+        (void *(*)(const void *, unsigned, const void *, void *, void *, int *))dlsym(RTLD_NEXT, "clCreateContext");
+    if (!strcmp(getenv("FAULT"), "open"))
+        abort();
+    return next(properties, count, devices, notify, data, code);
+}
 int clBuildProgram(void *program, unsigned count, const void *devices, const char *options, void *notify, void *data)
 {
     int (*next)(void *, unsigned, const void *, const char *, void *, void *) =
@@ -60,5 +68,10 @@ expect() {
 expect crash 'the driver ended the process: Aborted'
 expect exit 'the driver ended the process$'
 expect hang 'not done after 20 s \(--limit\)$'
+FAULT=open FAULT_ONCE=$folder/once LD_PRELOAD=$folder/fault.so \
+    "$clgrad" check --device opencl negate >"$folder/out" 2>"$folder/err"
+[ $? -eq 1 ] || fail "open: exit status $?, not 1"
+grep -q '^clgrad check: opening the device: the driver ended the process: Aborted$' "$folder/err" ||
+    fail "open: $(cat "$folder/out" "$folder/err")"
 [ "$failures" -eq 0 ] && echo "ok: check"
 exit "$((failures > 0))"

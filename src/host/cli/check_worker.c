@@ -80,7 +80,7 @@ static void reap(check_worker *w, check_verdict *v, int *status)
     close(w->from);
     while (waitpid(w->pid, &how, 0) < 0 && errno == EINTR)
         ;
-    *status = WIFEXITED(how) ? WEXITSTATUS(how) : EXIT_FAILURE;
+    *status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how); /* as shells have it */
     if (WIFSIGNALED(how))
         snprintf(v->message, sizeof v->message, "the driver ended the process: %s", strsignal(WTERMSIG(how)));
     else if (*status != EXIT_SUCCESS)
