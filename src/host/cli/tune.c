@@ -212,7 +212,7 @@ static int start_search(const tune_options *o)
     pid_t child = fork();
     if (child == 0) {
         execlp(self, "clgrad", "tune", "--search", "--device", o->device ? o->device : "", "--dtype",
-              clg_dtype_name(o->dtype), "--seconds", o->seconds_text, "--seed", seed, (char *)NULL);
+               clg_dtype_name(o->dtype), "--seconds", o->seconds_text, "--seed", seed, (char *)NULL);
         _exit(127);
     }
     int state = 0;

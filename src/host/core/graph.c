@@ -1,27 +1,13 @@
 /* The node array: hash-consing, interned shapes, leaves, mark and rewind, errors. */
 #include "graph.h"
 
+#include "array.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------- growth */
-
-/* Makes room for one more element of an array; false if memory runs out. */
-static bool grow(void **array, int32_t count, int32_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    if (count > INT32_MAX / 2)
-        return false;
-    int32_t larger = *capacity ? *capacity * 2 : 64;
-    void *moved = realloc(*array, (size_t)larger * size);
-    if (!moved)
-        return false;
-    *array = moved;
-    *capacity = larger;
-    return true;
-}
+/* ---------------------------------------------------------------- hashing */
 
 static int32_t *new_buckets(int32_t count)
 {
@@ -141,7 +127,7 @@ int32_t graph_shape(clg_graph *g, clg_shape shape)
     for (; g->shape_buckets[slot] >= 0; slot = (slot + 1) & mask)
         if (clg_shape_equal(g->shapes[g->shape_buckets[slot]], shape))
             return g->shape_buckets[slot];
-    if (!grow((void **)&g->shapes, g->shape_count, &g->shape_capacity, sizeof *g->shapes))
+    if (!ARRAY_ROOM(g->shapes, g->shape_count, g->shape_capacity))
         goto memory;
     g->shapes[g->shape_count] = shape;
     g->shape_buckets[slot] = g->shape_count;
@@ -156,7 +142,7 @@ int32_t graph_slice(clg_graph *g, const slice_attr *slice)
     for (int32_t i = g->slice_count; i-- > 0 && i >= g->slice_count - 16;) /* a few recent ones suffice */
         if (!memcmp(&g->slices[i], slice, sizeof *slice))
             return i;
-    if (!grow((void **)&g->slices, g->slice_count, &g->slice_capacity, sizeof *g->slices)) {
+    if (!ARRAY_ROOM(g->slices, g->slice_count, g->slice_capacity)) {
         graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
         return -1;
     }
@@ -209,8 +195,7 @@ clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, cons
     for (int32_t i = g->buckets[slot]; i >= 0; i = g->nodes[i].next)
         if (node_equal(&g->nodes[i], &n))
             return graph_var(g, i);
-    if (!grow((void **)&g->nodes, g->count, &g->capacity, sizeof *g->nodes) ||
-        (g->count >= g->bucket_count && !grow_buckets(g)))
+    if (!ARRAY_ROOM(g->nodes, g->count, g->capacity) || (g->count >= g->bucket_count && !grow_buckets(g)))
         return graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
     slot = (uint32_t)node_hash(&n) & (uint32_t)(g->bucket_count - 1);
     n.next = g->buckets[slot];
@@ -242,7 +227,7 @@ clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape)
 {
     if (!graph_check_leaf(g, "input", dtype, shape))
         return POISON(g);
-    if (!grow((void **)&g->leaves, g->leaf_count, &g->leaf_capacity, sizeof *g->leaves))
+    if (!ARRAY_ROOM(g->leaves, g->leaf_count, g->leaf_capacity))
         return graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
     graph_record attr = {.attr.integer = g->leaf_count};
     clg_var x = graph_node(g, OP_INPUT, dtype, graph_shape(g, shape), (int32_t[]){-1, -1, -1}, attr);

@@ -79,7 +79,7 @@ static int32_t *latest_slot(scheduler *f, int64_t count)
 
 int32_t group_append(scheduler *f, const group *g)
 {
-    if (!schedule_grow((void **)&f->groups, f->group_count, &f->group_capacity, sizeof *f->groups))
+    if (!ARRAY_ROOM(f->groups, f->group_count, f->group_capacity))
         return -1;
     f->groups[f->group_count] = *g;
     *latest_slot(f, g->full_count) = f->group_count;
@@ -91,7 +91,7 @@ int32_t group_append(scheduler *f, const group *g)
 
 clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer)
 {
-    if (buffer < 0 || !schedule_grow((void **)&f->stores, f->store_count, &f->store_capacity, sizeof *f->stores))
+    if (buffer < 0 || !ARRAY_ROOM(f->stores, f->store_count, f->store_capacity))
         return CLG_ERROR_MEMORY;
     f->stores[f->store_count] = (store){node, f->groups[group_index].first_store, buffer};
     f->groups[group_index].first_store = f->store_count++;
@@ -265,7 +265,8 @@ static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t map)
         visit(f, w, root, map); /* a leaf or constant to be copied */
     w->cost++;
     while (f->stack.count && w->status == CLG_OK && w->fits && w->blocker < 0) {
-        int32_t node = f->stack.node[--f->stack.count], at = f->stack.map[f->stack.count];
+        located top = f->stack.items[--f->stack.count];
+        int32_t node = top.node, at = top.map;
         node_state *state = &f->state[node];
         bool found = state->seen == f->stamp && state->seen_map == at;
         if (state->seen != f->stamp) {

@@ -22,7 +22,7 @@ static int dimension_order(const space *sp, int order[CLG_MAX_RANK])
 
 static int32_t append_map(lowering *l, plan_map map)
 {
-    if (!schedule_grow((void **)&l->step->maps, l->step->map_count, &l->map_capacity, sizeof *l->step->maps)) {
+    if (!ARRAY_ROOM(l->step->maps, l->step->map_count, l->map_capacity)) {
         l->status = CLG_ERROR_MEMORY;
         return -1;
     }
@@ -33,17 +33,12 @@ static int32_t append_map(lowering *l, plan_map map)
 /* The step's map for an interned map of the group. */
 static int32_t step_map(lowering *l, int32_t interned)
 {
-    while (interned >= l->map_of_capacity) {
-        int32_t larger = l->map_of_capacity ? l->map_of_capacity * 2 : 64;
-        int32_t *moved = realloc(l->map_of, (size_t)larger * sizeof *moved);
-        if (!moved) {
-            l->status = clg_fail_memory();
-            return -1;
-        }
-        memset(moved + l->map_of_capacity, 0, (size_t)(larger - l->map_of_capacity) * sizeof *moved);
-        l->map_of = moved;
-        l->map_of_capacity = larger;
+    int32_t before = l->map_of_capacity;
+    if (!array_reserve(&l->map_of, (int64_t)interned + 1, &l->map_of_capacity, sizeof *l->map_of)) {
+        l->status = CLG_ERROR_MEMORY;
+        return -1;
     }
+    memset(l->map_of + before, 0, (size_t)(l->map_of_capacity - before) * sizeof *l->map_of);
     if (l->map_of[interned])
         return l->map_of[interned] - 1;
     const plan_map *from = &l->f->maps.maps[interned];
@@ -69,7 +64,7 @@ static int32_t step_map(lowering *l, int32_t interned)
 
 static int32_t emit(lowering *l, plan_instr in)
 {
-    if (!schedule_grow((void **)&l->step->instrs, l->step->instr_count, &l->instr_capacity, sizeof *l->step->instrs)) {
+    if (!ARRAY_ROOM(l->step->instrs, l->step->instr_count, l->instr_capacity)) {
         l->status = CLG_ERROR_MEMORY;
         return -1;
     }
@@ -108,7 +103,7 @@ static void end_section(lowering *l, plan_section_kind kind, int32_t first)
     plan_step *step = l->step;
     if (step->instr_count == first)
         return;
-    if (!schedule_grow((void **)&step->sections, step->section_count, &l->section_capacity, sizeof *step->sections)) {
+    if (!ARRAY_ROOM(step->sections, step->section_count, l->section_capacity)) {
         l->status = CLG_ERROR_MEMORY;
         return;
     }
@@ -247,17 +242,8 @@ static void coalesce(plan_step *step)
 static plan_step *append_step(scheduler *f)
 {
     plan *p = f->p;
-    int32_t capacity = 1;
-    while (capacity < p->step_count)
-        capacity *= 2;
-    if (p->step_count == 0 || capacity == p->step_count) {
-        plan_step *moved = realloc(p->steps, (size_t)capacity * 2 * sizeof *moved);
-        if (!moved) {
-            clg_fail_memory();
-            return NULL;
-        }
-        p->steps = moved;
-    }
+    if (!ARRAY_ROOM(p->steps, p->step_count, p->step_capacity))
+        return NULL;
     plan_step *step = &p->steps[p->step_count++];
     *step = (plan_step){.product = -1, .indices = -1, .updates = -1, .result = -1, .name_node = -1};
     return step;

@@ -2,6 +2,8 @@
  * that permutes, repeats, slices or pads, it is decomposed into one affine map for each axis of the array. */
 #include "maps.h"
 
+#include "../core/array.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,13 +29,10 @@ bool maps_equal(const plan_map *a, const plan_map *b)
 
 clg_status maps_init(map_table *t)
 {
-    *t = (map_table){.bucket_count = 64, .capacity = 32};
-    t->maps = malloc((size_t)t->capacity * sizeof *t->maps);
+    *t = (map_table){.bucket_count = 64};
     t->buckets = malloc((size_t)t->bucket_count * sizeof *t->buckets);
-    if (!t->maps || !t->buckets) {
-        maps_free(t);
+    if (!t->buckets)
         return clg_fail_memory();
-    }
     memset(t->buckets, 0xff, (size_t)t->bucket_count * sizeof *t->buckets);
     return CLG_OK;
 }
@@ -45,15 +44,9 @@ void maps_free(map_table *t)
     *t = (map_table){0};
 }
 
-static bool grow(map_table *t)
+static bool grow_buckets(map_table *t)
 {
-    int32_t capacity = t->capacity * 2, count = t->bucket_count * 2;
-    plan_map *maps = realloc(t->maps, (size_t)capacity * sizeof *maps);
-    if (!maps)
-        return false;
-    t->maps = maps;
-    t->capacity = capacity;
-    int32_t *buckets = realloc(t->buckets, (size_t)count * sizeof *buckets);
+    int32_t count = t->bucket_count * 2, *buckets = realloc(t->buckets, (size_t)count * sizeof *buckets);
     if (!buckets)
         return false;
     t->buckets = buckets;
@@ -70,7 +63,7 @@ static bool grow(map_table *t)
 
 int32_t maps_intern(map_table *t, const plan_map *map)
 {
-    if (t->count == t->capacity && !grow(t)) {
+    if (!ARRAY_ROOM(t->maps, t->count, t->capacity) || (t->count * 2 >= t->bucket_count && !grow_buckets(t))) {
         clg_fail_memory();
         return -1;
     }

@@ -188,7 +188,7 @@ static int32_t insert_after(heap *h, int32_t i, int64_t offset, int64_t bytes)
     int32_t made = h->spare;
     if (made >= 0)
         h->spare = h->blocks[made].next_free;
-    else if (schedule_grow((void **)&h->blocks, h->count, &h->capacity, sizeof *h->blocks))
+    else if (ARRAY_ROOM(h->blocks, h->count, h->capacity))
         made = h->count++;
     else
         return -1;

@@ -122,9 +122,9 @@ typedef struct plan_buffer {
 
 typedef struct plan {
     plan_step *steps;
-    int32_t step_count;
+    int32_t step_count, step_capacity;
     plan_buffer *buffers;
-    int32_t buffer_count;
+    int32_t buffer_count, buffer_capacity;
     int32_t binding_count;
     int64_t arena_bytes, arena_lower_bound;
 } plan;

@@ -6,39 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool schedule_grow(void **array, int32_t count, int32_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    int32_t larger = *capacity ? *capacity * 2 : 16;
-    void *moved = realloc(*array, (size_t)larger * size);
-    if (!moved) {
-        clg_fail_memory();
-        return false;
-    }
-    *array = moved;
-    *capacity = larger;
-    return true;
-}
-
 bool schedule_push(scheduler *f, int32_t node, int32_t map)
 {
-    if (f->stack.count == f->stack.capacity) {
-        int32_t larger = f->stack.capacity * 2;
-        int32_t *nodes = realloc(f->stack.node, (size_t)larger * sizeof *nodes);
-        if (nodes)
-            f->stack.node = nodes;
-        int32_t *maps = realloc(f->stack.map, (size_t)larger * sizeof *maps);
-        if (maps)
-            f->stack.map = maps;
-        if (!nodes || !maps) {
-            clg_fail_memory();
-            return false;
-        }
-        f->stack.capacity = larger;
-    }
-    f->stack.node[f->stack.count] = node;
-    f->stack.map[f->stack.count++] = map;
+    if (!ARRAY_ROOM(f->stack.items, f->stack.count, f->stack.capacity))
+        return false;
+    f->stack.items[f->stack.count++] = (located){node, map};
     return true;
 }
 
@@ -101,17 +73,8 @@ int32_t *schedule_seen(scheduler *f, int32_t node, int32_t map, bool *found)
 int32_t schedule_buffer(scheduler *f, plan_buffer buffer)
 {
     plan *p = f->p;
-    int32_t capacity = 1; /* grown at powers of two: no capacity field in the plan */
-    while (capacity < p->buffer_count)
-        capacity *= 2;
-    if (p->buffer_count == 0 || capacity == p->buffer_count) {
-        plan_buffer *moved = realloc(p->buffers, (size_t)capacity * 2 * sizeof *moved);
-        if (!moved) {
-            clg_fail_memory();
-            return -1;
-        }
-        p->buffers = moved;
-    }
+    if (!ARRAY_ROOM(p->buffers, p->buffer_count, p->buffer_capacity))
+        return -1;
     buffer.bytes = buffer.count * (int64_t)clg_dtype_size(buffer.dtype);
     buffer.first = buffer.last = -1;
     p->buffers[p->buffer_count] = buffer;
@@ -138,10 +101,7 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     f.p = calloc(1, sizeof *f.p);
     f.state = malloc(((size_t)s->count + 1) * sizeof *f.state);
     f.latest = malloc((size_t)f.latest_capacity * sizeof *f.latest);
-    f.stack.capacity = 64;
-    f.stack.node = malloc(64 * sizeof *f.stack.node);
-    f.stack.map = malloc(64 * sizeof *f.stack.map);
-    bool allocated = f.p && f.state && f.latest && f.stack.node && f.stack.map;
+    bool allocated = f.p && f.state && f.latest;
     clg_status status = allocated ? maps_init(&f.maps) : clg_fail_memory();
     if (status == CLG_OK)
         status = fuse(&f);
@@ -154,8 +114,7 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     free(f.latest);
     free(f.groups);
     free(f.stores);
-    free(f.stack.node);
-    free(f.stack.map);
+    free(f.stack.items);
     free(f.seen.key);
     free(f.seen.stamp);
     free(f.seen.value);

@@ -3,6 +3,7 @@
 #ifndef CLG_SCHEDULE_H
 #define CLG_SCHEDULE_H
 
+#include "../core/array.h"
 #include "maps.h"
 
 /* What the scheduler must know of a device; see backend_traits. */
@@ -41,6 +42,11 @@ typedef struct node_state {
     int32_t seen, seen_map; /* walk stamp */
 } node_state;
 
+/* A node's value at a map. */
+typedef struct located {
+    int32_t node, map;
+} located;
+
 typedef struct scheduler {
     const subgraph *s;
     schedule_traits traits;
@@ -52,7 +58,7 @@ typedef struct scheduler {
     store *stores;
     int32_t store_count, store_capacity;
     struct {
-        int32_t *node, *map;
+        located *items;
         int32_t count, capacity;
     } stack;
     struct { /* (node, map) pairs seen in this walk beyond the first map of a node */
@@ -93,7 +99,6 @@ int32_t schedule_buffer(scheduler *f, plan_buffer buffer);
 /* How many workers a reducing group can keep busy without being split. */
 int64_t group_workers(const group *g);
 bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t map);
-bool schedule_grow(void **array, int32_t count, int32_t *capacity, size_t size);
 
 /* The whole stage: subgraph to plan, with memory placed. The plan is freed with plan_free. */
 clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out);

@@ -23,7 +23,7 @@ level values_level(uint32_t dims, uint32_t inner)
 
 static int32_t new_value(lowering *l, value v)
 {
-    if (!schedule_grow((void **)&l->values, l->count, &l->capacity, sizeof *l->values)) {
+    if (!ARRAY_ROOM(l->values, l->count, l->capacity)) {
         l->status = CLG_ERROR_MEMORY;
         return -1;
     }
@@ -202,7 +202,7 @@ int32_t values_build(lowering *l, int32_t root, int32_t root_map)
     if (l->status == CLG_OK && !schedule_push(f, root, root_map))
         l->status = CLG_ERROR_MEMORY;
     while (f->stack.count && l->status == CLG_OK) {
-        int32_t node = f->stack.node[f->stack.count - 1], map = f->stack.map[f->stack.count - 1];
+        int32_t node = f->stack.items[f->stack.count - 1].node, map = f->stack.items[f->stack.count - 1].map;
         int32_t src[3], maps[3] = {0, 0, 0}, missing = 0;
         plan_map rest = {0};
         bool found;

@@ -84,7 +84,7 @@ clg_status engine_remember(clg_graph *g, int32_t node, backend_buffer *buffer, c
         release(g, i);
     if (e->count >= 64 && (e->count & (e->count - 1)) == 0)
         sweep_stale(g);
-    if (!schedule_grow((void **)&e->values, e->count, &e->capacity, sizeof *e->values))
+    if (!ARRAY_ROOM(e->values, e->count, e->capacity))
         return CLG_ERROR_MEMORY;
     e->values[e->count] = (realised){node, e->epoch, buffer, owner};
     e->index_of[node] = ++e->count;

@@ -458,8 +458,8 @@ clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_
     static const int sizes[CLG_DTYPE_COUNT] = {[CLG_F32] = 4, [CLG_F64] = 8, [CLG_I32] = 4, [CLG_U8] = 1};
     const plan_step *step = tape->step;
     const plan_map *map = &step->maps[instr->map];
-    if (!cpu_grow((void **)&tape->accesses, sizeof *tape->accesses, tape->access_count + 1, &tape->access_capacity) ||
-        !cpu_grow((void **)&tape->dims, sizeof *tape->dims, tape->dim_count + CLG_MAX_RANK, &tape->dim_capacity))
+    if (!ARRAY_ROOM(tape->accesses, tape->access_count, tape->access_capacity) ||
+        !array_reserve(&tape->dims, tape->dim_count + CLG_MAX_RANK, &tape->dim_capacity, sizeof *tape->dims))
         return clg_fail_memory();
     cpu_access *x = &tape->accesses[tape->access_count];
     *x = (cpu_access){.buffer = instr->kind == INSTR_IOTA ? -1 : instr->buffer,

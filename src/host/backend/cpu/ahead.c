@@ -8,8 +8,6 @@
 
 #define LINE 64
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Contiguous lanes that move on with the tasks. */
 static bool moves(const cpu_tape *t, const cpu_access *x)
 {

@@ -7,7 +7,7 @@
 #ifndef CLG_CPU_H
 #define CLG_CPU_H
 
-#include "../../core/error.h"
+#include "../../core/array.h"
 #include "../../core/ops.h"
 #include "../backend.h"
 #include "gemm.h"
@@ -150,8 +150,6 @@ void cpu_fill(cpu_runner *, const cpu_entry *, int64_t n);     /* d slot, a slot
 
 /* Adds the access of a LOAD, STORE or IOTA in a section of a kind. */
 clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_kind section, int32_t *index);
-/* Makes room for count elements of a size, doubling; false when memory runs out. */
-bool cpu_grow(void **data, size_t size, int32_t count, int32_t *capacity);
 
 /* alias.c. Memory that a step stores into, as disjoint spans sorted by address. Which instruction is when: an index
  * into the body. */

@@ -6,6 +6,8 @@
  * intrinsics: whether a compiler fuses an expression depends on its version and tuning, and the bits on that. */
 #include "gemm.h"
 
+#include "../../core/array.h"
+
 #include <string.h>
 
 #if defined(__SSE2__)
@@ -104,9 +106,6 @@ static inline turn_vector load_lanes(const char *const *from) { return vld1q_f32
 #define TILE_SPACE_OF(T) (COLUMN_STEP_OF(T) * ROW_STEP_OF(T)) /* elements of a packed tile */
 /* Not packed: tiles of a that meet only so many panels, panels of b that meet only so many tiles. */
 #define IN_PLACE 8
-
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
 
 /* Rows of the next tile of those that are left: no short tile behind full ones, whose few accumulators would wait for
  * each other. */

@@ -57,10 +57,6 @@ typedef struct job {
     char *whole;                              /* the product's buffer, NULL: pieces in scratch */
 } job;
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
-
 /* ---------------------------------------------------------------- cutting */
 
 /* About the time of the largest part in cycles. Packing an element costs about a fifth of a cycle, transposing it half

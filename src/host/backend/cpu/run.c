@@ -3,8 +3,6 @@
  * are combined from blocks in order. */
 #include "cpu.h"
 
-static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
-
 /* Blocks as long as the slots stay in the first-level cache, within bounds: long enough to hide the calls, short
  * enough for the second level when there are many slots. Maps that come from memory take the length for which there are
  * the fastest loops: the bursts of loads and stores that a block makes are short then, so that the processor's

@@ -29,21 +29,6 @@ typedef struct builder {
     bool wide; /* the section has lanes */
 } builder;
 
-bool cpu_grow(void **data, size_t size, int32_t count, int32_t *capacity)
-{
-    if (count <= *capacity)
-        return true;
-    int32_t wanted = *capacity < 16 ? 16 : *capacity * 2;
-    if (wanted < count)
-        wanted = count;
-    void *grown = realloc(*data, (size_t)wanted * size);
-    if (!grown)
-        return false;
-    *data = grown;
-    *capacity = wanted;
-    return true;
-}
-
 static int dtype_bytes(int dtype) { return dtype == CLG_F64 ? 8 : dtype == CLG_U8 ? 1 : 4; }
 
 /* ---------------------------------------------------------------- slots and entries */
@@ -52,8 +37,8 @@ static int dtype_bytes(int dtype) { return dtype == CLG_F64 ? 8 : dtype == CLG_U
 static clg_status new_slot(builder *b, cpu_slot_kind kind, int32_t *slot)
 {
     cpu_tape *t = b->tape;
-    if (!cpu_grow((void **)&t->slot_kind, sizeof *t->slot_kind, t->slot_count + 1, &t->slot_capacity) ||
-        !cpu_grow((void **)&b->next, sizeof *b->next, t->slot_count + 1, &b->next_capacity))
+    if (!ARRAY_ROOM(t->slot_kind, t->slot_count, t->slot_capacity) ||
+        !ARRAY_ROOM(b->next, t->slot_count, b->next_capacity))
         return clg_fail_memory();
     t->slot_kind[t->slot_count] = (uint8_t)kind;
     *slot = t->slot_count++;
@@ -79,7 +64,7 @@ static void give_slot(builder *b, int32_t slot)
 static clg_status emit_once(builder *b, cpu_entry entry)
 {
     cpu_tape *t = b->tape;
-    if (!cpu_grow((void **)&t->once, sizeof *t->once, t->once_count + 1, &t->once_capacity))
+    if (!ARRAY_ROOM(t->once, t->once_count, t->once_capacity))
         return clg_fail_memory();
     t->once[t->once_count++] = entry;
     return CLG_OK;
@@ -90,7 +75,7 @@ static clg_status emit(builder *b, cpu_entry entry)
     cpu_tape *t = b->tape;
     if (b->section == SECTION_ONCE)
         return emit_once(b, entry);
-    if (!cpu_grow((void **)&t->entries, sizeof *t->entries, t->entry_count + 1, &t->entry_capacity))
+    if (!ARRAY_ROOM(t->entries, t->entry_count, t->entry_capacity))
         return clg_fail_memory();
     t->entries[t->entry_count++] = entry;
     return CLG_OK;
@@ -259,7 +244,7 @@ static clg_status compile_const(builder *b, int32_t i)
 {
     const plan_instr *instr = &b->step->instrs[i];
     cpu_tape *t = b->tape;
-    if (!cpu_grow((void **)&t->constants, sizeof *t->constants, t->constant_count + 1, &t->constant_capacity))
+    if (!ARRAY_ROOM(t->constants, t->constant_count, t->constant_capacity))
         return clg_fail_memory();
     int32_t index = t->constant_count++;
     t->constants[index] = instr->value;
@@ -278,7 +263,7 @@ static bool may_stream(const builder *b, int32_t i)
 /* From its register to a view of the destination. */
 static clg_status stream(builder *b, int32_t i, int32_t access)
 {
-    int32_t view, size = dtype_bytes(b->step->instrs[i].dtype);
+    int32_t view = -1, size = dtype_bytes(b->step->instrs[i].dtype);
     b->tape->streams = true;
     clg_status status = take_slot(b, SLOT_VIEW, &view);
     if (status == CLG_OK)

@@ -6,8 +6,6 @@
 #include <clblast_c.h>
 #include <pthread.h>
 
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* A matrix in the words of BLAS. */
 typedef struct blas_matrix {
     CLBlastTranspose transpose;

@@ -16,9 +16,6 @@
 #define TILE_INSTRS 24  /* instructions that the loop over a tile's vectors may unroll to */
 #define LOOP_DEPTH 4    /* spaces of one level */
 
-static int64_t round_up(int64_t a, int64_t to) { return (a + to - 1) / to * to; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* The widest vector that an extent fills. */
 static int vector_width(int64_t extent) { return extent >= 16 ? 16 : extent >= 8 ? 8 : extent >= 4 ? 4 : 1; }
 

@@ -12,9 +12,6 @@
 #define GPU_SIDE 16 /* most work-items along a side of a group */
 #define LEADING 3   /* most buffers before those of the body */
 
-static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* ---------------------------------------------------------------- choices */
 
 static product_tile gpu_tile(const backend_device *device)

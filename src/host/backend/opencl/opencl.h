@@ -16,7 +16,7 @@
 #include <CL/cl.h>
 
 #include "../backend.h"
-#include "../../core/error.h"
+#include "../../core/array.h"
 #include "../../core/ops.h"
 
 /* ---------------------------------------------------------------- status.c */
@@ -278,7 +278,7 @@ typedef struct launch_list {
     backend_device *device;
     const plan *plan;
     launch *launches;
-    int count, capacity;
+    int32_t count, capacity;
     int64_t scratch_bytes; /* the most that any launch needs */
 } launch_list;
 

@@ -28,15 +28,7 @@ clg_status launch_add(launch_list *list, int32_t step, text *source, const int32
     bool failed = source && (source->failed || !text_data);
     if (source)
         *source = (text){0};
-    if (!failed && list->count == list->capacity) {
-        int capacity = list->capacity ? list->capacity * 2 : 16;
-        launch *grown = realloc(list->launches, (size_t)capacity * sizeof *grown);
-        failed = !grown;
-        if (grown) {
-            list->launches = grown;
-            list->capacity = capacity;
-        }
-    }
+    failed = failed || !ARRAY_ROOM(list->launches, list->count, list->capacity);
     int32_t *copy = failed ? NULL : malloc(((size_t)argument_count + 1) * sizeof *copy);
     if (!copy) {
         free(text_data);

@@ -1,8 +1,6 @@
 /* A SCATTER_ADD step: kernels/scatter_add.cl with the work cut into columns times ranges of rows. */
 #include "opencl.h"
 
-static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
-
 clg_status scatter_add(launch_list *list, int32_t number)
 {
     const plan_step *step = &list->plan->steps[number];

@@ -34,9 +34,6 @@
 #define SHARE_START 1000.0
 #define WAKE 20000.0 /* until another core joins in */
 
-static int64_t divide_up(int64_t a, int64_t by) { return (a + by - 1) / by; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int64_t tile_panel_limit(const backend_device *device, const plan_step *step)
 {
     return device->local_memory / 2 / (int64_t)clg_dtype_size(step->dtype);

@@ -129,14 +129,8 @@ static clg_status set_product(tuning *t, const tuning_entry *entry)
     int at = 0;
     while (at < t->count && !same_shape(&t->entries[at].shape, &entry->shape))
         at++;
-    if (at == t->capacity) {
-        int capacity = t->capacity ? 2 * t->capacity : 32;
-        tuning_entry *grown = realloc(t->entries, (size_t)capacity * sizeof *grown);
-        if (!grown)
-            return clg_fail_memory();
-        t->entries = grown;
-        t->capacity = capacity;
-    }
+    if (!array_reserve(&t->entries, (int64_t)at + 1, &t->capacity, sizeof *t->entries))
+        return CLG_ERROR_MEMORY;
     t->entries[at] = *entry;
     t->count += at == t->count;
     return CLG_OK;

@@ -73,7 +73,7 @@ struct tuning {
     char *path;      /* NULL: no cache */
     char state[160]; /* "read", "not there", or why the file was ignored */
     tuning_entry *entries;
-    int count, capacity;
+    int32_t count, capacity;
     clblast_setting settings[CLBLAST_KERNELS * CLG_DTYPE_COUNT];
     int setting_count;
 };
