@@ -60,7 +60,11 @@ apt_apart() { # apt_apart ARCHITECTURE APT-GET-ARGUMENT...
     local options=(-q -o APT::Architecture="$1" -o APT::Architectures="$1" -o APT::Sandbox::User=root
         -o Dir::State::lists="$home/lists" -o Dir::State::status="$home/status" -o Dir::Cache="$home/cache"
         -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$home/parts")
-    [ -e "$home/updated" ] || apt-get "${options[@]}" update && touch "$home/updated"
+    local try
+    for try in 1 2 3; do # a mirror may be in the middle of an update
+        [ ! -e "$home/updated" ] || break
+        if apt-get "${options[@]}" update; then touch "$home/updated"; else sleep $((5 * try)); fi
+    done
     shift
     apt-get "${options[@]}" "$@"
 }
