@@ -337,8 +337,7 @@ MATH_FN MATH_T FN(S, copysign)(MATH_T y, MATH_T x)
 /* Near 0 an odd polynomial, else 1 - 2 / (exp(2|x|) + 1). */
 MATH_FN MATH_T FN(S, tanh)(MATH_T x)
 {
-    MATH_T a = MATH_ABS(x), z = x * x;
-    MATH_T p = (MATH_T)(-0.00566478353f);
+    MATH_T a = MATH_ABS(x), z = x * x, p = (MATH_T)(-0.00566478353f);
     p = MATH_FMA(p, z, (MATH_T)(0.0206160042f));
     p = MATH_FMA(p, z, (MATH_T)(-0.0537386276f));
     p = MATH_FMA(p, z, (MATH_T)(0.133315414f));
@@ -351,8 +350,7 @@ MATH_FN MATH_T FN(S, tanh)(MATH_T x)
 /* Near 0 an odd polynomial, else 1 - exp(-P(|x|)), where P fits -log(erfc). */
 MATH_FN MATH_T FN(S, erf)(MATH_T x)
 {
-    MATH_T z = x * x;
-    MATH_T p = (MATH_T)(7.88908364e-05f);
+    MATH_T z = x * x, p = (MATH_T)(7.88908364e-05f);
     p = MATH_FMA(p, z, (MATH_T)(-0.000802080205f));
     p = MATH_FMA(p, z, (MATH_T)(0.00518952683f));
     p = MATH_FMA(p, z, (MATH_T)(-0.0268544368f));
@@ -369,8 +367,7 @@ MATH_FN MATH_T FN(S, erf)(MATH_T x)
     e = MATH_FMA(e, t, (MATH_T)(0.636239231f));
     e = MATH_FMA(e, t, (MATH_T)(1.12784231f));
     e = MATH_FMA(e, t, (MATH_T)(0.000227066077f));
-    MATH_T y = 1.0f - FN(S, exp)(-e);
-    return FN(S, copysign)(MATH_IF(MATH_ABS(x) < 1.0f, p, y), x);
+    return FN(S, copysign)(MATH_IF(MATH_ABS(x) < 1.0f, p, 1.0f - FN(S, exp)(-e)), x);
 }
 
 /* 1 / (1 + exp(-x)), written so that nothing overflows and small results keep their digits */
@@ -407,8 +404,7 @@ MATH_FN MATH_T FN(S, gelu)(MATH_T x)
     MATH_I n;
     MATH_T r = FN(S, exp_reduce)(head * head * -0.5f, a * a * -0.5f, &n);
     MATH_T e = FN(S, expm1_near_0)(MATH_FMA(rest, (MATH_T)(-0.5f), r));
-    MATH_T y = MATH_IF(x < 0.0f, 0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n);
-    return FN(S, copysign)(y, x);
+    return FN(S, copysign)(MATH_IF(x < 0.0f, 0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n), x);
 }
 
 /* log2(x) as high + low, high with 12 bits, to a relative error of about 2^-31; x > 0 and finite.

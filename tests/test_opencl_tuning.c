@@ -256,17 +256,16 @@ static void test_round_trip(void **state)
 {
     (void)state;
     clg_device *device = open_device("cpu", "generated");
-    const product_choice odd = odd_choice(device);
-    const int64_t columns = odd.tile.vectors * odd.tile.width; /* of the device's own width */
+    const product_choice odd = odd_choice(device); /* of the device's own width */
+    const int64_t columns = odd.tile.vectors * odd.tile.width;
     const clg_tune_shape shape = {CLG_F32, 1, 100, 2 * columns, 40, false, true};
     assert_string_equal(clg_tune_file_state(device), "not there");
     check(
         tuning_keep_product(device->d, &(tuning_entry){.shape = {CLG_F32, 1, 9, 9, 9, false, false}, .builtin = true}));
     tuning_entry entry = entry_of(shape, odd);
-    check(tuning_keep_product(device->d, &entry));
-    check(tuning_keep_product(device->d, &entry)); /* in place of itself */
+    for (int i = 0; i < 2; i++) /* the second in place of the first */
+        check(tuning_keep_product(device->d, &entry));
     clg_device_close(device);
-
     device = open_device("cpu", "generated");
     assert_string_equal(clg_tune_file_state(device), "read");
     assert_int_equal(device->d->tuned->count, 2);
