@@ -6,8 +6,6 @@
  * intrinsics: whether a compiler fuses an expression depends on its version and tuning, and the bits on that. */
 #include "gemm.h"
 
-#include "../../core/array.h"
-
 #include <string.h>
 
 #if defined(__SSE2__)

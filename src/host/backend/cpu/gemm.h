@@ -9,7 +9,7 @@
 #ifndef CLG_GEMM_H
 #define CLG_GEMM_H
 
-#include <clgrad/clgrad.h>
+#include "../../core/array.h"
 
 /* c (m, n), rows ldc apart = a (m, k) b (k, n), k >= 1. a_stride: from row to row and from column to column, one of
  * them 1 (or its extent 1); the same for b. c shares memory with neither. */
@@ -43,21 +43,19 @@ enum { GEMM_PANEL_VECTORS = 2, GEMM_BLOCK_COLUMNS = 512 };
  * smaller products, too. */
 static inline int64_t gemm_tiles_space(const gemm_table *t, clg_dtype dtype, int64_t m)
 {
-    int64_t tiles = (m + t->tile_rows - 1) / t->tile_rows;
-    return (tiles < t->block_tiles ? tiles : t->block_tiles) * t->tile_space[dtype];
+    return smaller(divide_up(m, t->tile_rows), t->block_tiles) * t->tile_space[dtype];
 }
 
 static inline int64_t gemm_panels_space(const gemm_table *t, clg_dtype dtype, int64_t n)
 {
-    int64_t panel = GEMM_PANEL_VECTORS * t->width[dtype], columns = n < GEMM_BLOCK_COLUMNS ? n : GEMM_BLOCK_COLUMNS;
-    return (columns + panel - 1) / panel * panel * t->column_space[dtype];
+    return round_up(smaller(n, GEMM_BLOCK_COLUMNS), GEMM_PANEL_VECTORS * t->width[dtype]) * t->column_space[dtype];
 }
 
 static inline int64_t gemm_scratch_bytes(const gemm_table *t, clg_dtype dtype, int64_t m, int64_t n)
 {
-    int64_t few = n < t->width[dtype] ? n : t->width[dtype]; /* then rows and columns may change places */
+    int64_t few = smaller(n, t->width[dtype]); /* then rows and columns may change places */
     int64_t plain = gemm_tiles_space(t, dtype, m) + gemm_panels_space(t, dtype, n);
     int64_t swapped = gemm_tiles_space(t, dtype, few) + gemm_panels_space(t, dtype, m);
-    return (plain > swapped ? plain : swapped) * (int64_t)clg_dtype_size(dtype);
+    return larger(plain, swapped) * (int64_t)clg_dtype_size(dtype);
 }
 #endif
