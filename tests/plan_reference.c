@@ -12,9 +12,10 @@ typedef struct interpreter {
     const plan_step *step;
     double **values, **before; /* buffers, and copies of them from before the step */
     double *registers;
-    int64_t position[CLG_MAX_RANK];
+    int64_t position[PLAN_MAX_DIMS];
     int64_t piece;
     double product;
+    bool outside; /* a load or a store was not in its buffer */
 } interpreter;
 
 /* ---------------------------------------------------------------- values */
@@ -119,52 +120,78 @@ static double initial(const plan_instr *instr) { return clg_ops[instr->op].ident
 
 /* ---------------------------------------------------------------- instructions */
 
-static bool inside(const interpreter *x, const plan_map *map)
+static int dims(const plan_step *step) { return step->outer_rank + step->inner_rank; }
+
+static bool inside(const interpreter *x, const plan_access *access)
 {
-    for (int d = 0; map->masked && d < x->step->outer_rank + x->step->inner_rank; d++)
-        if (x->position[d] < map->lo[d] || x->position[d] >= map->hi[d])
+    for (int32_t i = access->first_bound; i < access->first_bound + access->bound_count; i++) {
+        const plan_bound *bound = &x->step->bounds[i];
+        int64_t sum = 0;
+        for (int d = 0; d < dims(x->step); d++)
+            sum += bound->coef[d] * x->position[d];
+        if (sum < bound->lo || sum >= bound->hi)
             return false;
+    }
     return true;
 }
 
-static int64_t address(const interpreter *x, const plan_map *map)
+static int64_t address(const interpreter *x, const plan_access *access)
 {
-    int64_t at = map->offset;
-    for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++)
-        at += map->stride[d] * x->position[d];
+    int64_t at = access->offset;
+    for (int d = 0; d < dims(x->step); d++)
+        at += access->stride[d] * x->position[d];
     return at;
 }
 
-static double load(const interpreter *x, const plan_instr *instr)
+static bool is_in_buffer(interpreter *x, int32_t buffer, int64_t at)
 {
-    const plan_map *map = &x->step->maps[instr->map];
-    if (!inside(x, map))
-        return 0;
-    int64_t at = address(x, map);
+    bool in = at >= 0 && at < x->plan->buffers[buffer].count;
+    x->outside |= !in;
+    return in;
+}
+
+/* The value of an instruction, rounded to its dtype: a constant's, and what others give outside their bounds. */
+static double value_of(const plan_instr *instr) { return convert(CLG_F64, (clg_dtype)instr->dtype, instr->value); }
+
+static double iota(const interpreter *x, const plan_instr *instr)
+{
+    const plan_access *access = &x->step->accesses[instr->access];
+    if (!inside(x, access))
+        return value_of(instr);
+    return convert(CLG_I32, (clg_dtype)instr->dtype, (double)address(x, access));
+}
+
+static double load(interpreter *x, const plan_instr *instr)
+{
+    const plan_access *access = &x->step->accesses[instr->access];
+    if (!inside(x, access))
+        return value_of(instr);
+    int64_t at = address(x, access);
     if (instr->src[0] >= 0) {
         int64_t row = (int64_t)x->registers[instr->src[0]];
         if (row < 0 || row >= instr->row_count)
             return instr->dtype == CLG_F32 || instr->dtype == CLG_F64 ? NAN : 0;
         at += row * instr->row_stride;
     }
-    return x->before[instr->buffer][at];
+    return is_in_buffer(x, instr->buffer, at) ? x->before[instr->buffer][at] : NAN;
 }
 
 static double map_value(const interpreter *x, const plan_instr *instr)
 {
-    double operand[3] = {0, 0, 0};
+    double from[3] = {0, 0, 0};
     for (int i = 0; i < clg_ops[instr->op].arity; i++)
-        operand[i] = x->registers[instr->src[i]];
+        from[i] = x->registers[instr->src[i]];
     if (clg_ops[instr->op].types == TYPES_CAST)
-        return convert((clg_dtype)x->step->instrs[instr->src[0]].dtype, (clg_dtype)instr->dtype, operand[0]);
-    return wrap_integer((clg_dtype)instr->dtype, functions[instr->op](operand[0], operand[1], operand[2]));
+        return convert((clg_dtype)x->step->instrs[instr->src[0]].dtype, (clg_dtype)instr->dtype, from[0]);
+    return wrap_integer((clg_dtype)instr->dtype, functions[instr->op](from[0], from[1], from[2]));
 }
 
 static void store(interpreter *x, const plan_instr *instr)
 {
-    int64_t at = address(x, &x->step->maps[instr->map]) + x->piece * x->step->outer_count;
+    int64_t at = address(x, &x->step->accesses[instr->access]) + x->piece * x->step->outer_count;
     clg_dtype dtype = x->plan->buffers[instr->buffer].dtype;
-    x->values[instr->buffer][at] = convert(CLG_F64, dtype, x->registers[instr->src[0]]);
+    if (is_in_buffer(x, instr->buffer, at))
+        x->values[instr->buffer][at] = convert(CLG_F64, dtype, x->registers[instr->src[0]]);
 }
 
 static void execute(interpreter *x, const plan_section *section)
@@ -173,15 +200,17 @@ static void execute(interpreter *x, const plan_section *section)
         const plan_instr *instr = &x->step->instrs[i];
         switch ((plan_instr_kind)instr->kind) {
         case INSTR_CONST:
-            x->registers[i] = convert(CLG_F64, (clg_dtype)instr->dtype, instr->value);
+            x->registers[i] = value_of(instr);
             break;
-        case INSTR_IOTA: {
-            const plan_map *map = &x->step->maps[instr->map];
-            x->registers[i] = inside(x, map) ? wrap_integer((clg_dtype)instr->dtype, (double)address(x, map)) : 0;
+        case INSTR_IOTA:
+            x->registers[i] = iota(x, instr);
             break;
-        }
         case INSTR_LOAD:
             x->registers[i] = load(x, instr);
+            break;
+        case INSTR_MASK:
+            x->registers[i] =
+                inside(x, &x->step->accesses[instr->access]) ? x->registers[instr->src[0]] : value_of(instr);
             break;
         case INSTR_PRODUCT:
             x->registers[i] = x->product;
@@ -236,6 +265,25 @@ static double dot(const interpreter *x, int64_t b, int64_t r, int64_t c)
     return sum;
 }
 
+static double operand(interpreter *x, const plan_operand *o)
+{
+    const plan_access *access = &x->step->accesses[o->access];
+    if (!inside(x, access))
+        return 0;
+    int64_t at = address(x, access);
+    return is_in_buffer(x, o->buffer, at) ? x->before[o->buffer][at] : NAN;
+}
+
+static double contract(interpreter *x)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < x->step->inner_count; j++) {
+        set_position(x, x->step->outer_rank, dims(x->step), j);
+        sum += operand(x, &x->step->operand[0]) * operand(x, &x->step->operand[1]);
+    }
+    return sum;
+}
+
 static void execute_positions(interpreter *x)
 {
     const plan_step *step = x->step;
@@ -247,6 +295,8 @@ static void execute_positions(interpreter *x)
             set_position(x, 0, step->outer_rank, i);
             if (step->kind == STEP_MATMUL)
                 x->product = dot(x, x->position[0], x->position[1], x->position[2]);
+            else if (step->kind == STEP_CONTRACT)
+                x->product = contract(x);
             for (int32_t s = 0; s < step->section_count; s++) {
                 if (step->sections[s].kind == SECTION_OUTER)
                     execute(x, &step->sections[s]);
@@ -273,28 +323,47 @@ static void execute_scatter(interpreter *x)
     }
 }
 
+/* Whether the step writes a buffer: what it reads there is kept from before. */
+static bool is_written(const plan_step *step, int32_t buffer)
+{
+    for (int32_t i = 0; i < step->instr_count; i++)
+        if (step->instrs[i].kind == INSTR_STORE && step->instrs[i].buffer == buffer)
+            return true;
+    return step->kind == STEP_SCATTER_ADD && step->result == buffer;
+}
+
+static bool keep_buffers(interpreter *x, double **copies)
+{
+    for (int32_t i = 0; i < x->plan->buffer_count; i++) {
+        x->before[i] = x->values[i];
+        if (!is_written(x->step, i))
+            continue;
+        size_t bytes = (size_t)x->plan->buffers[i].count * sizeof(double);
+        x->before[i] = copies[i] = malloc(bytes + 1);
+        if (!copies[i])
+            return false;
+        memcpy(copies[i], x->values[i], bytes);
+    }
+    return true;
+}
+
 static bool run_step(interpreter *x)
 {
-    int32_t n = x->plan->buffer_count;
+    size_t n = (size_t)x->plan->buffer_count + 1;
+    double **copies = calloc(n, sizeof *copies);
     x->registers = calloc((size_t)x->step->instr_count + 1, sizeof *x->registers);
-    x->before = calloc((size_t)n + 1, sizeof *x->before);
-    bool sound = x->registers && x->before;
-    for (int32_t i = 0; sound && i < n; i++) {
-        size_t bytes = (size_t)x->plan->buffers[i].count * sizeof(double);
-        x->before[i] = malloc(bytes + 1);
-        sound = x->before[i] != NULL;
-        if (sound)
-            memcpy(x->before[i], x->values[i], bytes);
-    }
+    x->before = calloc(n, sizeof *x->before);
+    bool sound = copies && x->registers && x->before && keep_buffers(x, copies);
     if (sound && x->step->kind == STEP_SCATTER_ADD)
         execute_scatter(x);
     else if (sound)
         execute_positions(x);
-    for (int32_t i = 0; x->before && i < n; i++)
-        free(x->before[i]);
+    for (size_t i = 0; copies && i < n; i++)
+        free(copies[i]);
+    free(copies);
     free(x->before);
     free(x->registers);
-    return sound;
+    return sound && !x->outside;
 }
 
 bool plan_reference_run(const plan *p, double **values)

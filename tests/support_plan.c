@@ -1,14 +1,19 @@
-/* Plans made by hand or at random. */
+/* Making plans, and running them on a backend. */
 #include "support_plan.h"
 
 #include "core/ops.h"
+#include "plan_reference.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#define GUARD 5        /* elements; odd, so that nothing in a buffer is aligned */
+#define GUARD_BYTES 64 /* of a binding, behind the buffer */
 
 /* ---------------------------------------------------------------- random numbers */
 
@@ -33,28 +38,45 @@ plan_builder *plan_new_builder(void)
     assert_non_null(b);
     b->plan.steps = b->steps;
     b->plan.buffers = b->buffers;
+    b->guard = GUARD;
     return b;
 }
 
-int plan_add_buffer(plan_builder *b, clg_dtype dtype, int64_t count, bool output, double range)
+static int add_buffer(plan_builder *b, plan_buffer_kind kind, clg_dtype dtype, int64_t count)
 {
     int i = b->plan.buffer_count++;
     assert_true(i < MAX_BUFFERS);
-    b->buffers[i] = (plan_buffer){.kind = output ? BUFFER_OUTPUT : BUFFER_LEAF,
+    count += 2 * b->guard;
+    b->buffers[i] = (plan_buffer){.kind = kind,
                                   .dtype = dtype,
                                   .count = count,
                                   .bytes = count * (int64_t)clg_dtype_size(dtype),
-                                  .binding = b->plan.binding_count++};
-    b->outputs[i] = output;
-    b->range[i] = range;
+                                  .binding = kind == BUFFER_ARENA ? -1 : b->plan.binding_count++,
+                                  .node = -1};
+    b->guards[i] = b->guard;
+    b->steps_seeds[i] = b->step_seed;
+    return i;
+}
+
+int plan_add_leaf(plan_builder *b, clg_dtype dtype, int64_t count, double lo, double hi)
+{
+    int i = add_buffer(b, BUFFER_LEAF, dtype, count);
+    b->lo[i] = lo;
+    b->hi[i] = hi;
+    b->seeds[i] = ++b->next_seed;
+    return i;
+}
+
+int plan_add_output(plan_builder *b, clg_dtype dtype, int64_t count)
+{
+    int i = add_buffer(b, BUFFER_OUTPUT, dtype, count);
+    b->lo[i] = b->hi[i] = 77;
     return i;
 }
 
 int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offset)
 {
-    int i = plan_add_buffer(b, dtype, count, false, 0);
-    b->plan.binding_count--;
-    b->buffers[i].kind = BUFFER_ARENA;
+    int i = add_buffer(b, BUFFER_ARENA, dtype, count);
     b->buffers[i].offset = offset;
     int64_t end = offset + (b->buffers[i].bytes + PLAN_ALIGNMENT - 1) / PLAN_ALIGNMENT * PLAN_ALIGNMENT;
     if (end > b->plan.arena_bytes)
@@ -65,7 +87,7 @@ int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offs
 plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const int64_t *extent)
 {
     int i = b->plan.step_count++;
-    assert_true(i < MAX_STEPS);
+    assert_true(i < MAX_STEPS && outer_rank + inner_rank <= PLAN_MAX_DIMS);
     plan_step *s = &b->steps[i];
     *s = (plan_step){.kind = STEP_LOOP,
                      .outer_rank = outer_rank,
@@ -75,7 +97,8 @@ plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const 
                      .splits = 1,
                      .instrs = b->instrs[i],
                      .sections = b->sections[i],
-                     .maps = b->maps[i],
+                     .accesses = b->accesses[i],
+                     .bounds = b->bounds[i],
                      .product = -1};
     for (int d = 0; d < outer_rank + inner_rank; d++) {
         s->extent[d] = extent[d];
@@ -90,7 +113,7 @@ plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const 
 
 void plan_begin_section(plan_step *s, plan_section_kind kind)
 {
-    assert_true(s->section_count < 8);
+    assert_true(s->section_count < MAX_SECTIONS);
     s->sections[s->section_count++] = (plan_section){kind, s->instr_count, 0};
 }
 
@@ -102,10 +125,18 @@ int plan_add_instr(plan_step *s, plan_instr instr)
     return s->instr_count++;
 }
 
-static int add_map(plan_step *s, plan_map map)
+static int add_access(plan_step *s, plan_access access)
 {
-    s->maps[s->map_count] = map;
-    return s->map_count++;
+    assert_true(s->access_count < MAX_INSTRS);
+    s->accesses[s->access_count] = access;
+    return s->access_count++;
+}
+
+/* Of a buffer's elements between its guards. */
+static int add_buffer_access(const plan_builder *b, plan_step *s, int buffer, plan_access access)
+{
+    access.offset += b->guards[buffer];
+    return add_access(s, access);
 }
 
 int plan_emit_constant(plan_step *s, clg_dtype dtype, double value)
@@ -126,290 +157,235 @@ int plan_emit_reduce(plan_step *s, int op, int x)
         s, (plan_instr){.kind = INSTR_REDUCE, .op = (uint8_t)op, .dtype = s->instrs[x].dtype, .src = {x, -1, -1}});
 }
 
-int plan_emit_load(plan_builder *b, plan_step *s, int buffer, plan_map map)
+int plan_emit_iota(plan_step *s, clg_dtype dtype, plan_access access, double outside)
+{
+    return plan_add_instr(s, (plan_instr){.kind = INSTR_IOTA,
+                                          .dtype = (uint8_t)dtype,
+                                          .src = {-1, -1, -1},
+                                          .buffer = -1,
+                                          .access = add_access(s, access),
+                                          .value = outside});
+}
+
+int plan_emit_load_row(plan_builder *b, plan_step *s, int buffer, plan_access access, double outside, int row,
+                       int64_t stride, int64_t count)
 {
     return plan_add_instr(s, (plan_instr){.kind = INSTR_LOAD,
                                           .dtype = (uint8_t)b->buffers[buffer].dtype,
-                                          .src = {-1, -1, -1},
+                                          .src = {row, -1, -1},
                                           .buffer = buffer,
-                                          .map = add_map(s, map)});
+                                          .access = add_buffer_access(b, s, buffer, access),
+                                          .value = outside,
+                                          .row_stride = stride,
+                                          .row_count = count});
 }
 
-void plan_emit_store(plan_builder *b, plan_step *s, int buffer, plan_map map, int x)
+int plan_emit_load_or(plan_builder *b, plan_step *s, int buffer, plan_access access, double outside)
 {
+    return plan_emit_load_row(b, s, buffer, access, outside, -1, 0, 0);
+}
+
+int plan_emit_load(plan_builder *b, plan_step *s, int buffer, plan_access access)
+{
+    return plan_emit_load_or(b, s, buffer, access, 0);
+}
+
+int plan_emit_mask(plan_step *s, int x, plan_access bounds, double outside)
+{
+    return plan_add_instr(s, (plan_instr){.kind = INSTR_MASK,
+                                          .dtype = s->instrs[x].dtype,
+                                          .src = {x, -1, -1},
+                                          .buffer = -1,
+                                          .access = add_access(s, bounds),
+                                          .value = outside});
+}
+
+int plan_emit_product(plan_step *s)
+{
+    return plan_add_instr(s, (plan_instr){.kind = INSTR_PRODUCT, .dtype = (uint8_t)s->dtype, .src = {-1, -1, -1}});
+}
+
+void plan_emit_store(plan_builder *b, plan_step *s, int buffer, plan_access access, int x)
+{
+    assert_int_equal(access.bound_count, 0);
     plan_add_instr(s, (plan_instr){.kind = INSTR_STORE,
                                    .dtype = (uint8_t)b->buffers[buffer].dtype,
                                    .src = {x, -1, -1},
                                    .buffer = buffer,
-                                   .map = add_map(s, map)});
+                                   .access = add_buffer_access(b, s, buffer, access)});
 }
 
-/* Row-major over dimensions first..end-1. */
-static plan_map dense(const plan_step *s, int first, int end)
+plan_access plan_dense(const plan_step *s, unsigned dims)
 {
-    plan_map map = {0};
+    plan_access access = {0};
     int64_t stride = 1;
-    for (int d = end - 1; d >= first; d--) {
-        map.stride[d] = stride;
-        stride *= s->extent[d];
-    }
-    return map;
-}
-
-plan_map plan_dense_outer(const plan_step *s) { return dense(s, 0, s->outer_rank); }
-plan_map plan_dense_all(const plan_step *s) { return dense(s, 0, s->outer_rank + s->inner_rank); }
-
-/* ---------------------------------------------------------------- random steps */
-
-static int64_t random_extent(void)
-{
-    static const int64_t extents[] = {1, 2, 3, 4, 5, 7, 8, 10, 16, 17, 31, 33, 64, 100, 150};
-    return extents[plan_below((int)(sizeof extents / sizeof *extents))];
-}
-
-/* A map onto a fresh buffer: dimensions permuted, repeated or reversed, an offset, sometimes a mask. *count becomes
- * the elements that the buffer needs. */
-static plan_map random_map(const plan_step *s, bool inner, int64_t *count)
-{
-    plan_map map = {0};
-    int rank = s->outer_rank + (inner ? s->inner_rank : 0), order[CLG_MAX_RANK];
-    for (int d = 0; d < rank; d++)
-        order[d] = d;
-    for (int d = rank - 1; d > 0 && plan_below(3) == 0; d--) {
-        int other = plan_below(d + 1), kept = order[d];
-        order[d] = order[other];
-        order[other] = kept;
-    }
-    int64_t stride = plan_below(8) == 0 ? 2 : 1, last = 0;
-    map.masked = plan_below(4) == 0;
-    for (int d = 0; d < CLG_MAX_RANK; d++)
-        map.hi[d] = d < s->outer_rank + s->inner_rank ? s->extent[d] : 1;
-    for (int k = rank - 1; k >= 0; k--) {
-        int d = order[k];
-        int64_t extent = s->extent[d];
-        if (plan_below(5) == 0)
-            continue; /* repeated along d */
-        if (map.masked && plan_below(2)) {
-            map.lo[d] = plan_below((int)extent + 1);
-            map.hi[d] = map.lo[d] + plan_below((int)(extent - map.lo[d]) + 1);
+    for (int d = s->outer_rank + s->inner_rank - 1; d >= 0; d--)
+        if (dims >> d & 1) {
+            access.stride[d] = stride;
+            stride *= s->extent[d];
         }
-        int64_t valid = map.hi[d] - map.lo[d];
-        bool reversed = plan_below(6) == 0;
-        map.stride[d] = reversed ? -stride : stride;
-        map.offset += reversed ? stride * (map.hi[d] - 1) : -stride * map.lo[d];
-        if (valid > 0) {
-            last += stride * (valid - 1);
-            stride *= valid;
+    return access;
+}
+
+plan_access plan_dense_outer(const plan_step *s) { return plan_dense(s, (1u << s->outer_rank) - 1); }
+plan_access plan_dense_all(const plan_step *s) { return plan_dense(s, (1u << (s->outer_rank + s->inner_rank)) - 1); }
+
+void plan_add_bound(plan_step *s, plan_access *access, plan_bound bound)
+{
+    assert_true(s->bound_count < MAX_BOUNDS);
+    if (access->bound_count == 0)
+        access->first_bound = s->bound_count;
+    assert_int_equal(access->first_bound + access->bound_count, s->bound_count);
+    s->bounds[s->bound_count++] = bound;
+    access->bound_count++;
+}
+
+/* ---------------------------------------------------------------- running and comparing */
+
+void plan_check_status(clg_status status)
+{
+    if (status != CLG_OK)
+        fail_msg("%s: %s", clg_status_name(status), clg_last_error());
+}
+
+static double draw(const plan_builder *b, int i)
+{
+    double value = plan_uniform(b->lo[i], b->hi[i]);
+    return b->buffers[i].dtype == CLG_U8 ? (double)((int64_t)value & 255) : value;
+}
+
+#define NO_GUARD 99 /* of guards in values: whoever reads one gets another result than the target, where it is NaN */
+
+/* A buffer's first contents, as elements and as doubles. Guards are NaN, or all ones. */
+static void fill(const plan_builder *b, int i, uint8_t *image, double *values)
+{
+    const plan_buffer *buffer = &b->buffers[i];
+    size_t size = clg_dtype_size(buffer->dtype);
+    int64_t first = b->guards[i], end = buffer->count - first;
+    memset(image, 0xff, (size_t)buffer->bytes + GUARD_BYTES);
+    plan_seed(b->seeds[i] * 2654435761u);
+    for (int64_t e = 0; e < buffer->count; e++) {
+        values[e] = NO_GUARD;
+        if (e < first || e >= end)
+            continue;
+        plan_reference_encode(buffer->dtype, draw(b, i), image + (size_t)e * size);
+        values[e] = plan_reference_decode(buffer->dtype, image + (size_t)e * size);
+    }
+}
+
+static void write_bindings(const plan_target *t, const plan_builder *b, const plan_memory *m)
+{
+    for (int i = 0; i < b->plan.buffer_count; i++)
+        if (m->image[i])
+            plan_check_status(t->backend->write(t->device, m->bindings[b->buffers[i].binding], 0, m->image[i],
+                                                b->buffers[i].bytes + GUARD_BYTES));
+}
+
+void plan_set_up(const plan_target *t, const plan_builder *b, plan_memory *m)
+{
+    *m = (plan_memory){0};
+    for (int i = 0; i < b->plan.buffer_count; i++) {
+        const plan_buffer *buffer = &b->buffers[i];
+        m->values[i] = calloc((size_t)buffer->count + 1, sizeof(double));
+        assert_non_null(m->values[i]);
+        if (buffer->kind == BUFFER_ARENA)
+            continue;
+        m->image[i] = malloc((size_t)buffer->bytes + GUARD_BYTES);
+        assert_non_null(m->image[i]);
+        fill(b, i, m->image[i], m->values[i]);
+        plan_check_status(t->backend->allocate(t->device, buffer->bytes + GUARD_BYTES, &m->bindings[buffer->binding]));
+    }
+    write_bindings(t, b, m);
+}
+
+static uint8_t *read_binding(const plan_target *t, const plan_builder *b, const plan_memory *m, int i)
+{
+    const plan_buffer *buffer = &b->buffers[i];
+    uint8_t *got = malloc((size_t)buffer->bytes + GUARD_BYTES);
+    assert_non_null(got);
+    plan_check_status(t->backend->read(t->device, m->bindings[buffer->binding], 0, got, buffer->bytes + GUARD_BYTES));
+    return got;
+}
+
+/* NaN equals only NaN, infinities only themselves. */
+static bool close_enough(double got, double want, double tolerance)
+{
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got);
+    if (isinf(want) || isinf(got))
+        return want == got;
+    return fabs(got - want) <= tolerance * (1 + fabs(want));
+}
+
+static void check_guard(const plan_builder *b, int i, const uint8_t *got, int64_t from, int64_t to)
+{
+    for (int64_t k = from; k < to; k++)
+        if (got[k] != 0xff)
+            fail_msg("buffer %d (random step %llu): byte %lld written, a guard from %lld to %lld", i,
+                     (unsigned long long)b->steps_seeds[i], (long long)k, (long long)from, (long long)to);
+}
+
+static void compare_buffer(const plan_builder *b, const plan_memory *m, int i, const uint8_t *got, double tolerance)
+{
+    const plan_buffer *buffer = &b->buffers[i];
+    int64_t size = (int64_t)clg_dtype_size(buffer->dtype), guard = b->guards[i], end = buffer->count - guard;
+    for (int64_t e = guard; e < end; e++) {
+        double value = plan_reference_decode(buffer->dtype, got + e * size), want = m->values[i][e];
+        if (!close_enough(value, want, tolerance))
+            fail_msg("buffer %d (random step %llu) element %lld of %lld: got %.9g, want %.9g", i,
+                     (unsigned long long)b->steps_seeds[i], (long long)(e - guard), (long long)(end - guard), value,
+                     want);
+    }
+    check_guard(b, i, got, 0, guard * size);
+    check_guard(b, i, got, end * size, buffer->bytes + GUARD_BYTES);
+}
+
+void plan_compare(const plan_target *t, const plan_builder *b, const plan_memory *m, double f32, double f64)
+{
+    const double tolerance[CLG_DTYPE_COUNT] = {[CLG_F32] = f32, [CLG_F64] = f64};
+    for (int i = 0; i < b->plan.buffer_count; i++)
+        if (m->image[i]) {
+            uint8_t *got = read_binding(t, b, m, i);
+            compare_buffer(b, m, i, got, tolerance[b->buffers[i].dtype]);
+            free(got);
         }
-    }
-    int64_t shift = plan_below(3);
-    map.offset += shift;
-    *count = last + 1 + shift;
-    return map;
 }
 
-static int random_load(plan_builder *b, plan_step *s, clg_dtype real, bool inner)
+void plan_tear_down(const plan_target *t, const plan_builder *b, plan_memory *m)
 {
-    int64_t count;
-    plan_map map = random_map(s, inner, &count);
-    int kind = plan_below(10);
-    if (kind == 0) { /* through a row register */
-        int64_t rows = 1 + plan_below(6), index_count;
-        plan_map index_map = random_map(s, inner, &index_count);
-        int row = plan_emit_load(b, s, plan_add_buffer(b, CLG_I32, index_count, false, (double)rows), index_map);
-        int table = plan_add_buffer(b, real, count * rows, false, 2);
-        int x = plan_emit_load(b, s, table, map);
-        s->instrs[x].src[0] = row;
-        s->instrs[x].row_stride = count;
-        s->instrs[x].row_count = rows;
-        return x;
+    for (int i = 0; i < b->plan.buffer_count; i++) {
+        free(m->values[i]);
+        free(m->image[i]);
     }
-    if (kind == 1) {
-        plan_map values = map;
-        int x = plan_add_instr(
-            s, (plan_instr){.kind = INSTR_IOTA, .dtype = CLG_I32, .src = {-1, -1, -1}, .map = add_map(s, values)});
-        return plan_emit_op(s, OP_CAST, real, x, -1, -1);
-    }
-    if (kind == 2) {
-        int x = plan_emit_load(b, s, plan_add_buffer(b, CLG_U8, count, false, 1), map);
-        return plan_emit_op(s, OP_CAST, real, x, -1, -1);
-    }
-    return plan_emit_load(b, s, plan_add_buffer(b, real, count, false, 2), map);
+    for (int i = 0; i < b->plan.binding_count; i++)
+        t->backend->free(t->device, m->bindings[i]);
 }
 
-/* A few random operations; the result is bounded. */
-static int random_body(plan_builder *b, plan_step *s, clg_dtype real, bool inner, const int *known, int known_count)
+void plan_check(const plan_target *t, plan_builder *b, double f32, double f64)
 {
-    static const int ops[] = {OP_ADD,  OP_SUB,  OP_MUL,     OP_MAXIMUM, OP_MINIMUM, OP_NEG,  OP_ABS,
-                              OP_RELU, OP_TANH, OP_SIGMOID, OP_SIGN,    OP_SIN,     OP_WHERE};
-    int pool[16], count = 0;
-    for (int i = 0; i < known_count; i++)
-        pool[count++] = known[i];
-    for (int i = 1 + plan_below(2); i > 0; i--)
-        pool[count++] = random_load(b, s, real, inner);
-    if (plan_below(3) == 0)
-        pool[count++] = plan_emit_constant(s, real, (double)(float)plan_uniform(-2, 2));
-    for (int i = 1 + plan_below(4); i > 0; i--) {
-        int op = ops[plan_below((int)(sizeof ops / sizeof *ops))];
-        int x = pool[plan_below(count)], y = pool[plan_below(count)];
-        if (op == OP_WHERE) {
-            int z = plan_emit_op(s, OP_LESS_EQUAL, CLG_U8, x, y, -1);
-            pool[count++] = plan_emit_op(s, op, real, z, x, y);
-        } else if (op == OP_MUL || op == OP_SIN) { /* bounded operands, or rounding errors grow */
-            x = plan_emit_op(s, OP_TANH, real, x, -1, -1);
-            pool[count++] = plan_emit_op(s, op, real, x, op == OP_MUL ? y : -1, -1);
-        } else {
-            pool[count++] = plan_emit_op(s, op, real, x, clg_ops[op].arity > 1 ? y : -1, -1);
+    plan_memory m;
+    uint8_t *first[MAX_BUFFERS] = {NULL};
+    backend_program *program = NULL;
+    plan_set_up(t, b, &m);
+    plan_check_status(t->backend->prepare(t->device, &b->plan, m.bindings, &program));
+    if (getenv("CLGRAD_TEST_PRINT") && t->compiles)
+        plan_check_status(t->backend->print(program, stderr));
+    assert_true(plan_reference_run(&b->plan, m.values));
+    plan_check_status(t->backend->run(program));
+    plan_compare(t, b, &m, f32, f64);
+    for (int i = 0; i < b->plan.buffer_count; i++)
+        if (m.image[i])
+            first[i] = read_binding(t, b, &m, i);
+    write_bindings(t, b, &m);
+    plan_check_status(t->backend->run(program));
+    for (int i = 0; i < b->plan.buffer_count; i++)
+        if (m.image[i]) {
+            uint8_t *second = read_binding(t, b, &m, i);
+            assert_memory_equal(first[i], second, (size_t)b->buffers[i].bytes + GUARD_BYTES);
+            free(first[i]);
+            free(second);
         }
-    }
-    return pool[count - 1];
-}
-
-void plan_random_step(plan_builder *b, clg_dtype real)
-{
-    int64_t extent[CLG_MAX_RANK], total = 1;
-    int outer_rank = plan_below(4), inner_rank = plan_below(3) == 0 ? 0 : 1 + plan_below(2);
-    for (int d = 0; d < outer_rank + inner_rank; d++) {
-        extent[d] = random_extent();
-        while (total * extent[d] > 20000)
-            extent[d] = 1 + extent[d] / 4;
-        total *= extent[d];
-    }
-    plan_step *s = plan_add_step(b, outer_rank, inner_rank, extent);
-    int known[4], known_count = 0;
-    if (plan_below(3) == 0) {
-        plan_begin_section(s, SECTION_ONCE);
-        known[known_count++] = plan_emit_op(s, OP_TANH, real, plan_emit_constant(s, real, plan_uniform(-1, 1)), -1, -1);
-    }
-    if (inner_rank == 0 || plan_below(4) == 0) {
-        plan_begin_section(s, SECTION_OUTER);
-        int x = random_body(b, s, real, false, known, known_count);
-        plan_emit_store(b, s, plan_add_buffer(b, real, s->outer_count, true, 0), plan_dense_outer(s), x);
-        if (inner_rank == 0)
-            return;
-        known[known_count++] = plan_emit_op(s, OP_TANH, real, x, -1, -1);
-    }
-    for (int i = 1 + plan_below(2); i > 0; i--) {
-        plan_begin_section(s, SECTION_INNER);
-        int x = random_body(b, s, real, true, known, known_count);
-        int y = plan_emit_reduce(s, plan_below(3) ? OP_SUM : OP_MAX, x);
-        plan_begin_section(s, SECTION_OUTER);
-        plan_emit_store(b, s, plan_add_buffer(b, real, s->outer_count, true, 0), plan_dense_outer(s), y);
-        known[known_count++] = plan_emit_op(s, OP_TANH, real, y, -1, -1);
-    }
-    if (plan_below(2)) {
-        plan_begin_section(s, SECTION_INNER);
-        int x = random_body(b, s, real, true, known, known_count);
-        plan_emit_store(b, s, plan_add_buffer(b, real, s->outer_count * s->inner_count, true, 0), plan_dense_all(s), x);
-    }
-}
-
-/* A reduction cut into pieces, and the step that adds the pieces. */
-void plan_random_split(plan_builder *b)
-{
-    int64_t extent[3] = {1 + plan_below(40), random_extent(), random_extent()};
-    plan_step *s = plan_add_step(b, 1, 2, extent);
-    s->splits = 2 + plan_below(4);
-    s->inner_piece = (s->inner_count + s->splits - 1) / s->splits;
-    s->splits = (s->inner_count + s->inner_piece - 1) / s->inner_piece;
-    plan_begin_section(s, SECTION_INNER);
-    int op = plan_below(2) ? OP_SUM : OP_MAX;
-    int x = plan_emit_reduce(s, op, random_body(b, s, CLG_F32, true, NULL, 0));
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_F32, s->outer_count * s->splits, true, 0), plan_dense_outer(s), x);
-}
-
-/* ---------------------------------------------------------------- hand-made steps */
-
-/* softmax over the last axis: max, sum of exp, reciprocal, store. */
-void plan_add_softmax(plan_builder *b, int64_t rows, int64_t columns)
-{
-    plan_step *s = plan_add_step(b, 1, 1, (int64_t[]){rows, columns});
-    int x = plan_add_buffer(b, CLG_F32, rows * columns, false, 4);
-    plan_begin_section(s, SECTION_INNER);
-    int top = plan_emit_reduce(s, OP_MAX, plan_emit_load(b, s, x, plan_dense_all(s)));
-    plan_begin_section(s, SECTION_INNER);
-    int e = plan_emit_op(s, OP_EXP, CLG_F32,
-                         plan_emit_op(s, OP_SUB, CLG_F32, plan_emit_load(b, s, x, plan_dense_all(s)), top, -1), -1, -1);
-    int sum = plan_emit_reduce(s, OP_SUM, e);
-    plan_begin_section(s, SECTION_OUTER);
-    int one = plan_emit_constant(s, CLG_F32, 1);
-    int inverse = plan_emit_op(s, OP_DIV, CLG_F32, one, sum, -1);
-    plan_begin_section(s, SECTION_INNER);
-    e = plan_emit_op(s, OP_EXP, CLG_F32,
-                     plan_emit_op(s, OP_SUB, CLG_F32, plan_emit_load(b, s, x, plan_dense_all(s)), top, -1), -1, -1);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_F32, rows * columns, true, 0), plan_dense_all(s),
-                    plan_emit_op(s, OP_MUL, CLG_F32, e, inverse, -1));
-}
-
-void plan_add_column_sum(plan_builder *b, int64_t rows, int64_t columns)
-{
-    plan_step *s = plan_add_step(b, 1, 1, (int64_t[]){columns, rows});
-    plan_map map = {.stride = {1, columns}};
-    plan_begin_section(s, SECTION_INNER);
-    int x =
-        plan_emit_reduce(s, OP_SUM, plan_emit_load(b, s, plan_add_buffer(b, CLG_F32, rows * columns, false, 1), map));
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_F32, columns, true, 0), plan_dense_outer(s), x);
-}
-
-/* A chain through the arena: t = a + b; t = sigmoid(t) in place (two buffers, one range); out = t * t. */
-void plan_add_chain(plan_builder *b, int64_t count)
-{
-    int a = plan_add_buffer(b, CLG_F32, count, false, 2), c = plan_add_buffer(b, CLG_F32, 1, false, 2);
-    int t = plan_add_arena(b, CLG_F32, count, 512), u = plan_add_arena(b, CLG_F32, count, 512);
-    int out = plan_add_buffer(b, CLG_F32, count, true, 0);
-    plan_step *s = plan_add_step(b, 1, 0, &count);
-    plan_begin_section(s, SECTION_ONCE);
-    int scale = plan_emit_op(s, OP_EXP, CLG_F32, plan_emit_load(b, s, c, (plan_map){0}), -1, -1);
-    plan_begin_section(s, SECTION_OUTER);
-    int x = plan_emit_op(s, OP_MUL, CLG_F32, plan_emit_load(b, s, a, plan_dense_all(s)), scale, -1);
-    plan_emit_store(b, s, t, plan_dense_all(s), x);
-    s = plan_add_step(b, 1, 0, &count);
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, u, plan_dense_all(s),
-                    plan_emit_op(s, OP_SIGMOID, CLG_F32, plan_emit_load(b, s, t, plan_dense_all(s)), -1, -1));
-    s = plan_add_step(b, 1, 0, &count);
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, out, plan_dense_all(s),
-                    plan_emit_op(s, OP_SQUARE, CLG_F32, plan_emit_load(b, s, u, plan_dense_all(s)), -1, -1));
-}
-
-void plan_add_scatter(plan_builder *b, int64_t rows, int64_t columns, int64_t count)
-{
-    plan_step *s = plan_add_step(b, 0, 0, NULL);
-    s->kind = STEP_SCATTER_ADD;
-    s->dtype = CLG_F32;
-    s->rows = rows;
-    s->columns = columns;
-    s->count = count;
-    s->indices = plan_add_buffer(b, CLG_I32, count, false, (double)rows);
-    s->updates = plan_add_buffer(b, CLG_F32, count * columns, false, 1);
-    s->result = plan_add_buffer(b, CLG_F32, rows * columns, true, 0);
-}
-
-/* Sum and maximum of nothing, a step without positions, integer sums. */
-void plan_add_odd_steps(plan_builder *b)
-{
-    plan_step *s = plan_add_step(b, 1, 1, (int64_t[]){3, 0});
-    int nothing = plan_add_buffer(b, CLG_F32, 0, false, 1);
-    plan_begin_section(s, SECTION_INNER);
-    int x = plan_emit_load(b, s, nothing, (plan_map){.stride = {0, 1}});
-    int sum = plan_emit_reduce(s, OP_SUM, x), top = plan_emit_reduce(s, OP_MAX, x);
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_F32, 3, true, 0), plan_dense_outer(s), sum);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_F32, 3, true, 0), plan_dense_outer(s), top);
-    s = plan_add_step(b, 1, 0, (int64_t[]){0});
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_F32, 0, true, 0), plan_dense_outer(s),
-                    plan_emit_constant(s, CLG_F32, 1));
-    s = plan_add_step(b, 1, 1, (int64_t[]){5, 77});
-    plan_begin_section(s, SECTION_INNER);
-    x = plan_emit_load(b, s, plan_add_buffer(b, CLG_I32, 5 * 77, false, 1000), plan_dense_all(s));
-    sum = plan_emit_reduce(s, OP_SUM, x), top = plan_emit_reduce(s, OP_MAX, x);
-    plan_begin_section(s, SECTION_OUTER);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_I32, 5, true, 0), plan_dense_outer(s), sum);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_I32, 5, true, 0), plan_dense_outer(s), top);
-    plan_emit_store(b, s, plan_add_buffer(b, CLG_U8, 5, true, 0), plan_dense_outer(s),
-                    plan_emit_op(s, OP_CAST, CLG_U8, sum, -1, -1));
+    t->backend->release(program);
+    plan_tear_down(t, b, &m);
+    free(b);
 }

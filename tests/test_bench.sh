@@ -33,7 +33,9 @@ expect_error 1 'cannot write none/out.json: No such file' --device cpu --quick -
 
 # ---- names: a whole name is that case alone, anything else a beginning
 "$clgrad" bench --list >list 2>err || fail "bench --list: $(cat err)"
-for name in mlp_b1 mlp_b128 matmul_128x512x784 elementwise_1m softmax_xent_8192x1024 layernorm_8192x1024 launch; do
+for name in mlp_b1 mlp_b128 matmul_128x512x784 elementwise_1m softmax_xent_8192x1024 layernorm_8192x1024 launch \
+    conv_3x3_c16_32 conv_dw3x3_c128_28_grad_w conv_3x3_c64_56_nhwc_grad_x maxpool_2x2_c64_56_grad \
+    attention_h8_t256_d64 cnn_b128 resnet20_b64 gpt_b16 lstm_b128; do
     grep -qx "$name" list || fail "bench --list has no $name"
 done
 names() { "$clgrad" bench --device cpu --quick --only-cases "$@" 2>err | awk 'NR > 1 { print $1 }' | tr '\n' ' '; }
@@ -74,6 +76,11 @@ for case in result["cases"]:
 known = set(open("list").read().split())
 unknown = [name for name in json.load(open(sys.argv[1])) if name not in known]
 check(not unknown, "bench/cases.json has cases that clgrad bench has not: %s" % unknown)
+cases = json.load(open(sys.argv[1]))
+for name, case in cases.items():  # names of other cases, no chains of them
+    for key, final in (("peers", {"peers"}), ("like", {"peers", "like"})):
+        check(key not in case or case[key] in cases and not final & set(cases[case[key]]),
+              "bench/cases.json: the '%s' of %s" % (key, name))
 for what in bad:
     print("FAIL: bench --json:", what)
 sys.exit(bool(bad))

@@ -141,7 +141,7 @@ cmp -s yes.losses no.losses && cmp -s yes.safetensors no.safetensors || fail "--
 expect 0 '^  all ' "${train[@]}" --epochs 1 --resident yes --profile resident.json
 # A profile: a table of the training step, and a trace; the training itself is the same.
 expect 0 '^ +1 ' "${train[@]}" --epochs 1 --limit 256 --losses e.losses --save e.safetensors
-expect 0 '^ +[0-9]+  matmul +[0-9.]+ +[0-9.]+% +1 .* (GFLOP|GB)/s +[0-9.]+  .*matmul' "${train[@]}" --epochs 1 \
+expect 0 '^ +[0-9]+  matmul +[0-9.]+ +[0-9.]+% +1 .* (GFLOP|GB)/s +[0-9.]+  .*contract' "${train[@]}" --epochs 1 \
     --limit 256 --losses f.losses --save f.safetensors --profile profile.json
 cmp -s e.losses f.losses && cmp -s e.safetensors f.safetensors || fail "--profile changed the training"
 steps=$(sed -nE 's/^  all .* ([0-9]+) steps$/\1/p' out)
@@ -159,7 +159,7 @@ grep -q 'nan\|inf' d.jsonl && fail "not JSON: $(cat d.jsonl)"
 # ---- the other commands
 expect 0 '^\*? *cpu +host ' devices
 [ "$(grep -c '^\*' out)" -eq 1 ] || fail "not one device is marked as auto's: $(cat out)"
-expect 0 '^matmul +contract +2 +yes' ops
+expect 0 '^contract +contract +2 +yes' ops
 expect 0 '^\| add \| map \| 2 \| a \+ b \| yes \|$' ops --markdown
 "$clgrad" ops | awk 'NR > 1 && $2 != "leaf" && $2 != "effect" { print $1 }' >operations
 expect 0 '^[0-9]+ passed, 0 failed' check --device cpu
@@ -167,7 +167,7 @@ grep 'FAIL' out
 checked=$(awk '/PASS/ { print $1 }' out | sort -u)
 [ "$checked" = "$(sort operations)" ] || fail "clgrad check does not pass each operation of clgrad ops"
 if "$clgrad" devices | grep -q '^[* ] opencl:0'; then
-    expect 0 '^5 passed, 0 failed' check --device opencl:0 add max matmul
+    expect 0 '^9 passed, 0 failed' check --device opencl:0 add max contract
     # Measured, kept, shown, forgotten.
     export XDG_CACHE_HOME=$folder/cache
     unset CLGRAD_CACHE_DIR

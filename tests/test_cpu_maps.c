@@ -46,6 +46,7 @@ static int operand(const int *values, int count)
 static plan_builder *random_program(uint64_t seed, int64_t n, bool apart)
 {
     plan_builder *b = plan_new_builder();
+    b->guard = 0; /* the memory is the test's own */
     plan_step *s = plan_add_step(b, 1, 0, &n);
     int values[LOADS + 3 + MAPS], count = 0, results[MAPS], masks[MAPS], mask_count = 0;
     plan_seed(seed);
@@ -54,9 +55,9 @@ static plan_builder *random_program(uint64_t seed, int64_t n, bool apart)
     values[count++] = plan_emit_constant(s, CLG_F32, 1.5);
     plan_begin_section(s, SECTION_OUTER);
     for (int i = 0; i <= LOADS; i++) {
-        plan_map map = plan_dense_outer(s);
-        map.stride[0] = i > 0; /* the first: one value */
-        values[count++] = plan_emit_load(b, s, plan_add_buffer(b, CLG_F32, n, false, 3), map);
+        plan_access access = plan_dense_outer(s);
+        access.stride[0] = i > 0; /* the first: one value */
+        values[count++] = plan_emit_load(b, s, plan_add_leaf(b, CLG_F32, n, -3, 3), access);
     }
     for (int i = 0; i < MAPS; i++) {
         int op = plan_below(2) ? first_ops[plan_below(7)] : other_ops[plan_below(10)], arity = clg_ops[op].arity;
@@ -76,8 +77,8 @@ static plan_builder *random_program(uint64_t seed, int64_t n, bool apart)
         bool keep = kept < KEPT && s->instrs[results[i]].dtype == CLG_F32;
         kept += keep;
         if (keep || apart)
-            plan_emit_store(b, s, plan_add_buffer(b, (clg_dtype)s->instrs[results[i]].dtype, n, true, 0),
-                            plan_dense_outer(s), results[i]);
+            plan_emit_store(b, s, plan_add_output(b, (clg_dtype)s->instrs[results[i]].dtype, n), plan_dense_outer(s),
+                            results[i]);
     }
     return b;
 }
@@ -268,10 +269,11 @@ static void test_stream(void **state)
 static int streamed_stores(int64_t n, bool copy, bool second, char *const address[4], const cpu_vectors *vectors)
 {
     plan_builder *b = plan_new_builder();
+    b->guard = 0;
     plan_step *s = plan_add_step(b, 1, 0, &n);
     cpu_tape t;
     for (int i = 0; i < 4; i++)
-        plan_add_buffer(b, CLG_F32, n, i > 1, 3);
+        plan_add_leaf(b, CLG_F32, n, -3, 3);
     plan_begin_section(s, SECTION_OUTER);
     int x = plan_emit_load(b, s, 0, plan_dense_outer(s)), z = plan_emit_load(b, s, 1, plan_dense_outer(s));
     int product = plan_emit_op(s, OP_MUL, CLG_F32, x, z, -1);

@@ -119,7 +119,7 @@ static void test_names_say_what_a_step_computes(void **state)
     for (int i = 0; i < 30; i++)
         y = clg_sin(clg_mul(y, y));
     clg_var outputs[] = {x, y, clg_scatter_add(index, clg_array(g, CLG_F32, CLG_SHAPE(3, 8), values), 5)};
-    static const char *const names[] = {"matmul relu (4, 4) over 6", NULL, "scatter_add (5, 8)"};
+    static const char *const names[] = {"contract relu (4, 4) over 6", NULL, "scatter_add (5, 8)"};
     for (int i = 0; i < 3; i++) {
         clg_step_profile steps[8];
         int filled;

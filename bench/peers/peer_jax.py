@@ -10,6 +10,7 @@ def open_engine(options):
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
     import jax.numpy as jnp
+    import models_jax
 
     latest = [None]  # the results of the last run, which later ones wait for
 
@@ -60,6 +61,72 @@ def open_engine(options):
         variance = jnp.square(centred).mean(-1, keepdims=True)
         return centred * jax.lax.rsqrt(variance + 1e-5) * gain + bias
 
+    # Pictures and filters come with the axes that PyTorch and clgrad have, and are turned once, before the timing.
+    def pictures(x):
+        return x.transpose(0, 2, 3, 1)
+
+    def filters(w):
+        return w.transpose(2, 3, 1, 0)
+
+    def convolve(stride, padding, groups):
+        return lambda x, w: models_jax.convolution(x, w, stride, padding, groups)
+
+    def conv(x, w, **options):
+        return call(convolve(**options), pictures(x), filters(w))
+
+    def conv_grad_x(x, w, gy, **options):
+        return call(lambda gy, x, w: jax.vjp(lambda x: convolve(**options)(x, w), x)[1](gy),
+                    pictures(gy), pictures(x), filters(w))
+
+    def conv_grad_w(x, w, gy, **options):
+        return call(lambda gy, x, w: jax.vjp(lambda w: convolve(**options)(x, w), w)[1](gy),
+                    pictures(gy), pictures(x), filters(w))
+
+    def maxpool(x, window):
+        return call(lambda x: models_jax.max_pool(x, window), pictures(x))
+
+    def maxpool_grad(x, gy, window):
+        return with_gradients(lambda x: models_jax.max_pool(x, window), pictures(gy), pictures(x))
+
+    def train(model, parameters, x, labels):
+        """A step of Adam; its state is (parameters, first moments, second moments, number of steps)."""
+        def step(state, x, labels):
+            p, m, v, count = state
+            lr, (beta1, beta2), epsilon = harness.ADAM["lr"], harness.ADAM["betas"], harness.ADAM["eps"]
+            loss, gradients = jax.value_and_grad(lambda p: cross_entropy(model(p, x), labels))(p)
+            count = count + 1
+            m = jax.tree_util.tree_map(lambda m, g: beta1 * m + (1 - beta1) * g, m, gradients)
+            v = jax.tree_util.tree_map(lambda v, g: beta2 * v + (1 - beta2) * g * g, v, gradients)
+            scale1, scale2 = 1 / (1 - beta1 ** count), 1 / (1 - beta2 ** count)
+            p = jax.tree_util.tree_map(
+                lambda p, m, v: p - lr * (scale1 * m) / (jnp.sqrt(scale2 * v) + epsilon), p, m, v)
+            return loss, (p, m, v, count)
+
+        step = jax.jit(step, donate_argnums=0)
+        zeros = lambda: jax.tree_util.tree_map(jnp.zeros_like, parameters)
+        state = [(parameters, zeros(), zeros(), jnp.zeros(()))]
+
+        def run():
+            loss, state[0] = step(state[0], x, labels)
+            return loss, state[0]
+
+        return keep(run)
+
+    make = models_jax.Initialiser()
+
+    def cnn(x, labels):
+        return train(models_jax.cnn, models_jax.new_cnn(make), pictures(x), labels)
+
+    def resnet(x, labels):
+        return train(models_jax.resnet, models_jax.new_resnet(make), pictures(x), labels)
+
+    def gpt(tokens, labels, heads, **sizes):
+        return train(lambda p, tokens: models_jax.gpt(p, tokens, heads),
+                     models_jax.new_gpt(make, tokens.shape[1], **sizes), tokens, labels)
+
+    def lstm(x, labels, hidden):
+        return train(models_jax.lstm, models_jax.new_lstm(make, x.shape[2], hidden), x, labels)
+
     builders = {
         "mlp": mlp,
         "matmul": lambda a, b: call(jnp.matmul, a, b),
@@ -69,10 +136,22 @@ def open_engine(options):
             lambda a, b: jax.nn.sigmoid(jax.nn.relu(a * b + a) * b), None, a, b),
         "softmax_xent": lambda x, labels: call(jax.value_and_grad(cross_entropy), x, labels),
         "layernorm": lambda x, gain, bias, gy: with_gradients(layer_norm, gy, x, gain, bias),
+        "conv": conv,
+        "conv_grad_x": conv_grad_x,
+        "conv_grad_w": conv_grad_w,
+        "maxpool": maxpool,
+        "maxpool_grad": maxpool_grad,
+        "attention": lambda q, k, v, g: with_gradients(models_jax.causal_attention, g, q, k, v),
+        "cnn": cnn,
+        "resnet": resnet,
+        "gpt": gpt,
+        "lstm": lstm,
     }
 
     def build(kind, operands):
-        return builders[kind](**{name: jnp.array(value) for name, value in operands.items()})
+        if kind not in builders:
+            raise harness.Unsupported
+        return builders[kind](**harness.convert(operands, jnp.array))
 
     return "JAX %s" % jax.__version__, build, lambda: jax.block_until_ready(latest[0])
 

@@ -72,8 +72,9 @@ def open_engine(options):
     }
 
     def build(kind, operands):
-        tensors = {name: Tensor(value, device=options.device).realize() for name, value in operands.items()}
-        return builders[kind](**tensors)
+        if kind not in builders:
+            raise harness.Unsupported
+        return builders[kind](**harness.convert(operands, lambda a: Tensor(a, device=options.device).realize()))
 
     name = "tinygrad %s %s" % (version("tinygrad"), options.device)
     return name, build, lambda: Device[options.device].synchronize()

@@ -102,11 +102,12 @@ CLG_API size_t clg_dtype_size(clg_dtype dtype);      /* bytes an element */
 CLG_API const char *clg_dtype_name(clg_dtype dtype); /* "f32", "f64", "i32", "u8" */
 
 #define CLG_MAX_RANK 8
+#define CLG_MAX_DIMS 12 /* room in a shape: gradients of windows have more axes than a user's array may have */
 
 /* The extents of an array, outermost first (row-major). Rank 0 is a scalar. An extent may be 0. */
 typedef struct clg_shape {
     int rank;
-    int64_t dim[CLG_MAX_RANK];
+    int64_t dim[CLG_MAX_DIMS];
 } clg_shape;
 
 /* CLG_SHAPE(2, 3) is the shape (2, 3); CLG_SCALAR is the shape (). */
@@ -238,9 +239,100 @@ CLG_API clg_var clg_broadcast_to(clg_var x, clg_shape shape);
  * both are clipped; step is not 0. Use INT64_MAX / INT64_MIN for "to the end" / "from the start" as needed. */
 CLG_API clg_var clg_slice(clg_var x, int axis, int64_t start, int64_t stop, int64_t step);
 
-/* Matrix product over the last two axes, (..., m, k) x (..., k, n) = (..., m, n); leading axes broadcast.
- * f32 or f64. */
+/* The element at index (negative: from the end) along an axis, which is dropped: NumPy's x.take(index, axis). */
+CLG_API clg_var clg_index(clg_var x, int axis, int64_t index);
+CLG_API clg_var clg_flip(clg_var x, clg_axes axes); /* the order of elements along these axes reversed */
+CLG_API clg_var clg_swap_axes(clg_var x, int a, int b);
+CLG_API clg_var clg_squeeze(clg_var x, clg_axes axes);     /* drops axes, of extent 1; CLG_ALL_AXES: all of that extent */
+CLG_API clg_var clg_expand_dims(clg_var x, clg_axes axes); /* new axes of extent 1, where the result has them */
+/* Sliding windows along some axes, as new trailing axes, one for each in the order of axes: for x (n, c, h, w),
+ * clg_window(x, CLG_AXES(2, 3), CLG_SHAPE(3, 3), CLG_SHAPE(2, 2), CLG_SCALAR) is (n, c, oh, ow, 3, 3) with element
+ * (n, c, i, j, p, q) = x(n, c, 2 i + p, 2 j + q) and oh = (h - 3) / 2 + 1, rounded down. size, stride and dilation have
+ * an extent for each of axes, or rank 0 for ones: element k of a window is dilation k from its first one. The windows
+ * lie within x: clg_pad comes before. */
+CLG_API clg_var clg_window(clg_var x, clg_axes axes, clg_shape size, clg_shape stride, clg_shape dilation);
+
+/* How clg_pad fills: with a value; with the nearest element; mirrored at the edge, which is not repeated; periodically
+ * (NumPy's modes of these names). */
+typedef enum clg_pad_mode { CLG_PAD_CONSTANT, CLG_PAD_EDGE, CLG_PAD_REFLECT, CLG_PAD_WRAP } clg_pad_mode;
+
+/* x with so many elements more before and behind on each axis; before and after have an extent for each axis, or rank 0
+ * for none. value: of CLG_PAD_CONSTANT, rounded to x's dtype; it has no gradient. Negative widths are errors; REFLECT
+ * widths are below the extent, WRAP and EDGE widths need an axis that is not empty. */
+CLG_API clg_var clg_pad(clg_var x, clg_shape before, clg_shape after, clg_pad_mode mode, double value);
+/* Parts joined along an axis; their other extents are equal, their dtypes mix as in clg_add. count >= 1. */
+CLG_API clg_var clg_concat(const clg_var *parts, int count, int axis);
+/* Parts of one shape joined along a new axis of extent count, the result's axis number axis. */
+CLG_API clg_var clg_stack(const clg_var *parts, int count, int axis);
+/* Cuts an axis into count parts of these sizes, which add up to its extent. parts: count variables, poisoned if it
+ * fails. */
+CLG_API clg_status clg_split(clg_var x, int axis, const int64_t *sizes, int count, clg_var *parts);
+/* x repeated as a whole so many times along each axis: repeats has an extent for each axis. NumPy's tile. */
+CLG_API clg_var clg_tile(clg_var x, clg_shape repeats);
+CLG_API clg_var clg_repeat(clg_var x, int axis, int64_t count); /* each element count times in a row along an axis */
+
+/* Matrix product over the last two axes, (..., m, k) x (..., k, n) = (..., m, n); leading axes broadcast. A vector
+ * (k) on the left is a row, on the right a column, and its axis is not in the result. f32 or f64. */
 CLG_API clg_var clg_matmul(clg_var a, clg_var b);
+
+/* Einstein summation, "bthd,bshd->bhts": each operand's axes as letters; axes with one letter have one extent (or 1:
+ * broadcast); the result's axes follow "->", and what it lacks is summed. Without "->" the result's axes are the
+ * letters that occur once, in alphabetical order. A letter twice in one operand takes its diagonal. "..." stands for
+ * leading axes that broadcast. As NumPy's einsum. Operands are f32 or f64; more than two are contracted from the left. */
+CLG_API clg_var clg_einsum(const char *equation, const clg_var *operands, int count);
+
+/* Convolution (cross-correlation, as in PyTorch and ONNX) over one to three axes:
+ *     y(n, k, o) = sum over c, i of x(n, c, stride o + dilation i - before) w(k, c, i)    with x = 0 outside
+ * Extents of stride, dilation, before and after are those of the spatial axes; rank 0: ones, ones, zeros, zeros.
+ * same: before and after are such that the result has ceil(extent / stride) elements, an odd one behind (ONNX's
+ * SAME_UPPER). groups (0: 1): channels of x and y are cut into so many groups, each convolved by itself; w has
+ * C / groups input channels.
+ * layout: the axes of x, w and y; N batch, C channels, O and I the output and input channels of w, any other letters
+ * spatial ones. NULL: "NCW,OIW->NCW", "NCHW,OIHW->NCHW" or "NCDHW,OIDHW->NCDHW" by the rank of x. */
+typedef struct clg_conv_options {
+    clg_shape stride, dilation, before, after;
+    bool same;
+    int64_t groups;
+    const char *layout;
+    clg_shape output_padding; /* of clg_conv_transpose */
+} clg_conv_options;
+
+CLG_API clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options);
+/* The gradient of clg_conv with respect to its x, as an operation: x has the shape of the convolution's result, and the
+ * result that of its operand, (in - 1) stride - before - after + dilation (size - 1) + 1 + output_padding. Weights have
+ * the channels of x as O and the result's, divided by groups, as I (PyTorch's conv_transpose, ONNX's ConvTranspose). */
+CLG_API clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options);
+
+/* Pooling over the one to three spatial axes of x: for each position o of the result, over the elements x(n, c, stride
+ * o + dilation i - before), 0 <= i < size. Extents of size and the others are those of the spatial axes, in the order
+ * in which x has them; rank 0: stride as size, dilation of ones, no padding. same: as in clg_conv_options, with before
+ * and after of rank 0. Where a window reaches beyond the padded x there is no result: extents are (n + before + after -
+ * dilation (size - 1) - 1) / stride + 1, rounded down.
+ * layout: a capital letter for each axis of x: N batch, C channels, any other letters spatial ones. NULL: "NCW", "NCHW"
+ * or "NCDHW" by the rank of x. The result's axes are those of x. */
+typedef struct clg_pool_options {
+    clg_shape size, stride, dilation, before, after;
+    bool same;
+    bool count_padding; /* clg_avg_pool: padding counts as elements, of 0 */
+    const char *layout;
+} clg_pool_options;
+
+/* The largest; padding is smaller than everything: -infinity (for integers the smallest value). It is clg_max over
+ * clg_window of clg_pad: equal maxima share the gradient evenly, NaN if any is (PyTorch's max_pool2d and ONNX's
+ * MaxPool, where the first maximum takes the gradient). */
+CLG_API clg_var clg_max_pool(clg_var x, clg_pool_options options);
+/* The mean of a window's elements within x (count_padding: the sum of them, divided by the size of the window); NaN
+ * where there are none (PyTorch's avg_pool2d with count_include_pad, ONNX's AveragePool). */
+CLG_API clg_var clg_avg_pool(clg_var x, clg_pool_options options);
+/* Over whole spatial axes, which have extent 1 then (ONNX's GlobalMaxPool and GlobalAveragePool). layout: as above. */
+CLG_API clg_var clg_global_max_pool(clg_var x, const char *layout);
+CLG_API clg_var clg_global_avg_pool(clg_var x, const char *layout);
+/* To size elements along the spatial axes: of n elements, number i of the result is over those from floor(i n / size)
+ * up to, but not with, ceil((i + 1) n / size) (PyTorch's adaptive_max_pool2d and adaptive_avg_pool2d). Cheapest where
+ * each size divides its n; elsewhere every bin is a view of its own, axis after axis, and equal maxima share the
+ * gradient evenly along one axis, then along the next. */
+CLG_API clg_var clg_adaptive_max_pool(clg_var x, clg_shape size, const char *layout);
+CLG_API clg_var clg_adaptive_avg_pool(clg_var x, clg_shape size, const char *layout);
 
 /* Rows of table (r, ...) chosen by integer indices of any shape: indices.shape + table.shape[1:].
  * An index outside 0..r-1 gives NaN (0 for integer tables); clg_write refuses it when indices is an input. */
@@ -258,6 +350,24 @@ CLG_API clg_var clg_log_softmax(clg_var x, int axis);
  * x (..., n) of rank 1 or more; gain (n) and bias (n), or CLG_NONE for none of them. epsilon: positive, usually 1e-5.
  * The result has x's shape; dtypes mix as in clg_mul and clg_add, and an integer x is cast to f32. */
 CLG_API clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon);
+/* Batch normalisation (Ioffe and Szegedy 2015, algorithm 1; ONNX BatchNormalization-15 with training_mode): with the
+ * mean and the variance (over n, not n - 1) of each channel, over all axes but channel_axis,
+ *     (x - mean) * (1 / sqrt(variance + epsilon)) * gain + bias
+ * gain and bias (channels), or CLG_NONE for none of them. *mean and *variance (NULL: not wanted) become these
+ * statistics (channels), for running averages: clg_assign(running, 0.9 running + 0.1 clg_stop_gradient(mean)).
+ * PyTorch's and the paper's running variance is n / (n - 1) of this one. */
+CLG_API clg_var clg_batch_norm(clg_var x, clg_var gain, clg_var bias, int channel_axis, double epsilon, clg_var *mean,
+                               clg_var *variance);
+/* The same with a given mean and variance (channels) (algorithm 2 there; ONNX BatchNormalization-15 without). */
+CLG_API clg_var clg_batch_norm_inference(clg_var x, clg_var gain, clg_var bias, clg_var mean, clg_var variance,
+                                         int channel_axis, double epsilon);
+/* Group normalisation (Wu and He 2018, eq. 1, 2, 6 and 7; ONNX GroupNormalization-21): channels are cut into so many
+ * groups, one behind the other; mean and variance are those of one element of the batch (axis 0) and one group, over
+ * its channels and all other axes; the formula is that of clg_batch_norm. groups divides the extent of channel_axis,
+ * which is not 0. gain and bias (channels), or CLG_NONE. */
+CLG_API clg_var clg_group_norm(clg_var x, clg_var gain, clg_var bias, int64_t groups, int channel_axis, double epsilon);
+/* Instance normalisation (Ulyanov, Vedaldi and Lempitsky 2016; ONNX InstanceNormalization-6): each channel a group. */
+CLG_API clg_var clg_instance_norm(clg_var x, clg_var gain, clg_var bias, int channel_axis, double epsilon);
 /* Mean over rows of -log softmax(logits)[label]. logits (n, classes), labels (n) integer. A label outside
  * 0..classes-1 makes the loss NaN; clg_write refuses it when labels is an input. */
 CLG_API clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels);

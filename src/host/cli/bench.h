@@ -1,6 +1,6 @@
 /* clgrad bench: what its files share. bench.c is the command, bench_output.c the table and the JSON, bench_measure.c
- * the timing, bench_cases.c the cases on a device, bench_host.c those of the host's own cost, bench_ceilings.c what
- * the machine itself can do. */
+ * the timing, bench_cases.c the table of cases and the simple ones, bench_conv.c convolutions and pools, bench_models.c
+ * attention and models, bench_host.c the host's own cost, bench_ceilings.c what the machine itself can do. */
 #ifndef CLG_CLI_BENCH_H
 #define CLG_CLI_BENCH_H
 
@@ -19,7 +19,7 @@ typedef struct bench_result {
 typedef struct bench_context {
     clg_device *device;
     bool quick;
-    bool references;  /* measure what the cases are compared with, too */
+    bool references; /* measure what the cases are compared with, too */
     const char *device_spec;
     char error[512];
 } bench_context;
@@ -39,11 +39,33 @@ bool bench_launch(bench_context *c, const bench_case *which, bench_result *r);
 bool bench_chain(bench_context *c, const bench_case *which, bench_result *r);
 bool bench_start(bench_context *c, const bench_case *which, bench_result *r);
 
+/* Cases of bench_conv.c. bench_conv: m is a bench_conv_shape; n is 1 for the channels last; variant 0: forward, 1: the
+ * gradient of sum(y gy) for x alone, 2: for the weights alone. bench_max_pool: variant 1 has the gradient, too. */
+enum bench_conv_shape {
+    BENCH_CONV_3X3_C16_32,
+    BENCH_CONV_3X3_C64_56,
+    BENCH_CONV_1X1_C256_14,
+    BENCH_CONV_3X3S2_C32_32,
+    BENCH_CONV_7X7S2_C3_224,
+    BENCH_CONV_DW3X3_C128_28,
+};
+bool bench_conv(bench_context *c, const bench_case *which, bench_result *r);
+bool bench_max_pool(bench_context *c, const bench_case *which, bench_result *r);
+
+/* Cases of bench_models.c; m is the batch. */
+bool bench_attention(bench_context *c, const bench_case *which, bench_result *r);
+bool bench_cnn(bench_context *c, const bench_case *which, bench_result *r);
+bool bench_resnet(bench_context *c, const bench_case *which, bench_result *r);
+bool bench_gpt(bench_context *c, const bench_case *which, bench_result *r);
+bool bench_lstm(bench_context *c, const bench_case *which, bench_result *r);
+
 /* The end of a case: if it went wrong, the graph's first error, else the library's last, to c->error. Frees the graph
  * (NULL is allowed) and returns good. */
 bool bench_end(bench_context *c, clg_graph *g, bool good);
 /* An f32 leaf with random values in [-1, 1). */
 clg_var bench_random_leaf(clg_graph *g, clg_shape shape);
+/* An i32 leaf of which element i is i * step modulo classes. */
+clg_var bench_label_leaf(clg_graph *g, clg_shape shape, int64_t step, int64_t classes);
 /* One training step of the 784-512-512-10 network, batch 128, in a process of its own, for the start cases. */
 bool bench_first_step(clg_device *device);
 
@@ -64,6 +86,13 @@ typedef struct bench_reference {
 /* Compiles the outputs and times the program's runs: seconds of one to r. */
 bool bench_time_program(bench_context *c, clg_graph *g, const clg_var *outputs, int count, bench_reference *reference,
                         bench_result *r);
+
+/* Both compile the outputs and time the program's runs to r, in turn with what is their ceiling: the library's matrix
+ * product, 2048 x 2048 x 2048; the triad. flops, bytes: needed for a run. */
+bool bench_against_sgemm(bench_context *c, clg_graph *g, const clg_var *outputs, int count, double flops,
+                         bench_result *r);
+bool bench_against_triad(bench_context *c, clg_graph *g, const clg_var *outputs, int count, double bytes,
+                         bench_result *r);
 
 /* ---------------------------------------------------------------- ceilings of the host */
 

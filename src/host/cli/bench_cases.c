@@ -37,15 +37,15 @@ clg_var bench_random_leaf(clg_graph *g, clg_shape shape)
     return x;
 }
 
-/* An i32 leaf of which element i is i * step modulo classes. */
-static clg_var label_leaf(clg_graph *g, int64_t count, int64_t step, int64_t classes)
+clg_var bench_label_leaf(clg_graph *g, clg_shape shape, int64_t step, int64_t classes)
 {
+    int64_t count = clg_shape_count(shape);
     int32_t *values = g ? malloc((size_t)count * sizeof *values) : NULL;
     if (!values)
         return (clg_var){g, -1};
     for (int64_t i = 0; i < count; i++)
         values[i] = (int32_t)(i * step % classes);
-    clg_var labels = clg_array(g, CLG_I32, CLG_SHAPE(count), values);
+    clg_var labels = clg_array(g, CLG_I32, shape, values);
     free(values);
     return labels;
 }
@@ -66,6 +66,32 @@ static bench_reference gemm_reference(bench_gemm *gemm)
     return (bench_reference){.run = bench_blas_available() ? bench_gemm_run : NULL, .argument = gemm};
 }
 
+bool bench_against_sgemm(bench_context *c, clg_graph *g, const clg_var *outputs, int count, double flops,
+                         bench_result *r)
+{
+    enum { N = 2048 };
+    bench_gemm gemm;
+    bench_reference reference = gemm_reference(&gemm);
+    r->flops = flops;
+    bool good =
+        bench_gemm_begin(&gemm, N, N, N, false, false) && bench_time_program(c, g, outputs, count, &reference, r);
+    if (good)
+        rate_against(r, flops, 2.0 * N * N * N / reference.seconds, "OpenBLAS sgemm 2048");
+    bench_gemm_end(&gemm);
+    return good;
+}
+
+bool bench_against_triad(bench_context *c, clg_graph *g, const clg_var *outputs, int count, double bytes,
+                         bench_result *r)
+{
+    bench_reference reference = {.run = bench_triad};
+    r->bytes = bytes;
+    bool good = bench_time_program(c, g, outputs, count, &reference, r);
+    if (good)
+        rate_against(r, bytes, bench_triad_bytes() / reference.seconds, "triad");
+    return good;
+}
+
 /* ---------------------------------------------------------------- training steps */
 
 typedef struct mlp_step {
@@ -83,7 +109,8 @@ static bool build_mlp(clg_device *device, int64_t batch, mlp_step *s)
     *s = (mlp_step){.graph = clg_graph_new(device)};
     if (!s->graph)
         return false;
-    clg_var x = bench_random_leaf(s->graph, CLG_SHAPE(batch, 784)), labels = label_leaf(s->graph, batch, 7, 10);
+    clg_var x = bench_random_leaf(s->graph, CLG_SHAPE(batch, 784));
+    clg_var labels = bench_label_leaf(s->graph, CLG_SHAPE(batch), 7, 10);
     s->mlp = clg_mlp_new(s->graph, (int64_t[]){784, 512, 512, 10}, 4, &random);
     if (!s->mlp)
         return false;
@@ -107,18 +134,10 @@ static bool end_mlp(bench_context *c, mlp_step *s, bool good)
 
 static bool bench_mlp(bench_context *c, const bench_case *which, bench_result *r)
 {
-    enum { N = 2048 };
     mlp_step s;
-    bench_gemm gemm;
-    bench_reference reference = gemm_reference(&gemm);
     /* forward 2 (784 512 + 512 512 + 512 10), weight gradients the same, input gradients without the first layer */
-    r->flops = (double)which->m * 2 * (2 * (784.0 * 512 + 512 * 512 + 512 * 10) + 512 * 512 + 512 * 10);
-    bool good = build_mlp(c->device, which->m, &s);
-    good = bench_gemm_begin(&gemm, N, N, N, false, false) && good &&
-           bench_time_program(c, s.graph, &s.output, 1, &reference, r);
-    if (good)
-        rate_against(r, r->flops, 2.0 * N * N * N / reference.seconds, "OpenBLAS sgemm 2048");
-    bench_gemm_end(&gemm);
+    double flops = (double)which->m * 2 * (2 * (784.0 * 512 + 512 * 512 + 512 * 10) + 512 * 512 + 512 * 10);
+    bool good = build_mlp(c->device, which->m, &s) && bench_against_sgemm(c, s.graph, &s.output, 1, flops, r);
     return end_mlp(c, &s, good);
 }
 
@@ -180,33 +199,24 @@ static bool bench_matmul(bench_context *c, const bench_case *which, bench_result
 
 /* ---------------------------------------------------------------- memory-bound cases */
 
-static bool against_triad(bench_context *c, clg_graph *g, const clg_var *outputs, int count, double bytes,
-                          bench_result *r)
-{
-    bench_reference reference = {.run = bench_triad};
-    r->bytes = bytes;
-    bool good = bench_time_program(c, g, outputs, count, &reference, r);
-    if (good)
-        rate_against(r, bytes, bench_triad_bytes() / reference.seconds, "triad");
-    return bench_end(c, g, good);
-}
-
 static bool bench_elementwise(bench_context *c, const bench_case *which, bench_result *r)
 {
     clg_graph *g = clg_graph_new(c->device);
     clg_var a = bench_random_leaf(g, CLG_SHAPE(which->m)), b = bench_random_leaf(g, CLG_SHAPE(which->m)), gx[2];
     clg_var y = clg_sigmoid(clg_mul(clg_relu(clg_add(clg_mul(a, b), a)), b));
     clg_gradients(y, (clg_var[]){a, b}, 2, gx);
-    return against_triad(c, g, (clg_var[]){y, gx[0], gx[1]}, 3, 5.0 * (double)which->m * 4, r);
+    double bytes = 5.0 * (double)which->m * 4;
+    return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx[0], gx[1]}, 3, bytes, r));
 }
 
 static bool bench_softmax_xent(bench_context *c, const bench_case *which, bench_result *r)
 {
     clg_graph *g = clg_graph_new(c->device);
     clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m, which->n)), gx;
-    clg_var loss = clg_softmax_cross_entropy(x, label_leaf(g, which->m, 31, which->n));
+    clg_var loss = clg_softmax_cross_entropy(x, bench_label_leaf(g, CLG_SHAPE(which->m), 31, which->n));
     clg_gradients(loss, &x, 1, &gx);
-    return against_triad(c, g, (clg_var[]){loss, gx}, 2, 2.0 * (double)(which->m * which->n) * 4, r);
+    double bytes = 2.0 * (double)(which->m * which->n) * 4;
+    return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){loss, gx}, 2, bytes, r));
 }
 
 /* With gain and bias, and its gradients. */
@@ -218,8 +228,8 @@ static bool bench_layernorm(bench_context *c, const bench_case *which, bench_res
     clg_var gain = bench_random_leaf(g, CLG_SHAPE(which->n)), bias = bench_random_leaf(g, CLG_SHAPE(which->n));
     clg_var y = clg_layer_norm(x, gain, bias, 1e-5);
     clg_gradients(clg_mul(y, gy), (clg_var[]){x, gain, bias}, 3, gx);
-    /* x and gy in, y and the gradient of x out */
-    return against_triad(c, g, (clg_var[]){y, gx[0], gx[1], gx[2]}, 4, 4.0 * (double)(which->m * which->n) * 4, r);
+    double bytes = 4.0 * (double)(which->m * which->n) * 4; /* x and gy in, y and the gradient of x out */
+    return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx[0], gx[1], gx[2]}, 4, bytes, r));
 }
 
 static bool bench_sum(bench_context *c, const bench_case *which, bench_result *r)
@@ -227,10 +237,17 @@ static bool bench_sum(bench_context *c, const bench_case *which, bench_result *r
     clg_graph *g = clg_graph_new(c->device);
     clg_var x = bench_random_leaf(g, which->n ? CLG_SHAPE(which->m, which->n) : CLG_SHAPE(which->m));
     clg_var y = clg_sum(x, CLG_AXES(0), false);
-    return against_triad(c, g, &y, 1, (double)which->m * (double)(which->n ? which->n : 1) * 4, r);
+    double bytes = (double)which->m * (double)(which->n ? which->n : 1) * 4;
+    return bench_end(c, g, bench_against_triad(c, g, &y, 1, bytes, r));
 }
 
 /* ---------------------------------------------------------------- table */
+
+#define CONV(NAME, SHAPE, CHANNELS_LAST)                                                                               \
+    {NAME, bench_conv, SHAPE, CHANNELS_LAST, 0, 0}, {NAME "_grad_x", bench_conv, SHAPE, CHANNELS_LAST, 0, 1},          \
+    {                                                                                                                  \
+        NAME "_grad_w", bench_conv, SHAPE, CHANNELS_LAST, 0, 2                                                         \
+    }
 
 #define MATMUL(M, N, K)                                                                                                \
     {"matmul_" #M "x" #N "x" #K, bench_matmul, M, N, K, 0},                                                            \
@@ -254,6 +271,21 @@ const bench_case bench_cases[] = {
     {"layernorm_8192x1024", bench_layernorm, 8192, 1024, 0, 0},
     {"colsum_8192x1024", bench_sum, 8192, 1024, 0, 0},
     {"sum_16m", bench_sum, 1 << 24, 0, 0, 0},
+    CONV("conv_3x3_c16_32", BENCH_CONV_3X3_C16_32, 0),
+    CONV("conv_3x3_c64_56", BENCH_CONV_3X3_C64_56, 0),
+    CONV("conv_1x1_c256_14", BENCH_CONV_1X1_C256_14, 0),
+    CONV("conv_3x3s2_c32_32", BENCH_CONV_3X3S2_C32_32, 0),
+    CONV("conv_7x7s2_c3_224", BENCH_CONV_7X7S2_C3_224, 0),
+    CONV("conv_dw3x3_c128_28", BENCH_CONV_DW3X3_C128_28, 0),
+    CONV("conv_3x3_c16_32_nhwc", BENCH_CONV_3X3_C16_32, 1),
+    CONV("conv_3x3_c64_56_nhwc", BENCH_CONV_3X3_C64_56, 1),
+    {"maxpool_2x2_c64_56", bench_max_pool, 16, 0, 0, 0},
+    {"maxpool_2x2_c64_56_grad", bench_max_pool, 16, 0, 0, 1},
+    {"attention_h8_t256_d64", bench_attention, 4, 0, 0, 0},
+    {"cnn_b128", bench_cnn, 128, 0, 0, 0},
+    {"resnet20_b64", bench_resnet, 64, 0, 0, 0},
+    {"gpt_b16", bench_gpt, 16, 0, 0, 0},
+    {"lstm_b128", bench_lstm, 128, 0, 0, 0},
     {"launch", bench_launch, 100, 0, 0, 0},
     {"scalar_chain_build", bench_chain, 100000, 0, 0, 0},
     {"scalar_chain_replay", bench_chain, 100000, 0, 0, 1},

@@ -15,6 +15,7 @@
     static clg_var build_##name(const clg_var *x)                                                                      \
     {                                                                                                                  \
         clg_var a = x[0], b = x[1];                                                                                    \
+        (void)a, (void)b;                                                                                              \
         return expression;                                                                                             \
     }
 
@@ -29,16 +30,23 @@ UNARY(expand, clg_broadcast_to(a, CLG_SHAPE(4, 3, 7)))
 UNARY(slice, clg_slice(clg_slice(a, -1, -2, INT64_MIN, -2), 0, 1, INT64_MAX, 1))
 UNARY(stop, clg_stop_gradient(a))
 
-/* Padding has no builder of its own: it is the gradient of a slice, here weighted by x[1]. */
-static clg_var build_pad(const clg_var *x)
+UNARY(pad, clg_pad(a, CLG_SHAPE(1, 2), CLG_SHAPE(0, 3), CLG_PAD_CONSTANT, 0.5))
+UNARY(window, clg_window(a, CLG_AXES(0), CLG_SHAPE(3), CLG_SHAPE(2), CLG_SHAPE(2)))
+
+/* A view without a builder of its own: what the gradient of windows reads, here weighted by x[1]. */
+static clg_var build_view(const clg_var *x)
 {
-    clg_var picked = clg_slice(x[0], -1, 1, INT64_MAX, 3), padded;
-    if (clg_gradients(clg_mul(picked, x[1]), &x[0], 1, &padded) != CLG_OK)
+    clg_var windows = clg_window(x[0], CLG_AXES(0), CLG_SHAPE(3), CLG_SHAPE(2), CLG_SCALAR), spread;
+    if (clg_gradients(clg_mul(windows, x[1]), &x[0], 1, &spread) != CLG_OK)
         return (clg_var){x[0].graph, -1};
-    return padded;
+    return spread;
 }
 
 BINARY(matmul, clg_matmul(a, b))
+BINARY(einsum, clg_einsum("bthd,bshd->bhts", x, 2))
+BINARY(conv, clg_conv(a, b, (clg_conv_options){.before = CLG_SHAPE(1, 1), .after = CLG_SHAPE(1, 1)}))
+BINARY(conv_groups, clg_conv(a, b, (clg_conv_options){.stride = CLG_SHAPE(2, 2), .same = true, .groups = 2}))
+BINARY(conv_last, clg_conv(a, b, (clg_conv_options){.dilation = CLG_SHAPE(2), .layout = "NWC,WIO->NWC"}))
 BINARY(gather, clg_gather(a, b))
 BINARY(scatter_add, clg_scatter_add(a, b, CHECK_TABLE_ROWS))
 
@@ -72,7 +80,16 @@ static const check_shapes reshaped = {4, {{{P(12)}}, {{T(13, 7)}}, {{S(2, 3, 4, 
 static const check_shapes rank3 = {3, {{{P(4, 5, 6)}}, {{T(2, 13, 7)}}, {{S(3, 1, 9)}}}};
 static const check_shapes expanded = {4, {{{P(1)}}, {{P(3, 1)}}, {{T(1, 7)}}, {{S(4, 1, 7)}}}};
 static const check_shapes sliced = {3, {{{P(4, 9)}}, {{T(13, 7)}}, {{P(2, 5, 8)}}}};
-static const check_shapes padded = {2, {{{P(3, 10), P(3, 3)}}, {{T(4, 9), P(3)}}}};
+static const check_shapes padded = {4, {{{P(4, 9)}}, {{T(13, 7)}}, {{S(3, 5)}}, {{P(0, 4)}}}};
+static const check_shapes windows = {3, {{{P(9, 4)}}, {{T(13, 7)}}, {{S(8, 5)}}}};
+static const check_shapes weighted = {2, {{{P(9, 4), P(3)}}, {{T(13, 7), P(7, 3)}}}};
+static const check_shapes heads = {2, {{{P(2, 5, 3, 8), P(2, 7, 3, 8)}}, {{P(1, 20, 2, 16), S(1, 20, 2, 16)}}}};
+static const check_shapes images = {3,
+                                    {{{P(2, 3, 9, 8), P(5, 3, 3, 3)}},
+                                     {{S(1, 4, 5, 17), P(16, 4, 1, 2)}},
+                                     {{P(2, 4, 6, 6), P(8, 4, 5, 3)}}}};
+static const check_shapes grouped = {2, {{{P(2, 4, 9, 8), P(6, 2, 3, 3)}}, {{P(1, 2, 7, 11), P(2, 1, 3, 2)}}}};
+static const check_shapes last = {2, {{{P(2, 11, 3), P(3, 3, 16)}}, {{S(1, 20, 4), P(2, 4, 5)}}}};
 static const check_shapes products = {6,
                                       {{{P(1, 1), P(1, 1)}},
                                        {{P(17, 67), P(67, 35)}},
@@ -96,9 +113,15 @@ static const check_row written[] = {
     {"permute", "", build_permute, "r", -3, 3, &rank3, 0, -1, {0}},
     {"broadcast_to", "", build_expand, "r", -3, 3, &expanded, 0, -1, {0}},
     {"slice", "", build_slice, "r", -3, 3, &sliced, 0, -1, {0}},
-    {"pad", "", build_pad, "rr", -3, 3, &padded, 0, -1, {0}},
+    {"pad", "", build_pad, "r", -3, 3, &padded, 0, -1, {0}},
+    {"window", "", build_window, "r", -3, 3, &windows, 0, -1, {0}},
+    {"view", "", build_view, "rr", -3, 3, &weighted, 0, -1, {0}},
     {"stop_gradient", "", build_stop, "r", -3, 3, &one, NO_GRADIENT, -1, {0}},
-    {"matmul", "", build_matmul, "rr", -1, 1, &products, 0, -1, {0}},
+    {"contract", "matmul", build_matmul, "rr", -1, 1, &products, 0, -1, {0}},
+    {"contract", "einsum", build_einsum, "rr", -1, 1, &heads, 0, -1, {0}},
+    {"contract", "conv", build_conv, "rr", -1, 1, &images, 0, -1, {0}},
+    {"contract", "conv groups", build_conv_groups, "rr", -1, 1, &grouped, 0, -1, {0}},
+    {"contract", "conv NWC", build_conv_last, "rr", -1, 1, &last, 0, -1, {0}},
     {"gather", "", build_gather, "ri", -3, 3, &gathers, 0, -1, {0}},
     {"scatter_add", "", build_scatter_add, "ir", -3, 3, &scatters, 0, -1, {0}},
 };

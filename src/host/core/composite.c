@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-/* The axis counted from the front; -1 (with an error) if x has none such. */
-static int check_axis(const char *op, clg_var x, int axis)
+int ops_axis(const char *op, clg_var x, int axis)
 {
     if (!graph_check(op, &x, 1))
         return -1;
@@ -16,7 +15,7 @@ static int check_axis(const char *op, clg_var x, int axis)
     return -1;
 }
 
-static clg_var as_float(clg_var x)
+clg_var ops_as_float(clg_var x)
 {
     bool integer = clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8;
     return integer ? clg_cast(x, CLG_F32) : x;
@@ -28,59 +27,20 @@ static clg_var shifted(clg_var x, int axis) { return clg_sub(x, clg_stop_gradien
 
 clg_var clg_softmax(clg_var x, int axis)
 {
-    axis = check_axis("softmax", x, axis);
+    axis = ops_axis("softmax", x, axis);
     if (axis < 0)
         return POISON(x.graph);
-    clg_var e = clg_exp(shifted(as_float(x), axis));
+    clg_var e = clg_exp(shifted(ops_as_float(x), axis));
     return clg_div(e, clg_sum(e, CLG_AXES(axis), true));
 }
 
 clg_var clg_log_softmax(clg_var x, int axis)
 {
-    axis = check_axis("log_softmax", x, axis);
+    axis = ops_axis("log_softmax", x, axis);
     if (axis < 0)
         return POISON(x.graph);
-    clg_var s = shifted(as_float(x), axis);
+    clg_var s = shifted(ops_as_float(x), axis);
     return clg_sub(s, clg_log(clg_sum(clg_exp(s), CLG_AXES(axis), true)));
-}
-
-static bool is_none(clg_var x) { return !x.graph && x.id == CLG_NONE.id; }
-
-/* Whether a gain or bias, a variable of x's graph, is CLG_NONE or fits the rows of x. */
-static bool check_row(const char *op, const char *name, clg_var row, clg_var x)
-{
-    if (is_none(row))
-        return true;
-    clg_shape s = clg_shape_of(x);
-    if (clg_shape_equal(clg_shape_of(row), CLG_SHAPE(s.dim[s.rank - 1])))
-        return true;
-    graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: %s %s must be (%lld,), as long as the last axis of %s", op, name,
-               shape_text(clg_shape_of(row)), (long long)s.dim[s.rank - 1], shape_text(s));
-    return false;
-}
-
-/* Times the reciprocal of the deviation: a division a row, not one an element, in the gradients too. */
-clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon)
-{
-    const char *op = "layer_norm";
-    if (!graph_check(op, (clg_var[]){x, is_none(gain) ? x : gain, is_none(bias) ? x : bias}, 3))
-        return POISON(x.graph);
-    clg_graph *g = x.graph;
-    if (clg_shape_of(x).rank == 0)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: x () must have an axis to normalise over", op);
-    if (!check_row(op, "gain", gain, x) || !check_row(op, "bias", bias, x))
-        return POISON(g);
-    x = as_float(x);
-    double rounded = fold_round(clg_dtype_of(x), epsilon);
-    if (!(rounded > 0 && rounded < INFINITY))
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: epsilon %g must be positive and finite in %s", op, epsilon,
-                          clg_dtype_name(clg_dtype_of(x)));
-    clg_var centred = clg_sub(x, clg_mean(x, CLG_AXES(-1), true));
-    clg_var variance = clg_mean(clg_square(centred), CLG_AXES(-1), true);
-    clg_var deviation = clg_sqrt(clg_add(variance, ops_like(variance, epsilon)));
-    clg_var y = clg_mul(centred, clg_div(ops_like(deviation, 1), deviation));
-    y = is_none(gain) ? y : clg_mul(y, gain);
-    return is_none(bias) ? y : clg_add(y, bias);
 }
 
 /* One where column j is the row's label, (n, classes). labels: (n, 1) i32. */
@@ -104,7 +64,7 @@ clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels)
                           clg_dtype_name(clg_dtype_of(labels)));
     ops_bound_input(labels, s.dim[1], "softmax_cross_entropy");
     labels = clg_reshape(clg_cast(labels, CLG_I32), CLG_SHAPE(t.dim[0], 1));
-    clg_var x = shifted(as_float(logits), 1);
+    clg_var x = shifted(ops_as_float(logits), 1);
     clg_var picked = clg_sum(clg_where(one_hot(labels, s.dim[1]), x, ops_like(x, 0)), CLG_AXES(1), true);
     clg_var rows = clg_sub(clg_log(clg_sum(clg_exp(x), CLG_AXES(1), true)), picked);
     clg_var inside =
@@ -120,7 +80,7 @@ clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
 /* The least index at which x equals its maximum; a NaN counts as the maximum, as in NumPy. */
 clg_var clg_argmax(clg_var x, int axis)
 {
-    axis = check_axis("argmax", x, axis);
+    axis = ops_axis("argmax", x, axis);
     if (axis < 0)
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x), along = {.rank = shape.rank}, dropped = {0};

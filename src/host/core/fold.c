@@ -47,15 +47,17 @@ static double (*const evaluate[OP_COUNT])(double, double, double) = {
 #include "ops.def"
 };
 
+double fold_evaluate(clg_op op, double a, double b, double c) { return evaluate[op](a, b, c); }
+
 double fold_round(clg_dtype dtype, double value)
 {
     switch (dtype) {
     case CLG_F32:
         return (double)(float)value;
     case CLG_I32:
-        return isnan(value) ? 0 : trunc(fmin(fmax(value, INT32_MIN), INT32_MAX));
+        return isnan(value) ? 0 : trunc(fmin(fmax(value, INT32_MIN), INT32_MAX)) + 0.0;
     case CLG_U8:
-        return isnan(value) ? 0 : trunc(fmin(fmax(value, 0), 255));
+        return isnan(value) ? 0 : trunc(fmin(fmax(value, 0), 255)) + 0.0;
     default:
         return value;
     }
@@ -197,13 +199,14 @@ clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape)
         double value = repeat == OP_SAME ? n->attr.value : evaluate[repeat](n->attr.value, (double)count, 0);
         return exact(dtype, value) ? ops_constant(g, dtype, shape, value) : POISON(g);
     }
-    if (n->op != OP_EXPAND)
+    if (clg_ops[n->op].kind != KIND_VIEW || n->op == OP_RESHAPE || n->op == OP_STOP_GRADIENT)
         return POISON(g);
-    const clg_shape *before = &g->shapes[g->nodes[n->src[0]].shape];
-    for (int d = 0; d < from->rank; d++)
-        if (mask >> d & 1 && before->dim[d] != 1)
-            return POISON(g);
-    clg_var inner = clg_broadcast_to(graph_var(g, n->src[0]), g->shapes[shape]);
+    const index_map map = g->maps[n->attr.integer];
+    for (int k = 0; k < CLG_MAX_DIMS; k++)
+        for (int d = 0; d < from->rank; d++)
+            if (mask >> d & 1 && map.axis[k].coef[d])
+                return POISON(g);
+    clg_var inner = views_map((clg_op)n->op, graph_var(g, n->src[0]), g->shapes[shape], &map);
     if (repeat == OP_SAME)
         return inner;
     clg_var times = ops_like(inner, (double)count);

@@ -84,32 +84,20 @@ RULE(max)
     uint32_t mask = (uint32_t)graph_at(y)->attr.integer;
     gx[0] = clg_mul(chosen, clg_div(gy, ops_reduce(OP_SUM, chosen, mask)));
 }
-RULE(reshape) { gx[0] = clg_reshape(gy, clg_shape_of(x[0])); }
-RULE(permute)
+RULE(reshape) { gx[0] = ops_reshape(gy, clg_shape_of(x[0])); }
+RULE(view)
 {
-    int64_t packed = graph_at(y)->attr.integer, inverse = 0;
-    for (int i = 0; i < clg_shape_of(y).rank; i++)
-        inverse |= (int64_t)i << (4 * permute_axis(packed, i));
-    gx[0] = views_permute(gy, inverse);
+    const index_map map = *graph_map_of(y); /* the table may move */
+    gx[0] = views_adjoint(x[0], gy, &map);
 }
-RULE(expand)
-{
-    clg_shape from = clg_shape_of(x[0]), to = clg_shape_of(y);
-    uint32_t mask = 0;
-    for (int d = 0; d < to.rank; d++)
-        if (from.dim[d] != to.dim[d])
-            mask |= 1u << d;
-    gx[0] = ops_reduce(OP_SUM, gy, mask);
-}
-RULE(slice) { gx[0] = views_pad(gy, clg_shape_of(x[0]), &y.graph->slices[graph_at(y)->attr.integer]); }
-RULE(pad) { gx[0] = views_slice(gy, clg_shape_of(x[0]), &y.graph->slices[graph_at(y)->attr.integer]); }
 
-/* ---------------------------------------------------------------- matrix product, gather and scatter-add */
+/* ---------------------------------------------------------------- contractions, gather and scatter-add */
 
-RULE(matmul)
+RULE(contract)
 {
-    gx[0] = clg_matmul(gy, clg_transpose(x[1]));
-    gx[1] = clg_matmul(clg_transpose(x[0]), gy);
+    const contraction c = y.graph->contractions[graph_at(y)->attr.integer];
+    for (int i = 0; i < 2; i++)
+        gx[i] = contract_adjoint(&c, x[i], x[1 - i], i, gy);
 }
 RULE(gather) { gx[0] = clg_scatter_add(x[1], gy, clg_shape_of(x[0]).dim[0]); }
 /* Indices out of range took nothing, so they give nothing back. */

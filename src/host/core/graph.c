@@ -43,7 +43,8 @@ void graph_destroy(clg_graph *g)
     free(g->buckets);
     free(g->shapes);
     free(g->shape_buckets);
-    free(g->slices);
+    free(g->maps);
+    free(g->contractions);
     free(g->leaves);
 }
 
@@ -119,7 +120,7 @@ static bool grow_shape_buckets(clg_graph *g)
 
 int32_t graph_shape(clg_graph *g, clg_shape shape)
 {
-    for (int d = shape.rank; d < CLG_MAX_RANK; d++)
+    for (int d = shape.rank; d < CLG_MAX_DIMS; d++)
         shape.dim[d] = 0;
     if (g->shape_count * 2 >= g->shape_bucket_count && !grow_shape_buckets(g))
         goto memory;
@@ -137,17 +138,30 @@ memory:
     return -1;
 }
 
-int32_t graph_slice(clg_graph *g, const slice_attr *slice)
+/* An equal attribute among the recent ones, or a new one. */
+static int32_t attribute(clg_graph *g, void *array, int32_t *count, int32_t *capacity, const void *item, size_t size)
 {
-    for (int32_t i = g->slice_count; i-- > 0 && i >= g->slice_count - 16;) /* a few recent ones suffice */
-        if (!memcmp(&g->slices[i], slice, sizeof *slice))
+    enum { RECENT = 16 };
+    char **items = array;
+    for (int32_t i = *count; i-- > 0 && i >= *count - RECENT;)
+        if (!memcmp(*items + (size_t)i * size, item, size))
             return i;
-    if (!ARRAY_ROOM(g->slices, g->slice_count, g->slice_capacity)) {
+    if (!array_reserve(array, (int64_t)*count + 1, capacity, size)) {
         graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
         return -1;
     }
-    g->slices[g->slice_count] = *slice;
-    return g->slice_count++;
+    memcpy(*items + (size_t)*count * size, item, size);
+    return (*count)++;
+}
+
+int32_t graph_map(clg_graph *g, const index_map *map)
+{
+    return attribute(g, &g->maps, &g->map_count, &g->map_capacity, map, sizeof *map);
+}
+
+int32_t graph_contraction(clg_graph *g, const contraction *c)
+{
+    return attribute(g, &g->contractions, &g->contraction_count, &g->contraction_capacity, c, sizeof *c);
 }
 
 /* ---------------------------------------------------------------- nodes */

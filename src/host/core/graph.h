@@ -5,6 +5,7 @@
 #define CLG_GRAPH_H
 
 #include "error.h"
+#include "index_map.h"
 #include "ops.h"
 
 typedef struct graph_record {
@@ -14,16 +15,10 @@ typedef struct graph_record {
     int32_t next;   /* older node in the same hash bucket, -1: none */
     union {
         double value;    /* CONST */
-        int64_t integer; /* REDUCE: mask of axes; PERMUTE: four bits an axis; INPUT: index into graph.leaves;
-                            SLICE, PAD: index into graph.slices */
+        int64_t integer; /* REDUCE: mask of axes; INPUT: index into graph.leaves; views but RESHAPE: index into
+                            graph.maps; CONTRACT: index into graph.contractions */
     } attr;
 } graph_record;
-
-/* The index map of a SLICE: operand index = start + step * result index, on each axis. For a PAD the same with
- * operand and result exchanged. */
-typedef struct slice_attr {
-    int64_t start[CLG_MAX_RANK], step[CLG_MAX_RANK];
-} slice_attr;
 
 typedef struct leaf_record {
     int32_t node;
@@ -44,8 +39,10 @@ struct clg_graph {
     int32_t shape_count, shape_capacity;
     int32_t *shape_buckets;
     int32_t shape_bucket_count;
-    slice_attr *slices;
-    int32_t slice_count, slice_capacity;
+    index_map *maps;
+    int32_t map_count, map_capacity;
+    contraction *contractions;
+    int32_t contraction_count, contraction_capacity;
     leaf_record *leaves;
     int32_t leaf_count, leaf_capacity;
     int in_gradient; /* > 0 while gradient rules run: structural zeros are then folded away (fold.c) */
@@ -63,7 +60,9 @@ void graph_truncate(clg_graph *g, int32_t mark);
 clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const int32_t src[3], graph_record attr);
 /* Index of a shape in graph.shapes; -1 if memory runs out (recorded). */
 int32_t graph_shape(clg_graph *g, clg_shape shape);
-int32_t graph_slice(clg_graph *g, const slice_attr *slice);
+/* Index of an attribute in graph.maps or graph.contractions; -1 if memory runs out (recorded). */
+int32_t graph_map(clg_graph *g, const index_map *map);
+int32_t graph_contraction(clg_graph *g, const contraction *c);
 /* False (with an error naming op) for what cannot be a leaf's dtype or shape. */
 bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape);
 /* A new leaf node. */
@@ -72,7 +71,7 @@ clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape);
 static inline clg_var graph_var(clg_graph *g, int32_t id) { return (clg_var){g, id}; }
 static inline graph_record *graph_at(clg_var x) { return &x.graph->nodes[x.id]; }
 static inline const clg_shape *graph_shape_of(const clg_graph *g, int32_t id) { return &g->shapes[g->nodes[id].shape]; }
-static inline int permute_axis(int64_t packed, int i) { return (int)(packed >> (4 * i) & 15); }
+static inline const index_map *graph_map_of(clg_var x) { return &x.graph->maps[graph_at(x)->attr.integer]; }
 
 /* Records the graph's first error, keeps it for clg_last_error too, and returns a poisoned variable. */
 clg_var graph_fail(clg_graph *g, clg_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -92,13 +91,21 @@ bool axes_mask(clg_axes axes, int rank, uint32_t *mask);
  * and shape (as the op's types say). */
 clg_var fold_map(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const int32_t src[3]);
 clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape);
+/* An elementwise row's function of constants, in f64; unused operands: any. */
+double fold_evaluate(clg_op op, double a, double b, double c);
 /* The constant's value after rounding to dtype as the devices do. */
 double fold_round(clg_dtype dtype, double value);
 
 /* ops.c */
+/* The largest dtype of some variables; floating: at least f32. */
+clg_dtype ops_common_dtype(const clg_var *x, int count, bool floating);
+/* An axis counted from the front; -1 (with an error naming op) if x has none such. */
+int ops_axis(const char *op, clg_var x, int axis);
+clg_var ops_as_float(clg_var x); /* integers as f32 */
 /* A MAP op over operands (unused: any), with casts and broadcasts inserted. */
 clg_var ops_map(clg_op op, clg_var a, clg_var b, clg_var c);
 clg_var ops_reduce(clg_op op, clg_var x, uint32_t mask); /* keeps reduced axes with extent 1 */
+clg_var ops_reshape(clg_var x, clg_shape shape); /* the same number of elements, up to CLG_MAX_DIMS axes */
 clg_var ops_constant(clg_graph *g, clg_dtype dtype, int32_t shape, double value);
 /* A constant like x: same graph, dtype and shape. */
 clg_var ops_like(clg_var x, double value);
@@ -106,9 +113,27 @@ clg_var ops_like(clg_var x, double value);
 void ops_bound_input(clg_var indices, int64_t classes, const char *op);
 
 /* views.c */
-clg_var views_pad(clg_var x, clg_shape shape, const slice_attr *slice); /* adjoint of a slice */
-clg_var views_slice(clg_var x, clg_shape shape, const slice_attr *slice);
-clg_var views_permute(clg_var x, int64_t packed);
+/* A view: element p of the result is x's element map(p), or map.fill where that is outside x. */
+clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map);
+/* x with before[d] elements more in front of axis d (negative: fewer), as part of an array of a shape; fill elsewhere. */
+clg_var views_place(clg_var x, clg_shape shape, const int64_t *before, double fill);
+/* The gradient with respect to x of sum(y * gy), y a view of x by a map: gy's elements added up where they came from. */
+clg_var views_adjoint(clg_var x, clg_var gy, const index_map *map);
+/* y with an axis of extent 1 more for each condition, whose form becomes that axis's in a map over y: so what does not
+ * meet the condition is outside. */
+clg_var views_with_conditions(clg_var y, const inverse_map *inverse, index_map *map);
+
+/* The parts of an inverse's axes put together: (q, r) becomes an axis of q * r elements, of which those from base on
+ * are the operand's, of a shape. */
+clg_var views_assemble(clg_var y, const inverse_map *inverse, clg_shape shape);
+
+/* contract.c */
+clg_var contract_node(clg_var a, clg_var b, const contraction *c);
+/* Operands as one of f32 and f64; false (with an error naming op) if they are not variables of one graph. */
+bool contract_dtype(const char *op, clg_var *a, clg_var *b);
+/* The gradient with respect to operand number which, x, of sum(y * gy), y the contraction of x and another variable. Of
+ * x only the shape is used, if the map can be solved. */
+clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int which, clg_var gy);
 
 /* grad.c: one row an op, made from ops.def. NULL with refuse false: no gradient flows. */
 typedef void gradient_rule(clg_var y, const clg_var *x, clg_var gy, clg_var *gx);

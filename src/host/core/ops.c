@@ -93,7 +93,7 @@ static int promotion(clg_dtype dtype)
     return order[dtype];
 }
 
-static clg_dtype common_dtype(const clg_var *x, int count, bool floating)
+clg_dtype ops_common_dtype(const clg_var *x, int count, bool floating)
 {
     clg_dtype dtype = (clg_dtype)graph_at(x[0])->dtype;
     for (int i = 1; i < count; i++)
@@ -147,7 +147,7 @@ clg_var ops_map(clg_op op, clg_var a, clg_var b, clg_var c)
         return POISON(a.graph);
     clg_graph *g = a.graph;
     int first = row->types == TYPES_SELECT ? 1 : 0; /* the condition keeps its own dtype */
-    clg_dtype dtype = common_dtype(x + first, row->arity - first, row->types == TYPES_FLOATING);
+    clg_dtype dtype = ops_common_dtype(x + first, row->arity - first, row->types == TYPES_FLOATING);
     for (int i = first; i < row->arity; i++)
         x[i] = map_cast(x[i], dtype);
     if (!broadcast_all(row->name, x, row->arity, &shape))
@@ -255,7 +255,7 @@ clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims)
 {
     if (!graph_check("mean", &x, 1))
         return POISON(x.graph);
-    x = map_cast(x, common_dtype(&x, 1, true));
+    x = map_cast(x, ops_common_dtype(&x, 1, true));
     clg_var total = clg_sum(x, axes, keepdims);
     if (total.id < 0)
         return total;

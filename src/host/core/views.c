@@ -1,4 +1,4 @@
-/* Builders of views, matrix products, gather and scatter-add, effects. */
+/* Builders of views, and their adjoints. */
 #include "graph.h"
 
 #include <string.h>
@@ -8,18 +8,20 @@ static clg_var unary_node(clg_op op, clg_var x, int32_t shape, graph_record attr
     return graph_node(x.graph, op, (clg_dtype)graph_at(x)->dtype, shape, (int32_t[]){x.id, -1, -1}, attr);
 }
 
-/* A view of a constant is a constant. */
-static clg_var view(clg_op op, clg_var x, clg_shape shape, graph_record attr)
-{
-    int32_t id = graph_shape(x.graph, shape);
-    if (id < 0)
-        return POISON(x.graph);
-    if (graph_at(x)->op == OP_CONST && op != OP_PAD)
-        return ops_constant(x.graph, (clg_dtype)graph_at(x)->dtype, id, graph_at(x)->attr.value);
-    return unary_node(op, x, id, attr);
-}
+/* ---------------------------------------------------------------- reshape */
 
-/* ---------------------------------------------------------------- reshape, permute, broadcast */
+clg_var ops_reshape(clg_var x, clg_shape shape)
+{
+    clg_graph *g = x.graph;
+    while (x.id >= 0 && graph_at(x)->op == OP_RESHAPE)
+        x.id = graph_at(x)->src[0];
+    if (x.id < 0 || clg_shape_equal(clg_shape_of(x), shape))
+        return x;
+    int32_t id = graph_shape(g, shape);
+    if (graph_at(x)->op == OP_CONST && id >= 0)
+        return ops_constant(g, (clg_dtype)graph_at(x)->dtype, id, graph_at(x)->attr.value);
+    return id < 0 ? POISON(g) : unary_node(OP_RESHAPE, x, id, (graph_record){0});
+}
 
 clg_var clg_reshape(clg_var x, clg_shape shape)
 {
@@ -41,50 +43,213 @@ clg_var clg_reshape(clg_var x, clg_shape shape)
     if (clg_shape_count(shape) != count)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: %s has %lld elements and does not fit %s",
                           shape_text(from), (long long)count, shape_text(shape));
-    while (graph_at(x)->op == OP_RESHAPE)
-        x.id = graph_at(x)->src[0];
-    if (clg_shape_equal(clg_shape_of(x), shape))
-        return x;
-    return view(OP_RESHAPE, x, shape, (graph_record){0});
+    return ops_reshape(x, shape);
 }
 
-clg_var views_permute(clg_var x, int64_t packed)
+/* ---------------------------------------------------------------- index maps */
+
+static index_map identity_map(int rank)
 {
-    clg_shape from = clg_shape_of(x), shape = {.rank = from.rank};
-    if (graph_at(x)->op == OP_PERMUTE) { /* compose */
-        int64_t inner = graph_at(x)->attr.integer, both = 0;
-        for (int i = 0; i < from.rank; i++)
-            both |= (int64_t)permute_axis(inner, permute_axis(packed, i)) << (4 * i);
-        return views_permute(graph_var(x.graph, graph_at(x)->src[0]), both);
-    }
-    bool identity = true;
-    for (int i = 0; i < from.rank; i++) {
-        shape.dim[i] = from.dim[permute_axis(packed, i)];
-        identity &= permute_axis(packed, i) == i;
-    }
-    return identity ? x : view(OP_PERMUTE, x, shape, (graph_record){.attr.integer = packed});
+    index_map map = {0};
+    for (int d = 0; d < rank; d++)
+        map.axis[d] = affine_of(d);
+    return map;
 }
+
+/* Whether no position of a result reads outside the operand. */
+static bool within(const index_map *map, clg_shape result, clg_shape operand)
+{
+    for (int k = 0; k < operand.rank; k++) {
+        int64_t least, most;
+        affine_range(&map->axis[k], result.rank, result.dim, &least, &most);
+        if (least < 0 || most >= operand.dim[k])
+            return false;
+    }
+    return true;
+}
+
+static bool is_identity(const index_map *map, clg_shape result, clg_shape operand)
+{
+    if (!clg_shape_equal(result, operand))
+        return false;
+    for (int k = 0; k < operand.rank; k++)
+        for (int d = 0; d < result.rank; d++)
+            if (map->axis[k].offset || (result.dim[d] > 1 && map->axis[k].coef[d] != (k == d)))
+                return false;
+    return true;
+}
+
+static bool is_mapped(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_RESHAPE && op != OP_STOP_GRADIENT; }
+
+clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
+{
+    clg_graph *g = x.graph;
+    if (x.id < 0)
+        return x;
+    clg_shape from = clg_shape_of(x);
+    index_map own = *map;
+    for (int k = 0; k < CLG_MAX_DIMS; k++)
+        for (int d = 0; d < CLG_MAX_DIMS; d++)
+            if (k >= from.rank || d >= shape.rank || shape.dim[d] == 1)
+                own.axis[k].coef[d] = 0;
+    for (int k = from.rank; k < CLG_MAX_DIMS; k++)
+        own.axis[k].offset = 0;
+    bool empty = clg_shape_count(shape) == 0, inside = !empty && within(&own, shape, from);
+    if (inside || empty)
+        own.fill = 0;
+    if (!empty && is_identity(&own, shape, from))
+        return x;
+    int32_t id = graph_shape(g, shape);
+    clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
+    if (!empty && clg_shape_count(from) == 0)
+        return ops_constant(g, dtype, id, own.fill);
+    if (graph_at(x)->op == OP_CONST && (inside || empty || graph_at(x)->attr.value == own.fill))
+        return ops_constant(g, dtype, id, graph_at(x)->attr.value);
+    if (inside && is_mapped((clg_op)graph_at(x)->op)) { /* a view of a view: one */
+        const index_map *inner = graph_map_of(x);
+        clg_var base = clg_operand(x, 0);
+        index_map both = {.fill = inner->fill};
+        for (int k = 0; k < clg_shape_of(base).rank; k++)
+            both.axis[k] = affine_compose(&inner->axis[k], from.rank, own.axis);
+        return views_map((clg_op)graph_at(x)->op == op ? op : OP_VIEW, base, shape, &both);
+    }
+    int32_t index = graph_map(g, &own);
+    return index < 0 || id < 0 ? POISON(g) : unary_node(op, x, id, (graph_record){.attr.integer = index});
+}
+
+clg_var views_place(clg_var x, clg_shape shape, const int64_t *before, double fill)
+{
+    index_map map = identity_map(shape.rank);
+    map.fill = fill;
+    for (int d = 0; d < shape.rank; d++)
+        map.axis[d].offset = -before[d];
+    return views_map(OP_PAD, x, shape, &map);
+}
+
+clg_var views_assemble(clg_var y, const inverse_map *inverse, clg_shape shape)
+{
+    clg_shape joined = {.rank = shape.rank};
+    int64_t before[CLG_MAX_DIMS];
+    for (int k = 0, part = 0; k < shape.rank; k++) {
+        joined.dim[k] = 1;
+        for (int i = 0; i < inverse->part_count[k]; i++)
+            joined.dim[k] *= inverse->extent[part++];
+        before[k] = inverse->base[k];
+    }
+    return views_place(ops_reshape(y, joined), shape, before, 0);
+}
+
+/* Sums over the axes behind the first kept ones, which go. */
+static clg_var sum_behind(clg_var y, int kept)
+{
+    clg_shape shape = clg_shape_of(y);
+    uint32_t mask = 0;
+    for (int d = kept; d < shape.rank; d++)
+        mask |= 1u << d;
+    shape.rank = kept;
+    return y.id < 0 ? y : ops_reshape(ops_reduce(OP_SUM, y, mask), shape);
+}
+
+clg_var views_with_conditions(clg_var y, const inverse_map *inverse, index_map *map)
+{
+    clg_shape shape = clg_shape_of(y);
+    int rank = shape.rank;
+    if (rank + inverse->condition_count > CLG_MAX_DIMS)
+        return graph_fail(y.graph, CLG_ERROR_UNSUPPORTED, "gradient: a view of %s needs more than %d dimensions",
+                          shape_text(shape), CLG_MAX_DIMS);
+    for (int c = 0; c < inverse->condition_count; c++) {
+        map->axis[rank + c] = inverse->condition[c]; /* within an axis of extent 1: 0 */
+        shape.dim[shape.rank++] = 1;
+    }
+    return ops_reshape(y, shape);
+}
+
+/* Without an inverse: one dimension of the result at a time, its positions one by one. */
+static clg_var adjoint_apart(clg_var x, clg_var gy, const index_map *map, int d)
+{
+    clg_shape shape = clg_shape_of(gy), one = shape;
+    clg_var total = {x.graph, -1};
+    one.dim[d] = 1;
+    for (int64_t i = 0; i < shape.dim[d]; i++) {
+        index_map at = *map, slice = identity_map(shape.rank);
+        slice.axis[d].offset = i;
+        for (int k = 0; k < clg_shape_of(x).rank; k++) {
+            at.axis[k].offset += i * at.axis[k].coef[d];
+            at.axis[k].coef[d] = 0;
+        }
+        clg_var part = views_adjoint(x, views_map(OP_SLICE, gy, one, &slice), &at);
+        total = total.id < 0 ? part : clg_add(total, part);
+    }
+    return total;
+}
+
+/* y without its axes of extent 1, and its map. */
+static clg_var drop_ones(clg_var y, index_map *map)
+{
+    clg_shape shape = clg_shape_of(y), to = {0};
+    index_map from = *map;
+    for (int k = 0; k < CLG_MAX_DIMS; k++)
+        memset(map->axis[k].coef, 0, sizeof map->axis[k].coef);
+    for (int d = 0; d < shape.rank; d++) {
+        if (shape.dim[d] == 1)
+            continue;
+        for (int k = 0; k < CLG_MAX_DIMS; k++)
+            map->axis[k].coef[to.rank] = from.axis[k].coef[d];
+        to.dim[to.rank++] = shape.dim[d];
+    }
+    return ops_reshape(y, to);
+}
+
+clg_var views_adjoint(clg_var x, clg_var gy, const index_map *given)
+{
+    clg_graph *g = x.graph;
+    index_map own = *given, *map = &own;
+    gy = drop_ones(gy, map);
+    if (gy.id < 0)
+        return gy;
+    clg_shape from = clg_shape_of(x), to = clg_shape_of(gy);
+    inverse_map inverse;
+    if (clg_shape_count(from) == 0 || clg_shape_count(to) == 0)
+        return ops_constant(g, clg_dtype_of(gy), graph_shape(g, from), 0);
+    if (!index_map_solve(map->axis, to.rank, to.dim, from, &inverse) ||
+        to.rank + inverse.condition_count > CLG_MAX_DIMS) {
+        int shortest = -1;
+        for (int d = 0; d < to.rank; d++)
+            if (to.dim[d] > 1 && (shortest < 0 || to.dim[d] < to.dim[shortest]))
+                shortest = d;
+        return adjoint_apart(x, gy, map, shortest);
+    }
+    index_map back = {0};
+    clg_shape space = {.rank = inverse.rank};
+    memcpy(space.dim, inverse.extent, sizeof space.dim);
+    memcpy(back.axis, inverse.position, sizeof back.axis);
+    gy = views_with_conditions(gy, &inverse, &back);
+    return views_assemble(sum_behind(views_map(OP_VIEW, gy, space, &back), inverse.part_rank), &inverse, from);
+}
+
+/* ---------------------------------------------------------------- permute, broadcast */
 
 clg_var clg_permute(clg_var x, clg_axes order)
 {
     uint32_t seen = 0;
-    int64_t packed = 0;
+    index_map map = {0};
     if (!graph_check("permute", &x, 1))
         return POISON(x.graph);
-    int rank = clg_shape_of(x).rank;
-    bool good = order.count == rank;
-    for (int i = 0; good && i < rank; i++) {
-        int axis = order.axis[i] < 0 ? order.axis[i] + rank : order.axis[i];
-        good = axis >= 0 && axis < rank && !(seen >> axis & 1);
+    clg_shape from = clg_shape_of(x), shape = {.rank = from.rank};
+    bool good = order.count == from.rank;
+    for (int i = 0; good && i < from.rank; i++) {
+        int axis = order.axis[i] < 0 ? order.axis[i] + from.rank : order.axis[i];
+        good = axis >= 0 && axis < from.rank && !(seen >> axis & 1);
         if (good) {
             seen |= 1u << axis;
-            packed |= (int64_t)axis << (4 * i);
+            map.axis[axis] = affine_of(i);
+            shape.dim[i] = from.dim[axis];
         }
     }
     if (!good)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "permute: the order must name each of the %d axes of %s once",
-                          rank, shape_text(clg_shape_of(x)));
-    return views_permute(x, packed);
+                          from.rank, shape_text(from));
+    return views_map(OP_PERMUTE, x, shape, &map);
 }
 
 clg_var clg_transpose(clg_var x)
@@ -109,70 +274,17 @@ clg_var clg_broadcast_to(clg_var x, clg_shape shape)
     clg_shape from = clg_shape_of(x);
     if (clg_shape_equal(from, shape))
         return x;
-    if (shape.rank > CLG_MAX_RANK || !shape_broadcast(from, shape, &all) || !clg_shape_equal(all, shape))
+    if (shape.rank > CLG_MAX_DIMS || !shape_broadcast(from, shape, &all) || !clg_shape_equal(all, shape))
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "broadcast_to: %s does not broadcast to %s", shape_text(from),
                           shape_text(shape));
-    clg_shape padded = {.rank = shape.rank}; /* leading axes of extent 1 */
-    for (int d = 0; d < shape.rank; d++)
-        padded.dim[d] = d < shape.rank - from.rank ? 1 : from.dim[d - (shape.rank - from.rank)];
-    x = clg_reshape(x, padded);
-    if (x.id < 0 || clg_shape_equal(padded, shape))
-        return x;
-    if (graph_at(x)->op == OP_EXPAND && clg_shape_of(graph_var(x.graph, graph_at(x)->src[0])).rank == shape.rank)
-        x.id = graph_at(x)->src[0];
-    return view(OP_EXPAND, x, shape, (graph_record){0});
+    index_map map = {0};
+    for (int k = 0; k < from.rank; k++)
+        if (from.dim[k] != 1)
+            map.axis[k] = affine_of(k + shape.rank - from.rank);
+    return views_map(OP_EXPAND, x, shape, &map);
 }
 
-/* ---------------------------------------------------------------- slice and its adjoint */
-
-clg_var views_slice(clg_var x, clg_shape shape, const slice_attr *slice)
-{
-    int32_t index = graph_slice(x.graph, slice);
-    return index < 0 ? POISON(x.graph) : view(OP_SLICE, x, shape, (graph_record){.attr.integer = index});
-}
-
-/* x (.., n, ..) spread along an axis: element i at i * step, zeros between; extent n * step. As a view: the axis
- * becomes (n, 1), is padded to (n, step), and merges again. */
-static clg_var dilate(clg_var x, int axis, int64_t step)
-{
-    clg_shape shape = clg_shape_of(x), result = shape;
-    slice_attr inside = {{0}, {1, 1, 1, 1, 1, 1, 1, 1}};
-    int64_t before = 1, after = 1, n = shape.dim[axis];
-    for (int d = 0; d < shape.rank; d++)
-        *(d < axis ? &before : &after) *= d == axis ? 1 : shape.dim[d];
-    result.dim[axis] = n * step;
-    int32_t index = graph_slice(x.graph, &inside);
-    x = clg_reshape(x, CLG_SHAPE(before * n, 1, after));
-    if (x.id < 0 || index < 0)
-        return POISON(x.graph);
-    return clg_reshape(view(OP_PAD, x, CLG_SHAPE(before * n, step, after), (graph_record){.attr.integer = index}),
-                       result);
-}
-
-/* PAD nodes have step 1 only; other steps are taken apart here, so that masks in plans are plain ranges. */
-clg_var views_pad(clg_var x, clg_shape shape, const slice_attr *slice)
-{
-    slice_attr pad = *slice;
-    if (clg_shape_count(clg_shape_of(x)) == 0)
-        return ops_constant(x.graph, clg_dtype_of(x), graph_shape(x.graph, shape), 0);
-    for (int d = 0; d < shape.rank && x.id >= 0; d++) {
-        clg_shape now = clg_shape_of(x);
-        int64_t n = now.dim[d];
-        if (pad.step[d] < 0 && n > 0) { /* last element first */
-            x = clg_slice(x, d, -1, INT64_MIN, -1);
-            pad.start[d] += pad.step[d] * (n - 1);
-            pad.step[d] = -pad.step[d];
-        }
-        if (pad.step[d] > 1 && n > 0 && x.id >= 0) {
-            x = clg_slice(dilate(x, d, pad.step[d]), d, 0, shape.dim[d] - pad.start[d], 1);
-        }
-        pad.step[d] = 1;
-    }
-    int32_t index = graph_slice(x.graph, &pad);
-    if (x.id < 0 || index < 0)
-        return POISON(x.graph);
-    return clg_shape_equal(clg_shape_of(x), shape) ? x : view(OP_PAD, x, shape, (graph_record){.attr.integer = index});
-}
+/* ---------------------------------------------------------------- slices and windows */
 
 static int64_t clip(int64_t value, int64_t lo, int64_t hi) { return value < lo ? lo : value > hi ? hi : value; }
 
@@ -197,16 +309,56 @@ clg_var clg_slice(clg_var x, int axis, int64_t start, int64_t stop, int64_t step
     stop = step > 0 ? clip(stop, 0, n) : clip(stop, -1, n - 1);
     int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : -step;
     int64_t count = span > 0 ? (span - 1) / stride + 1 : 0;
-    if (count == n && step == 1)
-        return x;
-    slice_attr slice;
-    memset(&slice, 0, sizeof slice);
-    for (int i = 0; i < CLG_MAX_RANK; i++)
-        slice.step[i] = 1;
-    slice.start[d] = count ? start : 0;
-    slice.step[d] = count > 1 ? step : 1;
+    index_map map = identity_map(shape.rank);
+    map.axis[d].offset = count ? start : 0;
+    map.axis[d].coef[d] = count > 1 ? step : 1;
     shape.dim[d] = count;
-    return views_slice(x, shape, &slice);
+    return views_map(OP_SLICE, x, shape, &map);
+}
+
+/* The extents of an option for count axes: ones if its rank is 0. NULL if it has another number of them, or one below
+ * 1. */
+static const int64_t *window_extents(const clg_shape *option, int count)
+{
+    static const int64_t ones[CLG_MAX_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    bool good = option->rank == count;
+    for (int i = 0; i < option->rank && good; i++)
+        good = option->dim[i] >= 1;
+    return option->rank == 0 ? ones : good ? option->dim : NULL;
+}
+
+clg_var clg_window(clg_var x, clg_axes axes, clg_shape size, clg_shape stride, clg_shape dilation)
+{
+    if (!graph_check("window", &x, 1))
+        return POISON(x.graph);
+    clg_graph *g = x.graph;
+    clg_shape from = clg_shape_of(x), shape = from;
+    uint32_t mask = 0;
+    if (!axes_mask(axes, from.rank, &mask) || axes.count < 0)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "window: an axis is repeated or not in -%d..%d of shape %s", from.rank,
+                          from.rank - 1, shape_text(from));
+    const int64_t *sizes = window_extents(&size, axes.count), *strides = window_extents(&stride, axes.count),
+                  *steps = window_extents(&dilation, axes.count);
+    if (!sizes || !strides || !steps || from.rank + axes.count > CLG_MAX_DIMS)
+        return graph_fail(g, CLG_ERROR_ARGUMENT,
+                          "window: size %s, stride %s and dilation %s must have an extent of at least 1 for each of %d "
+                          "axes of %s, and %d axes together",
+                          shape_text(size), shape_text(stride), shape_text(dilation), axes.count, shape_text(from),
+                          CLG_MAX_DIMS);
+    index_map map = identity_map(from.rank);
+    for (int i = 0; i < axes.count; i++) {
+        int d = axes.axis[i] < 0 ? axes.axis[i] + from.rank : axes.axis[i];
+        int64_t reach, count = from.dim[d];
+        if (__builtin_mul_overflow(steps[i], sizes[i] - 1, &reach) || reach >= count)
+            return graph_fail(g, CLG_ERROR_ARGUMENT,
+                              "window: %lld elements %lld apart do not fit axis %d of %s; clg_pad makes it longer",
+                              (long long)sizes[i], (long long)steps[i], d, shape_text(from));
+        map.axis[d].coef[d] = strides[i];
+        map.axis[d].coef[from.rank + i] = steps[i];
+        shape.dim[d] = (count - reach - 1) / strides[i] + 1;
+        shape.dim[shape.rank++] = sizes[i];
+    }
+    return views_map(OP_WINDOW, x, shape, &map);
 }
 
 clg_var clg_stop_gradient(clg_var x)
@@ -216,150 +368,4 @@ clg_var clg_stop_gradient(clg_var x)
     if (graph_at(x)->op == OP_CONST || graph_at(x)->op == OP_STOP_GRADIENT)
         return x;
     return unary_node(OP_STOP_GRADIENT, x, graph_at(x)->shape, (graph_record){0});
-}
-
-/* ---------------------------------------------------------------- matrix product */
-
-/* (batch..., r, c) broadcast to batch axes `to`, then flattened to (batch, r, c). */
-static clg_var flatten_batch(clg_var x, clg_shape to)
-{
-    clg_shape from = clg_shape_of(x), full = to;
-    full.dim[full.rank++] = from.dim[from.rank - 2];
-    full.dim[full.rank++] = from.dim[from.rank - 1];
-    x = clg_broadcast_to(x, full);
-    return clg_reshape(x, CLG_SHAPE(clg_shape_count(to), from.dim[from.rank - 2], from.dim[from.rank - 1]));
-}
-
-static clg_var product(clg_var a, clg_var b)
-{
-    clg_shape s = clg_shape_of(a), t = clg_shape_of(b);
-    s.dim[s.rank - 1] = t.dim[t.rank - 1];
-    if (a.id < 0 || b.id < 0)
-        return POISON(a.graph);
-    return graph_node(a.graph, OP_MATMUL, (clg_dtype)graph_at(a)->dtype, graph_shape(a.graph, s),
-                      (int32_t[]){a.id, b.id, -1}, (graph_record){0});
-}
-
-clg_var clg_matmul(clg_var a, clg_var b)
-{
-    if (!graph_check("matmul", (clg_var[]){a, b}, 2))
-        return POISON(a.graph);
-    clg_graph *g = a.graph;
-    clg_shape s = clg_shape_of(a), t = clg_shape_of(b), batch;
-    if (s.rank < 2 || t.rank < 2)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "matmul: operands need rank 2 or more: %s x %s", shape_text(s),
-                          shape_text(t));
-    if (s.dim[s.rank - 1] != t.dim[t.rank - 2])
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "matmul: inner dimensions differ: %s x %s", shape_text(s),
-                          shape_text(t));
-    clg_dtype dtype = clg_dtype_of(a) == CLG_F64 || clg_dtype_of(b) == CLG_F64 ? CLG_F64 : CLG_F32;
-    a = clg_cast(a, dtype);
-    b = clg_cast(b, dtype);
-    if (s.rank == 2 && t.rank == 2)
-        return product(a, b);
-    int64_t m = s.dim[s.rank - 2], k = s.dim[s.rank - 1], n = t.dim[t.rank - 1];
-    if (t.rank == 2) { /* one matrix on the right: all rows of a in one product */
-        clg_shape out = s;
-        out.dim[out.rank - 1] = n;
-        int64_t rows = m;
-        for (int d = 0; d < s.rank - 2; d++)
-            rows *= s.dim[d];
-        return clg_reshape(product(clg_reshape(a, CLG_SHAPE(rows, k)), b), out);
-    }
-    s.rank -= 2;
-    t.rank -= 2;
-    if (!shape_broadcast(s, t, &batch))
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "matmul: batch dimensions do not broadcast: %s x %s",
-                          shape_text(clg_shape_of(a)), shape_text(clg_shape_of(b)));
-    clg_var y = product(flatten_batch(a, batch), flatten_batch(b, batch));
-    clg_shape out = batch;
-    out.dim[out.rank++] = m;
-    out.dim[out.rank++] = n;
-    return clg_reshape(y, out);
-}
-
-/* ---------------------------------------------------------------- gather and scatter-add */
-
-void ops_bound_input(clg_var indices, int64_t classes, const char *op)
-{
-    while (clg_ops[graph_at(indices)->op].kind == KIND_VIEW)
-        indices.id = graph_at(indices)->src[0];
-    if (graph_at(indices)->op != OP_INPUT)
-        return;
-    leaf_record *l = &indices.graph->leaves[graph_at(indices)->attr.integer];
-    if (!l->classes || classes < l->classes) {
-        l->classes = classes;
-        l->classes_of = op;
-    }
-}
-
-static bool check_indices(const char *op, clg_var indices)
-{
-    if (clg_dtype_of(indices) == CLG_I32 || clg_dtype_of(indices) == CLG_U8)
-        return true;
-    graph_fail(indices.graph, CLG_ERROR_ARGUMENT, "%s: indices must be i32 or u8, not %s", op,
-               clg_dtype_name(clg_dtype_of(indices)));
-    return false;
-}
-
-clg_var clg_gather(clg_var table, clg_var indices)
-{
-    if (!graph_check("gather", (clg_var[]){table, indices}, 2) || !check_indices("gather", indices))
-        return POISON(table.graph);
-    clg_shape t = clg_shape_of(table), shape = clg_shape_of(indices);
-    if (t.rank < 1 || shape.rank + t.rank - 1 > CLG_MAX_RANK)
-        return graph_fail(table.graph, CLG_ERROR_ARGUMENT, "gather: cannot take rows %s of a table %s",
-                          shape_text(shape), shape_text(t));
-    ops_bound_input(indices, t.dim[0], "gather");
-    indices = clg_cast(indices, CLG_I32);
-    for (int d = 1; d < t.rank; d++)
-        shape.dim[shape.rank++] = t.dim[d];
-    return graph_node(table.graph, OP_GATHER, clg_dtype_of(table), graph_shape(table.graph, shape),
-                      (int32_t[]){table.id, indices.id, -1}, (graph_record){0});
-}
-
-clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows)
-{
-    if (!graph_check("scatter_add", (clg_var[]){indices, updates}, 2) || !check_indices("scatter_add", indices))
-        return POISON(indices.graph);
-    clg_shape i = clg_shape_of(indices), u = clg_shape_of(updates), shape = {.rank = 1, .dim = {rows}};
-    bool good = rows >= 0 && u.rank >= i.rank && u.rank - i.rank + 1 <= CLG_MAX_RANK;
-    for (int d = 0; good && d < i.rank; d++)
-        good = u.dim[d] == i.dim[d];
-    if (!good)
-        return graph_fail(indices.graph, CLG_ERROR_ARGUMENT,
-                          "scatter_add: updates %s must begin with the axes of indices %s (rows %lld)", shape_text(u),
-                          shape_text(i), (long long)rows);
-    for (int d = i.rank; d < u.rank; d++)
-        shape.dim[shape.rank++] = u.dim[d];
-    ops_bound_input(indices, rows, "scatter_add");
-    indices = clg_cast(indices, CLG_I32);
-    return graph_node(indices.graph, OP_SCATTER_ADD, clg_dtype_of(updates), graph_shape(indices.graph, shape),
-                      (int32_t[]){indices.id, updates.id, -1}, (graph_record){0});
-}
-
-/* ---------------------------------------------------------------- effects */
-
-clg_var clg_assign(clg_var leaf_var, clg_var value)
-{
-    if (!graph_check("assign", (clg_var[]){leaf_var, value}, 2))
-        return POISON(leaf_var.graph);
-    clg_graph *g = leaf_var.graph;
-    if (graph_at(leaf_var)->op != OP_INPUT)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: the target must be a leaf, not the result of %s",
-                          clg_creator(leaf_var));
-    if (clg_dtype_of(leaf_var) != clg_dtype_of(value) || graph_at(leaf_var)->shape != graph_at(value)->shape)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: leaf %s %s and value %s %s differ",
-                          clg_dtype_name(clg_dtype_of(leaf_var)), shape_text(clg_shape_of(leaf_var)),
-                          clg_dtype_name(clg_dtype_of(value)), shape_text(clg_shape_of(value)));
-    return graph_node(g, OP_ASSIGN, clg_dtype_of(value), graph_at(value)->shape, (int32_t[]){leaf_var.id, value.id, -1},
-                      (graph_record){0});
-}
-
-clg_var clg_after(clg_var x, clg_var effect)
-{
-    if (!graph_check("after", (clg_var[]){x, effect}, 2))
-        return POISON(x.graph);
-    return graph_node(x.graph, OP_AFTER, clg_dtype_of(x), graph_at(x)->shape, (int32_t[]){x.id, effect.id, -1},
-                      (graph_record){0});
 }

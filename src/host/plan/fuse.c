@@ -1,12 +1,12 @@
 /* Fusion: which nodes share a step.
  *
  * Nodes are visited in topological order. Maps and views wait until something demands them; reductions, matrix
- * products and scatter-adds are placed into a group when visited, and pull the maps and views under them into it. A
+ * products and scatter-adds are placed into a group when visited, and pull the accesses and views under them into it. A
  * value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group runs after the
  * groups with smaller indices, so a node may join a group if every value it reads from memory was made by an earlier
  * one; it joins the latest such group of the same iteration space, else it opens a new one. That is greedy and linear.
  *
- * A map read by several groups is evaluated again in each if that is cheap, else stored by the first. */
+ * A access read by several groups is evaluated again in each if that is cheap, else stored by the first. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -57,19 +57,19 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
         g->full_count *= sp.extent[d];
         g->outer_count *= sp.inner >> d & 1 ? 1 : sp.extent[d];
     }
-    plan_map full = maps_identity(&sp, false), outer = maps_identity(&sp, true);
-    g->full_map = maps_intern(&f->maps, &full);
-    g->outer_map = maps_intern(&f->maps, &outer);
+    node_access full = access_identity(&sp, false), outer = access_identity(&sp, true);
+    g->full_access = access_intern(&f->accesses, &full);
+    g->outer_access = access_intern(&f->accesses, &outer);
     if (sp.inner && kind == STEP_LOOP) {
         g->split = g->full_count >= SPLIT_ELEMENTS && group_workers(g) < f->traits.units;
     }
-    return g->full_map >= 0 && g->outer_map >= 0;
+    return g->full_access >= 0 && g->outer_access >= 0;
 }
 
-bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t map)
+bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access)
 {
     int64_t count = f->s->nodes[node].count;
-    return (map == g->full_map && count == g->full_count) || (map == g->outer_map && count == g->outer_count);
+    return (access == g->full_access && count == g->full_count) || (access == g->outer_access && count == g->outer_count);
 }
 
 static int32_t *latest_slot(scheduler *f, int64_t count)
@@ -129,7 +129,7 @@ typedef struct walk {
     clg_status status;
 } walk;
 
-/* Records that a group reads a node's buffer; stray: at another map than the group's own. */
+/* Records that a group reads a node's buffer; stray: at another access than the group's own. */
 void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray)
 {
     node_state *state = &f->state[node];
@@ -138,88 +138,68 @@ void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray)
         state->strays = index > state->strays ? index : state->strays;
 }
 
-static void read_leaf(scheduler *f, walk *w, int32_t node, int32_t map)
+static void read_leaf(scheduler *f, walk *w, int32_t node, int32_t access)
 {
     if (!w->commit)
         return;
-    fuse_read(f, node, w->index, !group_canonical(f, w->g, node, map));
+    fuse_read(f, node, w->index, !group_canonical(f, w->g, node, access));
 }
 
-static void push(scheduler *f, walk *w, int32_t node, int32_t map)
+static void push(scheduler *f, walk *w, int32_t node, int32_t access)
 {
-    if (map < 0 || !schedule_push(f, node, map))
+    if (access < 0 || !schedule_push(f, node, access))
         w->status = CLG_ERROR_MEMORY;
 }
 
-static void push_gather(scheduler *f, walk *w, int32_t node, int32_t map)
+/* What lies under an inline node at an access. */
+static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
 {
-    const sub_node *n = &f->s->nodes[node], *table = &f->s->nodes[n->src[0]];
-    int64_t rows = f->s->nodes[n->src[1]].count, row = rows ? n->count / rows : 0;
-    plan_map by_row, rest;
-    const plan_map whole = f->maps.maps[map];
-    if (whole.masked || !maps_split_row(&w->g->sp, &whole, rows, row, &by_row, &rest)) {
+    located operand[3];
+    node_access row;
+    access_outcome outcome = schedule_operands(f, &w->g->sp, node, at, operand, &row);
+    w->cost += outcome == ACCESS_OTHER_FILL ? 2 : 1;
+    if (outcome == ACCESS_BLOCKED) {
         w->blocker = node;
         return;
     }
-    if (table->op == OP_INPUT) {
-        if (w->commit)
-            fuse_read(f, n->src[0], w->index, true);
-    } else if (f->state[n->src[0]].group >= w->index) {
-        w->fits = false;
-    } else if (f->state[n->src[0]].group > w->latest) {
-        w->latest = f->state[n->src[0]].group;
+    if (clg_ops[f->s->nodes[node].op].kind == KIND_GATHER) {
+        int32_t table = f->s->nodes[node].src[0], group_index = f->state[table].group;
+        if (f->s->nodes[table].op == OP_INPUT) {
+            if (w->commit)
+                fuse_read(f, table, w->index, true);
+        } else if (group_index >= w->index) {
+            w->fits = false;
+        } else if (group_index > w->latest) {
+            w->latest = group_index;
+        }
     }
-    push(f, w, n->src[1], maps_intern(&f->maps, &by_row));
+    for (int s = 0; s < 3; s++)
+        if (operand[s].node >= 0)
+            push(f, w, operand[s].node, operand[s].access);
 }
 
-/* What lies under an inline node at a map. */
-static void push_operands(scheduler *f, walk *w, int32_t node, int32_t map)
-{
-    const sub_node *n = &f->s->nodes[node];
-    op_kind kind = clg_ops[n->op].kind;
-    w->cost++;
-    if (kind == KIND_GATHER) {
-        push_gather(f, w, node, map);
-    } else if (kind == KIND_VIEW) {
-        plan_map result, from = f->maps.maps[map];
-        if (maps_through_view(f->s, n, &w->g->sp, &from, &result))
-            push(f, w, n->src[0], maps_intern(&f->maps, &result));
-        else
-            w->blocker = node;
-    } else if (f->maps.maps[map].masked) {
-        w->blocker = node; /* the function of a zero is not zero */
-    } else {
-        for (int s = 0; s < 3; s++)
-            if (n->src[s] >= 0)
-                push(f, w, n->src[s], map);
-    }
-}
-
-/* One value at one map: read from memory, made in the group already, or evaluated here (then go deeper). */
-static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
+/* One value at one access: read from memory, made in the group already, or evaluated here (then go deeper). */
+static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
 {
     const sub_node *n = &f->s->nodes[node];
     node_state *state = &f->state[node];
-    bool masked = f->maps.maps[map].masked;
     if (n->op == OP_INPUT) {
-        read_leaf(f, w, node, map);
+        read_leaf(f, w, node, access);
         w->cost++;
         return;
     }
-    if ((n->op == OP_CONST || n->op == OP_IOTA) && (!masked || state->group < 0)) {
-        if (masked)
-            w->blocker = node;
+    if (n->op == OP_CONST || n->op == OP_IOTA) {
         w->cost++;
         return;
     }
-    if (state->group == w->index && group_canonical(f, w->g, node, map)) {
+    if (state->group == w->index && group_canonical(f, w->g, node, access)) {
         w->inside = true;
-        w->inside_outer |= map == w->g->outer_map && n->count != w->g->full_count;
+        w->inside_outer |= access == w->g->outer_access && n->count != w->g->full_count;
         return;
     }
-    if (state->group >= w->index) { /* made later, or here at another map: evaluated again, if it can be */
-        if (is_inline(n) && (!masked || clg_ops[n->op].kind == KIND_VIEW))
-            push_operands(f, w, node, map);
+    if (state->group >= w->index) { /* made later, or here at another access: evaluated again, if it can be */
+        if (is_inline(n))
+            push_operands(f, w, node, access);
         else
             w->fits = false;
         return;
@@ -227,9 +207,9 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
     if (state->group >= 0) {
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
-        bool again = !state->stored && is_inline(n) && !masked && state->cost <= most && state->loads <= CHEAP_LOADS;
+        bool again = !state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS;
         if (again) {
-            push_operands(f, w, node, map);
+            push_operands(f, w, node, access);
             return;
         }
         w->latest = state->group > w->latest ? state->group : w->latest;
@@ -242,13 +222,13 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t map)
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
-    push_operands(f, w, node, map);
+    push_operands(f, w, node, access);
     /* in a split group full-size values exist only piecewise: they are nobody else's */
-    if (w->commit && group_canonical(f, w->g, node, map) && !(w->g->split && n->count == w->g->full_count))
+    if (w->commit && group_canonical(f, w->g, node, access) && !(w->g->split && n->count == w->g->full_count))
         state->group = w->index;
 }
 
-static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t map)
+static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
 {
     schedule_new_stamp(f);
     w->fits = true;
@@ -258,20 +238,20 @@ static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t map)
     w->status = CLG_OK;
     f->stack.count = 0;
     if (clg_ops[f->s->nodes[root].op].kind == KIND_REDUCE)
-        push(f, w, f->s->nodes[root].src[0], w->g->full_map);
-    else if (is_inline(&f->s->nodes[root]))
-        push_operands(f, w, root, map);
+        push(f, w, f->s->nodes[root].src[0], w->g->full_access);
+    else if (is_inline(&f->s->nodes[root]) || f->s->nodes[root].op == OP_CONTRACT)
+        push_operands(f, w, root, access);
     else
-        visit(f, w, root, map); /* a leaf or constant to be copied */
+        visit(f, w, root, access); /* a leaf or constant to be copied */
     w->cost++;
     while (f->stack.count && w->status == CLG_OK && w->fits && w->blocker < 0) {
         located top = f->stack.items[--f->stack.count];
-        int32_t node = top.node, at = top.map;
+        int32_t node = top.node, at = top.access;
         node_state *state = &f->state[node];
-        bool found = state->seen == f->stamp && state->seen_map == at;
+        bool found = state->seen == f->stamp && state->seen_access == at;
         if (state->seen != f->stamp) {
             state->seen = f->stamp;
-            state->seen_map = at;
+            state->seen_access = at;
         } else if (!found && !schedule_seen(f, node, at, &found)) {
             w->status = CLG_ERROR_MEMORY;
             return;
@@ -283,6 +263,9 @@ static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t map)
 
 /* ---------------------------------------------------------------- placing */
 
+/* Whether a node is made by adding up over inner positions. */
+static bool is_reduction(const sub_node *n) { return clg_ops[n->op].kind == KIND_REDUCE || n->op == OP_CONTRACT; }
+
 /* Tries to put root into an existing group; on success *changed is the group as it is to become. */
 static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, const space *own, group *changed, walk *w)
 {
@@ -292,15 +275,15 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
     *changed = f->groups[index];
     if (changed->kind == STEP_SCATTER_ADD || changed->copy_from >= 0)
         return false;
-    bool reduces = clg_ops[n->op].kind == KIND_REDUCE;
-    int32_t map = changed->full_map;
+    bool reduces = is_reduction(n);
+    int32_t access = changed->full_access;
     if (reduces) {
         space sp = changed->sp;
         sp.inner = own->inner;
         if (changed->kind != STEP_LOOP || memcmp(&sp, own, sizeof sp) ||
             (changed->sp.inner && changed->sp.inner != own->inner))
             return false;
-        if (!changed->sp.inner) { /* a group of maps begins to reduce */
+        if (!changed->sp.inner) { /* a group of accesses begins to reduce */
             group wider;
             if (!group_fill(f, &wider, STEP_LOOP, *own) || wider.split)
                 return false;
@@ -309,30 +292,30 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
             *changed = wider;
         }
     } else if (n->count == changed->outer_count && changed->sp.inner) {
-        map = changed->outer_map;
+        access = changed->outer_access;
     } else if (n->count != changed->full_count || changed->split) {
         return false;
     }
     *w = (walk){.g = changed, .index = index};
-    walk_tree(f, w, root, map);
+    walk_tree(f, w, root, access);
     bool good = w->status == CLG_OK && w->fits && w->blocker < 0 && w->latest < index &&
                 changed->cost + w->cost <= f->traits.max_body;
-    if (changed->split && w->inside_outer && map == changed->full_map)
+    if (changed->split && w->inside_outer && access == changed->full_access)
         return false;
-    /* a map that shares nothing with a reduction or matrix product gains nothing from its loops */
-    if (!reduces && (changed->sp.inner || changed->kind == STEP_MATMUL) && !w->inside)
+    /* a access that shares nothing with a reduction or matrix product gains nothing from its loops */
+    if (!reduces && (changed->sp.inner || changed->kind != STEP_LOOP) && !w->inside)
         return false;
     return good;
 }
 
 static clg_status commit(scheduler *f, int32_t root, int32_t index, const group *g)
 {
-    int32_t map = g->full_map;
-    if (clg_ops[f->s->nodes[root].op].kind != KIND_REDUCE && f->s->nodes[root].count != g->full_count)
-        map = g->outer_map;
+    int32_t access = g->full_access;
+    if (!is_reduction(&f->s->nodes[root]) && f->s->nodes[root].count != g->full_count)
+        access = g->outer_access;
     group copy = *g; /* fuse_keep() may move or change the array's groups, not this one's stores */
     walk w = {.g = &copy, .index = index, .commit = true};
-    walk_tree(f, &w, root, map);
+    walk_tree(f, &w, root, access);
     f->groups[index].cost += w.cost;
     f->state[root].group = index;
     f->state[root].cost = f->state[root].loads = 1;
@@ -342,8 +325,7 @@ static clg_status commit(scheduler *f, int32_t root, int32_t index, const group 
     return w.status;
 }
 
-/* Makes the node's value available in memory. */
-static clg_status materialise(scheduler *f, int32_t node)
+clg_status fuse_materialise(scheduler *f, int32_t node)
 {
     if (f->s->nodes[node].op == OP_INPUT)
         return CLG_OK;
@@ -354,8 +336,10 @@ static clg_status materialise(scheduler *f, int32_t node)
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
 {
     const sub_node *n = &f->s->nodes[root];
-    bool reduces = clg_ops[n->op].kind == KIND_REDUCE;
-    space own = group_space(f->s->shapes[reduces ? n->in_shape[0] : n->shape], reduces ? (uint32_t)n->attr.integer : 0);
+    bool reduces = is_reduction(n);
+    space own = n->op == OP_CONTRACT ? contract_space(f, root)
+                : reduces            ? group_space(f->s->shapes[n->in_shape[0]], (uint32_t)n->attr.integer)
+                                     : group_space(f->s->shapes[n->shape], 0);
     if (++f->depth > MAX_DEPTH)
         return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: views nested too deeply at %s", clg_ops[n->op].name);
     for (;;) {
@@ -363,13 +347,13 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
         if (!group_fill(f, &fresh, STEP_LOOP, own))
             return CLG_ERROR_MEMORY;
         walk w = {.g = &fresh, .index = f->group_count};
-        walk_tree(f, &w, root, fresh.full_map);
+        walk_tree(f, &w, root, fresh.full_access);
         if (w.status != CLG_OK)
             return w.status;
         if (w.blocker >= 0) {
             if (w.blocker == root)
                 return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: cannot materialise %s", clg_ops[n->op].name);
-            clg_status status = materialise(f, w.blocker);
+            clg_status status = fuse_materialise(f, w.blocker);
             if (status != CLG_OK)
                 return status;
             continue;
@@ -394,56 +378,37 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
 
 /* ---------------------------------------------------------------- matrix products and scatter-adds */
 
-/* Finds what a matrix operand reads: a stored node at strides that the providers accept; else the operand is
- * materialised as it is. rows, columns: its extents. */
-static clg_status matrix(scheduler *f, int32_t node, const space *sp, plan_matrix *out)
+static clg_status place_contract(scheduler *f, int32_t node)
 {
-    int32_t base = node;
-    plan_map identity = maps_identity(sp, false), map = identity;
-    while (clg_ops[f->s->nodes[base].op].kind == KIND_VIEW && !f->state[base].stored) {
-        plan_map next;
-        if (!maps_through_view(f->s, &f->s->nodes[base], sp, &map, &next) || next.masked)
-            break;
-        map = next;
-        base = f->s->nodes[base].src[0];
-    }
-    int64_t r = sp->extent[1], c = sp->extent[2], sr = map.stride[1], sc = map.stride[2];
-    bool by_rows = (sc == 1 || c <= 1) && (sr >= c || r <= 1), by_columns = (sr == 1 || r <= 1) && (sc >= r || c <= 1);
-    bool usable = (by_rows || by_columns) && map.stride[0] >= 0 &&
-                  !(clg_ops[f->s->nodes[base].op].kind == KIND_VIEW && !f->state[base].stored);
-    if (!usable) {
-        base = node;
-        map = identity;
-        by_rows = true;
-        sr = c;
-    }
-    clg_status status = materialise(f, base);
-    *out = (plan_matrix){.buffer = base, .offset = map.offset, .batch_stride = map.stride[0]};
-    out->row_stride = by_rows ? (r <= 1 || sr < c ? c : sr) : 1;
-    out->column_stride = by_rows ? 1 : (c <= 1 || sc < r ? r : sc);
-    return status;
-}
-
-static clg_status place_matmul(scheduler *f, int32_t node)
-{
-    const sub_node *n = &f->s->nodes[node];
-    clg_shape a = f->s->shapes[n->in_shape[0]], b = f->s->shapes[n->in_shape[1]];
-    int64_t batch = a.rank == 3 ? a.dim[0] : 1;
-    int64_t m = a.dim[a.rank - 2], k = a.dim[a.rank - 1], c = b.dim[b.rank - 1];
-    space of_a = {3, {batch, m, k}, 0}, of_b = {3, {batch, k, c}, 0}, of_c = {3, {batch, m, c}, 0};
-    plan_matrix left, right;
+    if (contract_as_loop(f, node))
+        return fuse_place(f, node, 0);
+    contract_operands operands;
     group g;
-    if (matrix(f, n->src[0], &of_a, &left) != CLG_OK || matrix(f, n->src[1], &of_b, &right) != CLG_OK ||
-        !group_fill(f, &g, STEP_MATMUL, of_c))
+    clg_status status = contract_place(f, node, &operands);
+    if (status != CLG_OK)
+        return status;
+    space sp = {3, {operands.batch, operands.m, operands.n}, 0};
+    if (!operands.plain) {
+        sp = operands.whole;
+        while (sp.rank > 0 && sp.inner >> (sp.rank - 1) & 1)
+            sp.rank--;
+        sp.inner = 0;
+    }
+    if (!group_fill(f, &g, operands.plain ? STEP_MATMUL : STEP_CONTRACT, sp))
         return CLG_ERROR_MEMORY;
     g.node = node;
-    g.a = left;
-    g.b = right;
+    g.operands = operands;
+    if (!operands.plain) { /* positions may be in another order than the result's elements */
+        node_access result = contract_result(f, node, &operands);
+        g.full_access = g.outer_access = access_intern(&f->accesses, &result);
+        if (g.full_access < 0)
+            return CLG_ERROR_MEMORY;
+    }
     g.cost = 1;
     f->state[node].group = group_append(f, &g);
     f->state[node].cost = f->state[node].loads = 1;
-    fuse_read(f, left.buffer, f->group_count - 1, true);
-    fuse_read(f, right.buffer, f->group_count - 1, true);
+    for (int o = 0; o < 2; o++)
+        fuse_read(f, operands.node[o], f->group_count - 1, true);
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
 }
 
@@ -451,7 +416,7 @@ static clg_status place_scatter(scheduler *f, int32_t node)
 {
     const sub_node *n = &f->s->nodes[node];
     group g;
-    if (materialise(f, n->src[0]) != CLG_OK || materialise(f, n->src[1]) != CLG_OK ||
+    if (fuse_materialise(f, n->src[0]) != CLG_OK || fuse_materialise(f, n->src[1]) != CLG_OK ||
         !group_fill(f, &g, STEP_SCATTER_ADD, group_space(f->s->shapes[n->shape], 0)))
         return CLG_ERROR_MEMORY;
     g.node = node;
@@ -475,7 +440,7 @@ static void estimate(scheduler *f, int32_t node)
         cost += f->state[n->src[s]].cost;
         loads += f->s->nodes[n->src[s]].count == n->count || n->op == OP_GATHER ? f->state[n->src[s]].loads : 0;
     }
-    if (n->op == OP_EXPAND && f->s->nodes[n->src[0]].count < n->count)
+    if (clg_ops[n->op].kind == KIND_VIEW && f->s->nodes[n->src[0]].count < n->count)
         cost =
             cost > 1 ? 1 : cost; /* small values are stored by whoever makes them: a load that many positions share */
     f->state[node].cost = saturate(cost);
@@ -490,13 +455,13 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         f->state[i].cost = f->state[i].loads = n->op == OP_INPUT;
         return CLG_OK;
     case KIND_GATHER:
-        if (materialise(f, n->src[0]) != CLG_OK)
+        if (fuse_materialise(f, n->src[0]) != CLG_OK)
             return CLG_ERROR_MEMORY;
         estimate(f, i);
         return CLG_OK;
     case KIND_MAP:
         if (f->state[i].dense) /* now, while the group that computes its operands is the one to join */
-            return materialise(f, i);
+            return fuse_materialise(f, i);
         estimate(f, i);
         return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_VIEW:
@@ -505,7 +470,7 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     case KIND_REDUCE:
         return fuse_place(f, i, 0);
     case KIND_CONTRACT:
-        return place_matmul(f, i);
+        return place_contract(f, i);
     case KIND_SCATTER:
         return place_scatter(f, i);
     default:
@@ -513,7 +478,7 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     }
 }
 
-/* Marks the maps that steps of other kinds will read from memory. */
+/* Marks the accesses that steps of other kinds will read from memory. */
 static void mark_dense(scheduler *f)
 {
     const subgraph *s = f->s;
@@ -521,9 +486,9 @@ static void mark_dense(scheduler *f)
         const sub_node *n = &s->nodes[i];
         op_kind kind = clg_ops[n->op].kind;
         f->state[i].dense |= n->output;
-        for (int k = 0; k < 2 && (kind == KIND_CONTRACT || kind == KIND_SCATTER || (kind == KIND_GATHER && !k)); k++) {
+        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(f, i)) || kind == KIND_SCATTER || (kind == KIND_GATHER && !k)); k++) {
             int32_t base = n->src[k];
-            while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD)
+            while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD && s->nodes[base].op != OP_VIEW)
                 base = s->nodes[base].src[0];
             f->state[base].dense = true;
         }
@@ -554,6 +519,6 @@ clg_status fuse(scheduler *f)
     }
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++)
         if (s->nodes[i].output && s->nodes[i].op != OP_ASSIGN)
-            status = materialise(f, i);
+            status = fuse_materialise(f, i);
     return status == CLG_OK ? fuse_assignments(f) : status;
 }

@@ -9,59 +9,6 @@ enum { LEAST_ROW = 64 }; /* elements that make a loop over a row worth its start
 
 /* ---------------------------------------------------------------- instructions */
 
-/* The step's dimensions: the group's outer ones, then its inner ones. */
-static int dimension_order(const space *sp, int order[CLG_MAX_RANK])
-{
-    int count = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int d = 0; d < sp->rank; d++)
-            if ((int)(sp->inner >> d & 1) == pass)
-                order[count++] = d;
-    return count;
-}
-
-static int32_t append_map(lowering *l, plan_map map)
-{
-    if (!ARRAY_ROOM(l->step->maps, l->step->map_count, l->map_capacity)) {
-        l->status = CLG_ERROR_MEMORY;
-        return -1;
-    }
-    l->step->maps[l->step->map_count] = map;
-    return l->step->map_count++;
-}
-
-/* The step's map for an interned map of the group. */
-static int32_t step_map(lowering *l, int32_t interned)
-{
-    int32_t before = l->map_of_capacity;
-    if (!array_reserve(&l->map_of, (int64_t)interned + 1, &l->map_of_capacity, sizeof *l->map_of)) {
-        l->status = CLG_ERROR_MEMORY;
-        return -1;
-    }
-    memset(l->map_of + before, 0, (size_t)(l->map_of_capacity - before) * sizeof *l->map_of);
-    if (l->map_of[interned])
-        return l->map_of[interned] - 1;
-    const plan_map *from = &l->f->maps.maps[interned];
-    plan_map map = {.offset = from->offset, .masked = from->masked};
-    int order[CLG_MAX_RANK], count = dimension_order(&l->g->sp, order), outer = 0;
-    for (int i = 0; i < count; i++) {
-        int d = order[i];
-        if (l->combine_dims && l->g->sp.inner >> d & 1)
-            continue; /* replaced by the dimension of pieces, on which these values do not depend */
-        map.stride[outer] = from->stride[d];
-        map.lo[outer] = from->masked ? from->lo[d] : 0;
-        map.hi[outer] = from->masked ? from->hi[d] : l->g->sp.extent[d];
-        outer++;
-    }
-    if (l->combine_dims) {
-        map.lo[outer] = 0;
-        map.hi[outer] = l->step->extent[outer];
-    }
-    int32_t index = append_map(l, map);
-    l->map_of[interned] = index + 1;
-    return index;
-}
-
 static int32_t emit(lowering *l, plan_instr in)
 {
     if (!ARRAY_ROOM(l->step->instrs, l->step->instr_count, l->instr_capacity)) {
@@ -75,25 +22,27 @@ static int32_t emit(lowering *l, plan_instr in)
 static void emit_value(lowering *l, value *v)
 {
     const sub_node *n = &l->f->s->nodes[v->node];
-    plan_instr in = {.kind = v->kind, .op = n->op, .dtype = n->dtype, .buffer = v->buffer, .map = -1};
+    plan_instr in = {.kind = v->kind, .op = v->op, .dtype = n->dtype, .buffer = v->buffer, .access = -1};
     for (int s = 0; s < 3; s++)
         in.src[s] = v->src[s] < 0 ? -1 : l->values[v->src[s]].reg;
     if (v->kind == INSTR_CONST)
         in.value = n->attr.value;
-    if (v->kind == INSTR_LOAD || v->kind == INSTR_IOTA)
-        in.map = step_map(l, v->map);
+    if (v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_MASK) {
+        in.access = lower_access(l, v->access);
+        in.value = l->f->accesses.items[v->access].fill;
+    }
     in.row_stride = v->row_stride;
     in.row_count = v->row_count;
     v->reg = emit(l, in);
 }
 
-static void emit_store(lowering *l, const value *v, int32_t buffer, int32_t map)
+static void emit_store(lowering *l, const value *v, int32_t buffer, int32_t access)
 {
     plan_instr in = {.kind = INSTR_STORE,
                      .dtype = (uint8_t)l->f->p->buffers[buffer].dtype,
                      .src = {v->reg, -1, -1},
                      .buffer = buffer,
-                     .map = map};
+                     .access = access};
     emit(l, in);
 }
 
@@ -113,7 +62,7 @@ static void end_section(lowering *l, plan_section_kind kind, int32_t first)
 /* ---------------------------------------------------------------- stores and sections */
 
 typedef struct target { /* a store to be emitted */
-    int32_t value, buffer, map;
+    int32_t value, buffer, access;
     bool inner;
 } target;
 
@@ -148,7 +97,7 @@ static void emit_stage(lowering *l, int stage, bool last, const target *targets,
     }
     for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
         if (!targets[t].inner && last)
-            emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
+            emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].access);
     end_section(l, SECTION_OUTER, first);
     if (!l->g->sp.inner)
         return;
@@ -161,7 +110,7 @@ static void emit_stage(lowering *l, int stage, bool last, const target *targets,
     }
     for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
         if (targets[t].inner && l->values[targets[t].value].stage == stage)
-            emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
+            emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].access);
     end_section(l, SECTION_INNER, first);
 }
 
@@ -184,7 +133,7 @@ static void emit_all(lowering *l, const target *targets, int32_t count)
 static void fill_extents(lowering *l)
 {
     plan_step *step = l->step;
-    int order[CLG_MAX_RANK], count = dimension_order(&l->g->sp, order);
+    int order[PLAN_MAX_DIMS], count = lower_dimensions(&l->g->sp, order);
     step->outer_count = step->inner_count = 1;
     for (int i = 0; i < count; i++) {
         bool inner = l->g->sp.inner >> order[i] & 1;
@@ -194,47 +143,6 @@ static void fill_extents(lowering *l)
     }
     step->splits = 1;
     step->inner_piece = step->inner_count;
-}
-
-static bool mergeable(const plan_step *step, int d)
-{
-    for (int32_t m = 0; m < step->map_count; m++) {
-        const plan_map *map = &step->maps[m];
-        if (map->stride[d] != map->stride[d + 1] * step->extent[d + 1])
-            return false;
-        for (int k = d; k <= d + 1 && map->masked; k++)
-            if (map->lo[k] > 0 || map->hi[k] < step->extent[k])
-                return false;
-    }
-    return true;
-}
-
-/* Merges dimensions d and d + 1 where every map walks through both as through one. */
-static void coalesce(plan_step *step)
-{
-    for (int d = 0; d + 1 < step->outer_rank + step->inner_rank;) {
-        if (d == step->outer_rank - 1 || !mergeable(step, d)) {
-            d++;
-            continue;
-        }
-        int rank = step->outer_rank + step->inner_rank;
-        int64_t merged = step->extent[d] * step->extent[d + 1];
-        for (int32_t m = 0; m < step->map_count; m++) {
-            plan_map *map = &step->maps[m];
-            for (int k = d; k + 1 < rank; k++) {
-                map->stride[k] = map->stride[k + 1];
-                map->lo[k] = map->lo[k + 1];
-                map->hi[k] = map->hi[k + 1];
-            }
-            map->stride[rank - 1] = map->lo[rank - 1] = map->hi[rank - 1] = 0;
-            map->hi[d] = merged;
-        }
-        for (int k = d; k + 1 < rank; k++)
-            step->extent[k] = step->extent[k + 1];
-        step->extent[d] = merged;
-        *(d < step->outer_rank ? &step->outer_rank : &step->inner_rank) -= 1;
-        d = d > 0 ? d - 1 : 0;
-    }
 }
 
 /* ---------------------------------------------------------------- groups to steps */
@@ -252,13 +160,13 @@ static plan_step *append_step(scheduler *f)
 static void start(lowering *l)
 {
     l->step = append_step(l->f);
-    l->count = l->instr_capacity = l->section_capacity = l->map_capacity = l->constant_count = 0;
+    l->count = l->instr_capacity = l->section_capacity = l->access_capacity = l->bound_capacity = l->constant_count = 0;
     if (!l->step) {
         l->status = CLG_ERROR_MEMORY;
         return;
     }
-    if (l->map_of)
-        memset(l->map_of, 0, (size_t)l->map_of_capacity * sizeof *l->map_of);
+    if (l->access_of)
+        memset(l->access_of, 0, (size_t)l->access_of_capacity * sizeof *l->access_of);
     schedule_new_stamp(l->f);
 }
 
@@ -277,10 +185,10 @@ static target *gather_targets(lowering *l, int32_t *count)
     int32_t t = *count;
     for (int32_t i = l->g->first_store; i >= 0 && l->status == CLG_OK; i = f->stores[i].next) {
         bool full = f->s->nodes[f->stores[i].node].count == l->g->full_count;
-        int32_t map = full ? l->g->full_map : l->g->outer_map;
-        targets[--t] = (target){.value = values_build(l, f->stores[i].node, map),
+        int32_t access = full ? l->g->full_access : l->g->outer_access;
+        targets[--t] = (target){.value = values_build(l, f->stores[i].node, access),
                                 .buffer = f->stores[i].buffer,
-                                .map = map,
+                                .access = access,
                                 .inner = full && l->g->sp.inner && l->g->full_count != l->g->outer_count};
     }
     return targets;
@@ -289,7 +197,7 @@ static target *gather_targets(lowering *l, int32_t *count)
 static void finish_targets(lowering *l, target *targets, int32_t count)
 {
     for (int32_t t = 0; t < count && l->status == CLG_OK; t++) {
-        targets[t].map = step_map(l, targets[t].map);
+        targets[t].access = lower_access(l, targets[t].access);
         l->step->name_node = l->f->p->buffers[targets[t].buffer].node;
     }
 }
@@ -302,7 +210,7 @@ static void hoist_rows(lowering *l, group *g, target *targets, int32_t count)
     int64_t row = 1;
     for (int32_t i = 0; i < l->count; i++)
         if (l->values[i].kind == INSTR_LOAD && l->values[i].src[0] >= 0)
-            indices |= l->values[l->values[i].src[0]].dims | 1u << CLG_MAX_RANK;
+            indices |= l->values[l->values[i].src[0]].dims | 1u << PLAN_MAX_DIMS;
     for (int d = g->sp.rank; indices && d-- > 0 && !(indices >> d & 1);) {
         inner |= 1u << d;
         row *= g->sp.extent[d];
@@ -333,7 +241,7 @@ static void lower_loop(lowering *l)
     if (l->status == CLG_OK)
         emit_all(l, targets, count);
     if (l->status == CLG_OK)
-        coalesce(l->step);
+        lower_coalesce(l->step);
     free(targets);
 }
 
@@ -367,7 +275,7 @@ static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, i
                                                           .count = splits * l->g->outer_count,
                                                           .node = n->id});
         targets[i] = (target){
-            .value = values_build(l, nodes[i], l->g->outer_map), .buffer = partials[i], .map = l->g->outer_map};
+            .value = values_build(l, nodes[i], l->g->outer_access), .buffer = partials[i], .access = l->g->outer_access};
         if (partials[i] < 0)
             l->status = CLG_ERROR_MEMORY;
     }
@@ -375,7 +283,7 @@ static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, i
     if (l->status == CLG_OK)
         emit_all(l, targets, count);
     if (l->status == CLG_OK)
-        coalesce(l->step);
+        lower_coalesce(l->step);
     free(targets);
     return (int32_t)splits;
 }
@@ -390,7 +298,7 @@ static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions,
     if (l->status != CLG_OK)
         return;
     plan_step *step = l->step;
-    int order[CLG_MAX_RANK], rank = dimension_order(&l->g->sp, order);
+    int order[PLAN_MAX_DIMS], rank = lower_dimensions(&l->g->sp, order);
     step->outer_count = 1;
     for (int i = 0; i < rank && !(l->g->sp.inner >> order[i] & 1); i++) {
         step->extent[step->outer_rank++] = l->g->sp.extent[order[i]];
@@ -402,12 +310,12 @@ static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions,
     target *targets = gather_targets(l, &count);
     if (targets)
         finish_targets(l, targets, count);
-    plan_map map = {0};
+    plan_access access = {0};
     int64_t stride = 1;
     for (int d = step->outer_rank; d-- > 0; stride *= step->extent[d])
-        map.stride[d] = step->extent[d] == 1 ? 0 : stride;
-    map.stride[step->outer_rank] = l->g->outer_count;
-    int32_t partial_map = append_map(l, map), first = step->instr_count;
+        access.stride[d] = step->extent[d] == 1 ? 0 : stride;
+    access.stride[step->outer_rank] = l->g->outer_count;
+    int32_t partial_access = lower_add_access(l, access), first = step->instr_count;
     /* ONCE and OUTER values of stage 0, then the pieces, then what depends on them */
     for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
         if (l->values[i].level == LEVEL_ONCE)
@@ -425,10 +333,10 @@ static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions,
             if (nodes[r] == v->node) {
                 plan_instr load = {.kind = INSTR_LOAD, .dtype = l->f->s->nodes[v->node].dtype, .src = {-1, -1, -1}};
                 load.buffer = partials[r];
-                load.map = partial_map;
-                plan_instr in = {.kind = INSTR_REDUCE, .op = l->f->s->nodes[v->node].op, .dtype = load.dtype};
+                load.access = partial_access;
+                plan_instr in = {.kind = INSTR_REDUCE, .op = v->op, .dtype = load.dtype};
                 in.src[0] = emit(l, load);
-                in.src[1] = in.src[2] = in.buffer = in.map = -1;
+                in.src[1] = in.src[2] = in.buffer = in.access = -1;
                 v->reg = emit(l, in);
             }
     }
@@ -438,26 +346,33 @@ static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions,
         if (l->values[i].level == LEVEL_OUTER && l->values[i].kind != INSTR_REDUCE && l->values[i].stage > 0)
             emit_value(l, &l->values[i]);
     for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
-        emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].map);
+        emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].access);
     end_section(l, SECTION_OUTER, first);
     if (l->status == CLG_OK)
-        coalesce(step);
+        lower_coalesce(step);
     free(targets);
     l->combine_dims = 0;
+}
+
+/* Whether the group adds up node i over its inner positions. */
+static bool is_reduction(const lowering *l, int32_t i)
+{
+    const sub_node *n = &l->f->s->nodes[i];
+    return l->f->state[i].group == l->index && (clg_ops[n->op].kind == KIND_REDUCE || n->op == OP_CONTRACT);
 }
 
 static void lower_split(lowering *l)
 {
     int32_t count = 0, total = 0;
     for (int32_t i = 0; i < l->f->s->count; i++)
-        total += clg_ops[l->f->s->nodes[i].op].kind == KIND_REDUCE && l->f->state[i].group == l->index;
+        total += is_reduction(l, i);
     int32_t *nodes = malloc(((size_t)total + 1) * 2 * sizeof *nodes), *partials = nodes + total + 1;
     if (!nodes) {
         l->status = clg_fail_memory();
         return;
     }
     for (int32_t i = 0; i < l->f->s->count; i++)
-        if (clg_ops[l->f->s->nodes[i].op].kind == KIND_REDUCE && l->f->state[i].group == l->index)
+        if (is_reduction(l, i))
             nodes[count++] = i;
     int64_t pieces = lower_partial(l, nodes, count, partials);
     if (l->status == CLG_OK)
@@ -467,16 +382,15 @@ static void lower_split(lowering *l)
 
 /* ---------------------------------------------------------------- the other kinds */
 
-static void lower_matmul(lowering *l)
+/* The step's body: what is done with each element of the product. */
+static void lower_epilogue(lowering *l)
 {
-    const scheduler *f = l->f;
-    const sub_node *n = &f->s->nodes[l->g->node];
-    clg_shape a = f->s->shapes[n->in_shape[0]];
-    int32_t count, product = -1;
+    int32_t count;
+    const sub_node *n = &l->f->s->nodes[l->g->node];
     start(l);
     if (l->status != CLG_OK)
         return;
-    l->step->kind = STEP_MATMUL;
+    l->step->kind = l->g->kind;
     l->step->dtype = (clg_dtype)n->dtype;
     fill_extents(l);
     target *targets = gather_targets(l, &count);
@@ -485,16 +399,27 @@ static void lower_matmul(lowering *l)
     if (l->status == CLG_OK)
         emit_all(l, targets, count);
     free(targets);
+}
+
+static void lower_matmul(lowering *l)
+{
+    const scheduler *f = l->f;
+    const sub_node *n = &f->s->nodes[l->g->node];
+    const contract_operands *x = &l->g->operands;
+    int32_t product = -1;
+    lower_epilogue(l);
+    if (l->status != CLG_OK)
+        return;
     plan_step *step = l->step;
-    step->batch = l->g->sp.extent[0];
-    step->m = l->g->sp.extent[1];
-    step->n = l->g->sp.extent[2];
-    step->k = a.dim[a.rank - 1];
-    step->a = l->g->a;
-    step->b = l->g->b;
-    step->a.buffer = f->state[l->g->a.buffer].buffer;
-    step->b.buffer = f->state[l->g->b.buffer].buffer;
-    if (l->status != CLG_OK || f->traits.fuses_epilogue)
+    step->batch = x->batch;
+    step->m = x->m;
+    step->n = x->n;
+    step->k = x->k;
+    step->a = x->matrix[0];
+    step->b = x->matrix[1];
+    step->a.buffer = f->state[x->node[0]].buffer;
+    step->b.buffer = f->state[x->node[1]].buffer;
+    if (f->traits.fuses_epilogue)
         return;
     for (int32_t i = 0; i < step->instr_count; i++) /* a stored product needs no second buffer */
         if (step->instrs[i].kind == INSTR_STORE && step->instrs[step->instrs[i].src[0]].kind == INSTR_PRODUCT)
@@ -505,6 +430,29 @@ static void lower_matmul(lowering *l)
     l->step->product = product;
     if (product < 0)
         l->status = CLG_ERROR_MEMORY;
+}
+
+static void lower_contract(lowering *l)
+{
+    const contract_operands *x = &l->g->operands;
+    lower_epilogue(l);
+    if (l->status != CLG_OK)
+        return;
+    plan_step *step = l->step;
+    for (int d = 0; d < x->whole.rank; d++)
+        if (x->whole.inner >> d & 1) {
+            step->extent[step->outer_rank + step->inner_rank++] = x->whole.extent[d];
+            step->inner_count *= x->whole.extent[d];
+        }
+    step->inner_piece = step->inner_count;
+    for (int o = 0; o < 2 && l->status == CLG_OK; o++) {
+        const node_access at = l->f->accesses.items[x->access[o]];
+        step->operand[o] = (plan_operand){.buffer = l->f->state[x->node[o]].buffer};
+        step->operand[o].access = lower_access_over(l, &x->whole, &at);
+        lower_operand_axes(&x->whole, &at, &step->operand[o]);
+    }
+    if (l->status == CLG_OK)
+        lower_coalesce(step);
 }
 
 static void lower_scatter(lowering *l)
@@ -533,12 +481,12 @@ static void lower_copy(lowering *l)
     if (l->status != CLG_OK)
         return;
     fill_extents(l);
-    int32_t map = step_map(l, l->g->full_map), first = 0;
+    int32_t access = lower_access(l, l->g->full_access), first = 0;
     clg_dtype dtype = l->f->p->buffers[l->g->copy_from].dtype;
-    plan_instr load = {.kind = INSTR_LOAD, .dtype = (uint8_t)dtype, .src = {-1, -1, -1}, .map = map};
+    plan_instr load = {.kind = INSTR_LOAD, .dtype = (uint8_t)dtype, .src = {-1, -1, -1}, .access = access};
     load.buffer = l->g->copy_from;
     value v = {.reg = emit(l, load)};
-    emit_store(l, &v, l->g->copy_to, map);
+    emit_store(l, &v, l->g->copy_to, access);
     end_section(l, SECTION_OUTER, first);
     l->step->name_node = l->f->p->buffers[l->g->copy_to].node;
 }
@@ -559,6 +507,8 @@ clg_status lower(scheduler *f)
             continue; /* everything it made was evaluated again elsewhere */
         else if (l.g->kind == STEP_MATMUL)
             lower_matmul(&l);
+        else if (l.g->kind == STEP_CONTRACT)
+            lower_contract(&l);
         else if (l.g->kind == STEP_SCATTER_ADD)
             lower_scatter(&l);
         else if (l.g->split)
@@ -568,6 +518,6 @@ clg_status lower(scheduler *f)
     }
     free(l.values);
     free(l.slot_of);
-    free(l.map_of);
+    free(l.access_of);
     return l.status;
 }

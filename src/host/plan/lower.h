@@ -11,11 +11,12 @@
 
 typedef enum level { LEVEL_ONCE, LEVEL_OUTER, LEVEL_INNER } level;
 
-/* One value of the body: a node at a map. Operands precede it. */
+/* One value of the body: a node at a access. Operands precede it. */
 typedef struct value {
-    int32_t node, map;
+    int32_t node, access;
     int32_t src[3];
     uint8_t kind;  /* plan_instr_kind */
+    uint8_t op;    /* MAP, REDUCE */
     uint8_t level; /* where it is evaluated; for INSTR_REDUCE where its result lives */
     uint16_t stage;
     uint32_t dims;         /* of the group, on which it depends (REDUCE: or its operand does) */
@@ -32,19 +33,30 @@ typedef struct lowering {
     int32_t index; /* of the group */
     value *values;
     int32_t count, capacity;
-    int32_t *slot_of; /* per node: value of its first map */
+    int32_t *slot_of; /* per node: value of its first access */
     plan_step *step;
-    int32_t instr_capacity, section_capacity, map_capacity;
-    int32_t *map_of; /* interned map -> map of the step + 1 */
-    int32_t map_of_capacity;
+    int32_t instr_capacity, section_capacity, access_capacity, bound_capacity;
+    int32_t *access_of; /* interned access -> access of the step + 1 */
+    int32_t access_of_capacity;
     int32_t constants[16]; /* nodes of the step's first distinct constants */
     int constant_count;
     uint32_t combine_dims; /* the second step of a split: group dimensions that remain */
     clg_status status;
 } lowering;
 
-/* The value of (node, map) with all that it needs; -1 (and l->status) on failure. */
-int32_t values_build(lowering *l, int32_t root, int32_t root_map);
+/* The value of (node, access) with all that it needs; -1 (and l->status) on failure. */
+int32_t values_build(lowering *l, int32_t root, int32_t root_access);
 /* The level of what depends on a group's dimensions, of which some are inner. */
 level values_level(uint32_t dims, uint32_t inner);
+
+/* step.c. The dimensions of a space in the step's order: the outer ones, then the inner ones. Returns how many. */
+int lower_dimensions(const space *sp, int order[PLAN_MAX_DIMS]);
+int32_t lower_add_access(lowering *l, plan_access access);
+/* The step's access for one over a space; for an interned one of the group. */
+int32_t lower_access_over(lowering *l, const space *sp, const node_access *from);
+int32_t lower_access(lowering *l, int32_t interned);
+/* The axes of an operand with bounds, if each bound is one of an axis. */
+void lower_operand_axes(const space *sp, const node_access *from, plan_operand *to);
+/* Merges adjacent dimensions where every access walks through both as through one. */
+void lower_coalesce(plan_step *step);
 #endif

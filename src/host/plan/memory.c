@@ -41,6 +41,9 @@ static void lifetimes(plan *p)
             touch(p, step->a.buffer, i);
             touch(p, step->b.buffer, i);
             touch(p, step->product, i);
+        } else if (step->kind == STEP_CONTRACT) {
+            touch(p, step->operand[0].buffer, i);
+            touch(p, step->operand[1].buffer, i);
         } else if (step->kind == STEP_SCATTER_ADD) {
             touch(p, step->indices, i);
             touch(p, step->updates, i);
@@ -54,7 +57,7 @@ static void lifetimes(plan *p)
 /* How one step reads a buffer that dies there. */
 typedef struct dying_buffer {
     int32_t buffer;
-    int32_t map, section; /* of its loads; section -1: they differ, so the buffer cannot be taken over */
+    int32_t access, section; /* of its loads; section -1: they differ, so the buffer cannot be taken over */
 } dying_buffer;
 
 static bool may_take_over(const plan *p, int32_t step, int32_t buffer)
@@ -63,7 +66,7 @@ static bool may_take_over(const plan *p, int32_t step, int32_t buffer)
     return b->kind == BUFFER_ARENA && b->last == step && b->first != step;
 }
 
-/* Buffers that die in the step, with the map and section of their loads. index_of: scratch, -1 for every buffer. */
+/* Buffers that die in the step, with the access and section of their loads. index_of: scratch, -1 for every buffer. */
 static int32_t list_dying(const plan *p, int32_t i, dying_buffer *list, int32_t *index_of)
 {
     const plan_step *step = &p->steps[i];
@@ -77,10 +80,10 @@ static int32_t list_dying(const plan *p, int32_t i, dying_buffer *list, int32_t 
             bool elementwise = step->sections[s].kind != SECTION_ONCE && in->src[0] < 0;
             if (index_of[in->buffer] < 0) {
                 index_of[in->buffer] = count;
-                list[count++] = (dying_buffer){in->buffer, in->map, elementwise ? s : -1};
+                list[count++] = (dying_buffer){in->buffer, in->access, elementwise ? s : -1};
             } else {
                 dying_buffer *seen = &list[index_of[in->buffer]];
-                if (!elementwise || seen->map != in->map || seen->section != s)
+                if (!elementwise || seen->access != in->access || seen->section != s)
                     seen->section = -1;
             }
         }
@@ -89,7 +92,7 @@ static int32_t list_dying(const plan *p, int32_t i, dying_buffer *list, int32_t 
     return count;
 }
 
-/* Results of an elementwise step take the place of operands that die there, if all loads of the operand are at the map
+/* Results of an elementwise step take the place of operands that die there, if all loads of the operand are at the access
  * and in the section of the store: then each element is read before it is overwritten, by whoever overwrites it. */
 static void join_step(plan *p, int32_t i, dying_buffer *list, int32_t *index_of, int32_t *unit_of)
 {
@@ -108,7 +111,7 @@ static void join_step(plan *p, int32_t i, dying_buffer *list, int32_t *index_of,
                 first++;
             for (int32_t c = first; c < count && c < first + TRIES; c++) {
                 const plan_buffer *x = &p->buffers[list[c].buffer];
-                if (list[c].section != s || list[c].map != in->map || x->bytes != b->bytes || x->dtype != b->dtype)
+                if (list[c].section != s || list[c].access != in->access || x->bytes != b->bytes || x->dtype != b->dtype)
                     continue;
                 unit_of[in->buffer] = unit_of[list[c].buffer];
                 list[c].section = -1; /* taken */

@@ -10,7 +10,7 @@
  *                  accumulate over the inner positions and may be read by later OUTER and INNER sections
  *
  * Registers of an INNER section are read only in that section, except INSTR_REDUCE. Registers of ONCE and
- * OUTER sections may be read by any later section. So a plain map is one OUTER section; a softmax over the last axis
+ * OUTER sections may be read by any later section. So a plain elementwise step is one OUTER section; a softmax over the last axis
  * is INNER (max), INNER (sum of exp), OUTER (reciprocal), INNER (store).
  *
  * A step with splits > 1 cuts the flattened inner range into that many pieces of inner_piece positions (the last may
@@ -21,26 +21,33 @@
 
 #include <clgrad/clgrad.h>
 
-/* An affine map from a position of the step to an element of a buffer (or to a value, for INSTR_IOTA):
- * offset + sum over d of stride[d] * position[d], over outer dimensions then inner ones. If masked, the map is
- * valid only where lo[d] <= position[d] < hi[d] for all d; a masked load gives 0 elsewhere and reads nothing. */
-typedef struct plan_map {
+#define PLAN_MAX_DIMS CLG_MAX_DIMS /* dimensions of a step: axes of its result, and what it reduces */
+
+/* Holds where lo <= sum over d of coef[d] * position[d] < hi. */
+typedef struct plan_bound {
+    int64_t coef[PLAN_MAX_DIMS];
+    int64_t lo, hi;
+} plan_bound;
+
+/* What a position of the step reads or writes: element offset + sum over d of stride[d] * position[d] of a buffer (for
+ * INSTR_IOTA: that value), over outer dimensions then inner ones, where all of the bounds hold; nothing elsewhere. */
+typedef struct plan_access {
     int64_t offset;
-    int64_t stride[CLG_MAX_RANK];
-    bool masked;
-    int64_t lo[CLG_MAX_RANK], hi[CLG_MAX_RANK];
-} plan_map;
+    int64_t stride[PLAN_MAX_DIMS];
+    int32_t first_bound, bound_count; /* of step.bounds */
+} plan_access;
 
 typedef enum plan_instr_kind {
     INSTR_CONST,   /* value */
-    INSTR_IOTA,    /* the map's value as dtype */
-    INSTR_LOAD,    /* element of buffer at map, as it was before the step. src[0] >= 0: an i32 register, the row: the
-                      element is at map + row * row_stride; a row outside 0..row_count-1 gives NaN (0 for integers) and
-                      reads nothing */
+    INSTR_IOTA,    /* the access's address as dtype; value where its bounds do not hold */
+    INSTR_LOAD,    /* element of buffer at the access, as it was before the step; value where the bounds do not hold.
+                      src[0] >= 0: an i32 register, the row: the element is at access + row * row_stride; a row outside
+                      0..row_count-1 gives NaN (0 for integers) and reads nothing */
+    INSTR_MASK,    /* register src[0] where the access's bounds hold, else value */
     INSTR_PRODUCT, /* matmul steps: the product at this position */
     INSTR_MAP,     /* op applied to registers src */
-    INSTR_REDUCE,  /* op (SUM or MAX) accumulates register src[0] over the inner positions */
-    INSTR_STORE    /* register src[0] to buffer at map (never masked) */
+    INSTR_REDUCE,  /* op (a reduction of ops.def) accumulates register src[0] over the inner positions */
+    INSTR_STORE    /* register src[0] to buffer at the access (which has no bounds) */
 } plan_instr_kind;
 
 typedef struct plan_instr {
@@ -49,8 +56,8 @@ typedef struct plan_instr {
     uint8_t dtype;                 /* of the register (of the buffer, for STORE) */
     int32_t src[3];                /* registers, -1: none */
     int32_t buffer;                /* LOAD, STORE: index into plan.buffers */
-    int32_t map;                   /* IOTA, LOAD, STORE: index into step.maps */
-    double value;                  /* CONST */
+    int32_t access;                /* IOTA, LOAD, MASK, STORE: index into step.accesses */
+    double value;                  /* CONST; IOTA, LOAD, MASK: outside the bounds */
     int64_t row_stride, row_count; /* LOAD with a row register */
 } plan_instr;
 
@@ -61,7 +68,7 @@ typedef struct plan_section {
     int32_t first, count; /* instructions */
 } plan_section;
 
-typedef enum plan_step_kind { STEP_LOOP, STEP_MATMUL, STEP_SCATTER_ADD } plan_step_kind;
+typedef enum plan_step_kind { STEP_LOOP, STEP_MATMUL, STEP_CONTRACT, STEP_SCATTER_ADD } plan_step_kind;
 
 /* An operand of a matrix product: element (b, r, c) is at offset + b*batch_stride + r*row_stride + c*column_stride.
  * One of row_stride and column_stride is 1 (or its extent is 1); the other is >= the extent. batch_stride may be 0. */
@@ -70,22 +77,40 @@ typedef struct plan_matrix {
     int64_t offset, batch_stride, row_stride, column_stride;
 } plan_matrix;
 
+/* An axis of an operand in memory: at a position its index is offset + sum over d of coef[d] * position[d]; where that
+ * is not in lo..hi-1, the operand is 0 and not read. */
+typedef struct plan_axis {
+    int64_t coef[PLAN_MAX_DIMS];
+    int64_t offset, stride, lo, hi;
+} plan_axis;
+
+/* An operand of a contraction: what it reads at a position of outer dimensions (of the result) and inner ones (summed).
+ */
+typedef struct plan_operand {
+    int32_t buffer, access; /* of step.accesses; outside its bounds it is 0 */
+    int axis_count;         /* if the access has bounds, and each is one of an axis: the same as axes; else 0 */
+    plan_axis axis[PLAN_MAX_DIMS];
+} plan_operand;
+
 typedef struct plan_step {
     plan_step_kind kind;
-    clg_dtype dtype; /* MATMUL: of the product; SCATTER_ADD: of the updates */
+    clg_dtype dtype; /* MATMUL, CONTRACT: of the product; SCATTER_ADD: of the updates */
 
-    /* LOOP, and the epilogue of MATMUL (outer dimensions batch, m, n; no inner ones). Adjacent dimensions are
-     * already merged where all maps allow it (not in MATMUL); extents are >= 1 except in empty steps (count 0). */
+    /* LOOP, and the epilogue of MATMUL (outer dimensions batch, m, n; no inner ones) and CONTRACT (the inner ones are
+     * those of the sum). Adjacent dimensions are already merged where all accesses allow it (not in MATMUL); extents are
+     * >= 1 except in empty steps (count 0). */
     int outer_rank, inner_rank;
-    int64_t extent[CLG_MAX_RANK]; /* outer then inner */
+    int64_t extent[PLAN_MAX_DIMS]; /* outer then inner */
     int64_t outer_count, inner_count;
     int64_t splits, inner_piece; /* 1, inner_count if not split */
     plan_instr *instrs;
     int32_t instr_count;
     plan_section *sections;
     int32_t section_count;
-    plan_map *maps;
-    int32_t map_count;
+    plan_access *accesses;
+    int32_t access_count;
+    plan_bound *bounds;
+    int32_t bound_count;
 
     /* MATMUL: (batch, m, k) x (batch, k, n). product: the buffer (dense, batch*m*n) into which a provider that
      * cannot run the epilogue itself writes the product before the body reads it as INSTR_PRODUCT; it may be
@@ -93,6 +118,10 @@ typedef struct plan_step {
     int64_t batch, m, n, k;
     plan_matrix a, b;
     int32_t product;
+
+    /* CONTRACT: the sum over inner positions, in their order, of operand 0 times operand 1. The last of the outer
+     * dimensions is one of operand 1 alone, unless no dimension is. */
+    plan_operand operand[2];
 
     /* SCATTER_ADD: result (rows, columns) += updates (count, columns) at indices (count, i32), all dense. */
     int64_t rows, columns, count;

@@ -17,14 +17,21 @@ static void print_buffer(const plan *p, int32_t buffer, FILE *out)
     fprintf(out, "%s %%%d", kinds[p->buffers[buffer].kind], (int)p->buffers[buffer].node);
 }
 
-static void print_map(const plan_step *step, const plan_map *map, FILE *out)
+static void print_access(const plan_step *step, const plan_access *access, FILE *out)
 {
-    fprintf(out, "[%" PRId64, map->offset);
+    fprintf(out, "[%" PRId64, access->offset);
     for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-        fprintf(out, " %+" PRId64 "i%d", map->stride[d], d);
-    for (int d = 0; map->masked && d < step->outer_rank + step->inner_rank; d++)
-        if (map->lo[d] > 0 || map->hi[d] < step->extent[d])
-            fprintf(out, ", %" PRId64 "<=i%d<%" PRId64, map->lo[d], d, map->hi[d]);
+        fprintf(out, " %+" PRId64 "i%d", access->stride[d], d);
+    for (int32_t i = 0; i < access->bound_count; i++) {
+        const plan_bound *bound = &step->bounds[access->first_bound + i];
+        fprintf(out, ", %" PRId64 "<=", bound->lo);
+        for (int d = 0, terms = 0; d < step->outer_rank + step->inner_rank; d++)
+            if (bound->coef[d] == 1)
+                fprintf(out, terms++ ? "+i%d" : "i%d", d);
+            else if (bound->coef[d])
+                fprintf(out, terms++ ? "%+" PRId64 "i%d" : "%" PRId64 "i%d", bound->coef[d], d);
+        fprintf(out, "<%" PRId64, bound->hi);
+    }
     fputc(']', out);
 }
 
@@ -34,7 +41,7 @@ static void print_instr(const plan *p, const plan_step *step, int32_t i, FILE *o
     if (in->kind == INSTR_STORE) {
         fprintf(out, "      store r%d to ", (int)in->src[0]);
         print_buffer(p, in->buffer, out);
-        print_map(step, &step->maps[in->map], out);
+        print_access(step, &step->accesses[in->access], out);
         fputc('\n', out);
         return;
     }
@@ -45,14 +52,18 @@ static void print_instr(const plan *p, const plan_step *step, int32_t i, FILE *o
         break;
     case INSTR_IOTA:
         fprintf(out, "position ");
-        print_map(step, &step->maps[in->map], out);
+        print_access(step, &step->accesses[in->access], out);
         break;
     case INSTR_LOAD:
         fprintf(out, "load ");
         print_buffer(p, in->buffer, out);
-        print_map(step, &step->maps[in->map], out);
+        print_access(step, &step->accesses[in->access], out);
         if (in->src[0] >= 0)
             fprintf(out, " row r%d", (int)in->src[0]);
+        break;
+    case INSTR_MASK:
+        fprintf(out, "r%d or %.9g ", (int)in->src[0], in->value);
+        print_access(step, &step->accesses[in->access], out);
         break;
     case INSTR_PRODUCT:
         fprintf(out, "product");
@@ -75,7 +86,7 @@ static void print_matrix(const plan *p, const plan_matrix *m, FILE *out)
 
 static void print_step(const plan *p, int32_t i, FILE *out)
 {
-    static const char *const kinds[] = {"loop", "matmul", "scatter_add"};
+    static const char *const kinds[] = {"loop", "matmul", "contract", "scatter_add"};
     static const char *const sections[] = {"once", "outer", "inner"};
     const plan_step *step = &p->steps[i];
     fprintf(out, "step %d: %s ", (int)i, kinds[step->kind]);
@@ -85,6 +96,13 @@ static void print_step(const plan *p, int32_t i, FILE *out)
         print_matrix(p, &step->a, out);
         fprintf(out, " x ");
         print_matrix(p, &step->b, out);
+    } else if (step->kind == STEP_CONTRACT) {
+        print_extents(step, out);
+        for (int o = 0; o < 2; o++) {
+            fprintf(out, o ? " x " : ": ");
+            print_buffer(p, step->operand[o].buffer, out);
+            print_access(step, &step->accesses[step->operand[o].access], out);
+        }
     } else if (step->kind == STEP_SCATTER_ADD) {
         fprintf(out, "(%" PRId64 ", %" PRId64 ") of %" PRId64 " rows: ", step->rows, step->columns, step->count);
         print_buffer(p, step->result, out);

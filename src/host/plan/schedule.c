@@ -1,16 +1,16 @@
 /* The scheduling stage as a sequence: fuse nodes into groups, lower groups to steps, place buffers in memory. Also
  * the small containers that fuse.c and lower.c share. */
-#include "maps.h"
+#include "access.h"
 #include "schedule.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-bool schedule_push(scheduler *f, int32_t node, int32_t map)
+bool schedule_push(scheduler *f, int32_t node, int32_t access)
 {
     if (!ARRAY_ROOM(f->stack.items, f->stack.count, f->stack.capacity))
         return false;
-    f->stack.items[f->stack.count++] = (located){node, map};
+    f->stack.items[f->stack.count++] = (located){node, access};
     return true;
 }
 
@@ -61,11 +61,11 @@ static bool seen_grow(scheduler *f)
     return good;
 }
 
-int32_t *schedule_seen(scheduler *f, int32_t node, int32_t map, bool *found)
+int32_t *schedule_seen(scheduler *f, int32_t node, int32_t access, bool *found)
 {
     if (f->seen.count * 2 >= f->seen.capacity && !seen_grow(f))
         return NULL;
-    return seen_slot(f, (uint64_t)(uint32_t)node << 32 | (uint32_t)map, found);
+    return seen_slot(f, (uint64_t)(uint32_t)node << 32 | (uint32_t)access, found);
 }
 
 /* ---------------------------------------------------------------- the plan */
@@ -88,7 +88,8 @@ void plan_free(plan *p)
     for (int32_t i = 0; i < p->step_count; i++) {
         free(p->steps[i].instrs);
         free(p->steps[i].sections);
-        free(p->steps[i].maps);
+        free(p->steps[i].accesses);
+        free(p->steps[i].bounds);
     }
     free(p->steps);
     free(p->buffers);
@@ -102,14 +103,14 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     f.state = malloc(((size_t)s->count + 1) * sizeof *f.state);
     f.latest = malloc((size_t)f.latest_capacity * sizeof *f.latest);
     bool allocated = f.p && f.state && f.latest;
-    clg_status status = allocated ? maps_init(&f.maps) : clg_fail_memory();
+    clg_status status = allocated ? access_table_init(&f.accesses) : clg_fail_memory();
     if (status == CLG_OK)
         status = fuse(&f);
     if (status == CLG_OK)
         status = lower(&f);
     if (status == CLG_OK)
         status = plan_memory(f.p);
-    maps_free(&f.maps);
+    access_table_free(&f.accesses);
     free(f.state);
     free(f.latest);
     free(f.groups);
@@ -126,12 +127,12 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     return CLG_OK;
 }
 
-/* Elements that a map touches. */
-static double touched(const plan_step *step, const plan_map *map)
+/* Elements that an access touches. */
+static double touched(const plan_step *step, const plan_access *access)
 {
     double count = 1;
     for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-        count *= map->stride[d] ? (double)step->extent[d] : 1;
+        count *= access->stride[d] ? (double)step->extent[d] : 1;
     return count;
 }
 
@@ -146,15 +147,26 @@ bool plan_lanes_inner(const plan_step *step)
         const plan_instr *in = &step->instrs[i];
         if (in->kind != INSTR_LOAD && in->kind != INSTR_STORE)
             continue;
-        const plan_map *map = &step->maps[in->map];
-        if (map->stride[last_inner] == 1)
-            inner += touched(step, map);
-        else if (last_outer >= 0 && map->stride[last_outer] == 1)
-            outer += touched(step, map);
+        const plan_access *access = &step->accesses[in->access];
+        if (access->stride[last_inner] == 1)
+            inner += touched(step, access);
+        else if (last_outer >= 0 && access->stride[last_outer] == 1)
+            outer += touched(step, access);
     }
     if (outer > inner)
         return false;
     return step->inner_count >= 32 || step->outer_count < 32;
+}
+
+/* Two accesses, and what they give outside their bounds. */
+static bool same_access(const plan_step *step, const plan_instr *a, const plan_instr *b)
+{
+    const plan_access *x = &step->accesses[a->access], *y = &step->accesses[b->access];
+    if (x->offset != y->offset || memcmp(x->stride, y->stride, sizeof x->stride) || x->bound_count != y->bound_count)
+        return false;
+    return x->bound_count == 0 || (!memcmp(&step->bounds[x->first_bound], &step->bounds[y->first_bound],
+                                           (size_t)x->bound_count * sizeof *step->bounds) &&
+                                   !memcmp(&a->value, &b->value, sizeof a->value));
 }
 
 bool plan_same_function(const plan_step *step, const plan_instr *a, const plan_instr *b)
@@ -165,10 +177,11 @@ bool plan_same_function(const plan_step *step, const plan_instr *a, const plan_i
     case INSTR_CONST:
         return memcmp(&a->value, &b->value, sizeof a->value) == 0;
     case INSTR_IOTA:
-        return maps_equal(&step->maps[a->map], &step->maps[b->map]);
+    case INSTR_MASK:
+        return same_access(step, a, b);
     case INSTR_LOAD:
         return a->buffer == b->buffer && a->row_stride == b->row_stride && a->row_count == b->row_count &&
-               maps_equal(&step->maps[a->map], &step->maps[b->map]);
+               same_access(step, a, b);
     case INSTR_MAP:
         return a->op == b->op;
     default:

@@ -4,7 +4,7 @@
 #define CLG_SCHEDULE_H
 
 #include "../core/array.h"
-#include "maps.h"
+#include "access.h"
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
@@ -12,17 +12,28 @@ typedef struct schedule_traits {
     int32_t max_body, units;
 } schedule_traits;
 
+/* What a contraction reads: nodes in memory, and how. */
+typedef struct contract_operands {
+    space whole;        /* the result's dimensions without those of extent 1, then the summed ones, which are inner */
+    int place[PLAN_MAX_DIMS]; /* of each of the contraction's dimensions: where it is in whole; -1: extent 1 */
+    int32_t node[2];    /* -1: none */
+    int32_t access[2];  /* over whole */
+    bool plain;         /* a batch of plain matrix products: */
+    int64_t batch, m, n, k;
+    plan_matrix matrix[2]; /* without their buffers */
+} contract_operands;
+
 /* A group: nodes evaluated in one step. Groups run in the order of their indices. */
 typedef struct group {
     plan_step_kind kind;
     space sp;
     int64_t full_count, outer_count;
-    int32_t full_map, outer_map; /* the two canonical maps: where values of the group live */
+    int32_t full_access, outer_access; /* the two canonical accesses: where values of the group live */
     int32_t cost;                /* instructions so far, about */
     bool split;                  /* too few outer positions for the device: partial reductions, then a second step */
-    int32_t node;                /* MATMUL, SCATTER_ADD: the node */
+    int32_t node;                /* MATMUL, CONTRACT, SCATTER_ADD: the node */
     int32_t first_store;         /* list of stores, by store.next */
-    plan_matrix a, b;            /* MATMUL: operands; buffer holds the subgraph node until lowered */
+    contract_operands operands; /* MATMUL, CONTRACT */
     int32_t copy_from, copy_to;  /* >= 0: the group only copies one buffer to another */
 } group;
 
@@ -33,18 +44,18 @@ typedef struct store {
 
 /* Side table: one entry a subgraph node. */
 typedef struct node_state {
-    int32_t group; /* first group that evaluates the node at its canonical map, -1: none yet */
+    int32_t group; /* first group that evaluates the node at its canonical access, -1: none yet */
     bool stored;   /* kept in memory (buffer) by its group; leaves always are */
     bool dense;    /* a matrix product, scatter-add or gather reads it, or it is an output: it will be stored */
     int32_t buffer;
     uint16_t cost, loads;   /* of evaluating it inline: instructions, full-size loads; saturating */
-    int32_t reader, strays; /* INPUT: last group that reads it; last that reads it at another map than its own */
-    int32_t seen, seen_map; /* walk stamp */
+    int32_t reader, strays; /* INPUT: last group that reads it; last that reads it at another access than its own */
+    int32_t seen, seen_access; /* walk stamp */
 } node_state;
 
-/* A node's value at a map. */
+/* A node's value at a access. */
 typedef struct located {
-    int32_t node, map;
+    int32_t node, access;
 } located;
 
 typedef struct scheduler {
@@ -52,7 +63,7 @@ typedef struct scheduler {
     schedule_traits traits;
     plan *p;
     node_state *state;
-    map_table maps;
+    access_table accesses;
     group *groups;
     int32_t group_count, group_capacity;
     store *stores;
@@ -61,7 +72,7 @@ typedef struct scheduler {
         located *items;
         int32_t count, capacity;
     } stack;
-    struct { /* (node, map) pairs seen in this walk beyond the first map of a node */
+    struct { /* (node, access) pairs seen in this walk beyond the first access of a node */
         uint64_t *key;
         int32_t *stamp, *value;
         int32_t count, capacity;
@@ -82,23 +93,38 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp);
 int32_t group_append(scheduler *f, const group *g);
 clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer);
 clg_status fuse_keep(scheduler *f, int32_t node); /* keeps the value of a placed node in memory */
+/* Makes the node's value available in memory. */
+clg_status fuse_materialise(scheduler *f, int32_t node);
+/* contract.c: what a contraction reads; operands that are not in memory are put there. */
+clg_status contract_place(scheduler *f, int32_t node, contract_operands *operands);
+/* The access of the result's elements over the space of its dimensions. */
+node_access contract_result(const scheduler *f, int32_t node, const contract_operands *operands);
+/* The access of operand number which of contraction node over a space: the result's dimensions, then the summed ones. */
+bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result);
+space contract_space(const scheduler *f, int32_t node);
+/* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
+bool contract_as_loop(const scheduler *f, int32_t node);
+/* values.c. What a node that is evaluated in place reads, at which accesses: up to three operands, node -1 where none.
+ * row: of a gather, the access of the element in its row. BLOCKED: the node must be materialised; OTHER_FILL: what lies
+ * outside the access's bounds is not what the operands give there. */
+access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3], node_access *row);
 /* Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
-/* Records that a group reads a node's buffer; stray: at another map than the group's own. */
+/* Records that a group reads a node's buffer; stray: at another access than the group's own. */
 void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray);
 /* assign.c: after all other nodes. */
 clg_status fuse_assignments(scheduler *f);
 
 /* Shared helpers. */
-bool schedule_push(scheduler *f, int32_t node, int32_t map);
-/* Slot of a (node, map) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The
+bool schedule_push(scheduler *f, int32_t node, int32_t access);
+/* Slot of a (node, access) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The
  * int32 belongs to the caller. */
-int32_t *schedule_seen(scheduler *f, int32_t node, int32_t map, bool *found);
+int32_t *schedule_seen(scheduler *f, int32_t node, int32_t access, bool *found);
 void schedule_new_stamp(scheduler *f);
 int32_t schedule_buffer(scheduler *f, plan_buffer buffer);
 /* How many workers a reducing group can keep busy without being split. */
 int64_t group_workers(const group *g);
-bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t map);
+bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access);
 
 /* The whole stage: subgraph to plan, with memory placed. The plan is freed with plan_free. */
 clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out);

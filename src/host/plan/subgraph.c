@@ -55,7 +55,7 @@ clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t 
                             bool (*realised)(void *, int32_t), void *context, subgraph *s)
 {
     int32_t top = -1, total = 0;
-    *s = (subgraph){.shapes = g->shapes, .slices = g->slices};
+    *s = (subgraph){.shapes = g->shapes, .maps = g->maps, .contractions = g->contractions};
     for (int32_t i = 0; i < count; i++)
         top = outputs[i] > top ? outputs[i] : top;
     uint8_t *needed = calloc((size_t)top + 2, 1);
@@ -103,35 +103,45 @@ void subgraph_free(subgraph *s)
     *s = (subgraph){0};
 }
 
+static bool has_map(const sub_node *n) { return clg_ops[n->op].kind == KIND_VIEW; }
+
 clg_status subgraph_key(const subgraph *s, char **key, size_t *size)
 {
     typedef struct record {
         int64_t op, dtype, output, attr, src[3];
         clg_shape shape, in[2];
-        slice_attr slice;
     } record;
-    size_t bytes = (size_t)s->count * sizeof(record) + (size_t)s->output_count * sizeof *s->outputs;
+    size_t outputs = (size_t)s->output_count * sizeof *s->outputs, bytes = (size_t)s->count * sizeof(record) + outputs;
+    for (int32_t i = 0; i < s->count; i++)
+        bytes += has_map(&s->nodes[i])             ? sizeof *s->maps
+                 : s->nodes[i].op == OP_CONTRACT ? sizeof *s->contractions
+                                                   : 0;
     record *records = calloc(1, bytes + 1);
     if (!records)
         return clg_fail_memory();
+    char *end = (char *)(records + s->count);
     for (int32_t i = 0; i < s->count; i++) {
         const sub_node *n = &s->nodes[i];
         record *r = &records[i];
-        bool sliced = n->op == OP_SLICE || n->op == OP_PAD;
         r->op = n->op;
         r->dtype = n->dtype;
         r->output = n->output;
-        r->attr = sliced ? 0 : n->attr.integer;
+        r->attr = has_map(n) || n->op == OP_CONTRACT ? 0 : n->attr.integer;
         r->shape = s->shapes[n->shape];
         for (int k = 0; k < 3; k++)
             r->src[k] = n->src[k];
         for (int k = 0; k < 2; k++)
             if (n->op != OP_INPUT && n->in_shape[k] >= 0)
                 r->in[k] = s->shapes[n->in_shape[k]];
-        if (sliced)
-            r->slice = s->slices[n->attr.integer];
+        if (has_map(n)) {
+            memcpy(end, &s->maps[n->attr.integer], sizeof *s->maps);
+            end += sizeof *s->maps;
+        } else if (n->op == OP_CONTRACT) {
+            memcpy(end, &s->contractions[n->attr.integer], sizeof *s->contractions);
+            end += sizeof *s->contractions;
+        }
     }
-    memcpy(records + s->count, s->outputs, (size_t)s->output_count * sizeof *s->outputs);
+    memcpy(end, s->outputs, outputs);
     *key = (char *)records;
     *size = bytes;
     return CLG_OK;

@@ -25,7 +25,8 @@ typedef struct subgraph {
     sub_node *nodes;
     int32_t count;
     const clg_shape *shapes;  /* the graph's */
-    const slice_attr *slices; /* the graph's */
+    const index_map *maps;          /* the graph's */
+    const contraction *contractions; /* the graph's */
     int32_t *outputs;         /* subgraph node that holds each requested output */
     int32_t output_count;
     int32_t binding_count;

@@ -5,14 +5,81 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The group's dimensions that a map depends on. */
-static uint32_t dims_of_map(const lowering *l, int32_t map)
+/* What an elementwise function gives outside its operands' bounds, where they have the value fill. */
+static double outside(const subgraph *s, const sub_node *n, double fill)
 {
-    const plan_map *m = &l->f->maps.maps[map];
-    uint32_t dims = 0;
+    double x[3] = {fill, fill, fill};
+    for (int k = 0; k < 3; k++) {
+        if (n->src[k] < 0)
+            continue;
+        x[k] = fold_round((clg_dtype)s->nodes[n->src[k]].dtype, fill);
+        if (s->nodes[n->src[k]].op == OP_CONST)
+            x[k] = s->nodes[n->src[k]].attr.value;
+    }
+    return fold_round((clg_dtype)n->dtype, fold_evaluate((clg_op)n->op, x[0], x[1], x[2]));
+}
+
+static access_outcome read_at(scheduler *f, int32_t node, const node_access *a, located *out)
+{
+    *out = (located){node, access_intern(&f->accesses, a)};
+    return ACCESS_DONE;
+}
+
+access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3], node_access *row)
+{
+    const subgraph *s = f->s;
+    const sub_node *n = &s->nodes[node];
+    const node_access own = f->accesses.items[at]; /* the table may move */
+    node_access next;
+    access_outcome outcome = ACCESS_DONE;
+    out[0].node = out[1].node = out[2].node = -1;
+    switch (clg_ops[n->op].kind) {
+    case KIND_VIEW:
+        outcome = access_through_view(s, n, sp, &own, &next);
+        if (outcome != ACCESS_BLOCKED)
+            read_at(f, n->src[0], &next, &out[0]);
+        return outcome;
+    case KIND_GATHER:
+        if (!access_split_row(sp, &own, s->shapes[n->shape], s->shapes[n->in_shape[1]].rank, &next, row))
+            return ACCESS_BLOCKED;
+        return read_at(f, n->src[1], &next, &out[0]);
+    case KIND_CONTRACT:
+        for (int o = 0; o < 2; o++) {
+            if (!contract_access(f, node, o, sp, &next))
+                return ACCESS_BLOCKED;
+            read_at(f, n->src[o], &next, &out[o]);
+        }
+        return ACCESS_DONE;
+    default:
+        break;
+    }
+    for (int k = 0; k < 3; k++) {
+        if (n->src[k] < 0)
+            continue;
+        out[k] = (located){n->src[k], at};
+        if (s->nodes[n->src[k]].op == OP_CONST && own.bound_count > 0) {
+            next = access_unbounded(&own);
+            read_at(f, n->src[k], &next, &out[k]);
+        }
+    }
+    if (own.bound_count > 0) {
+        double given = outside(s, n, own.fill);
+        if (memcmp(&given, &own.fill, sizeof given) != 0)
+            return ACCESS_OTHER_FILL;
+    }
+    return ACCESS_DONE;
+}
+
+/* ---------------------------------------------------------------- values */
+
+/* The group's dimensions that an access depends on. */
+static uint32_t dims_of_access(const lowering *l, int32_t at)
+{
+    const node_access *a = &l->f->accesses.items[at];
+    affine address = access_address(a);
+    uint32_t dims = access_bound_dims(a, l->g->sp.rank);
     for (int d = 0; d < l->g->sp.rank; d++)
-        if (m->stride[d] || (m->masked && (m->lo[d] > 0 || m->hi[d] < l->g->sp.extent[d])))
-            dims |= 1u << d;
+        dims |= address.coef[d] ? 1u << d : 0;
     return dims;
 }
 
@@ -32,31 +99,31 @@ static int32_t new_value(lowering *l, value v)
     return l->count++;
 }
 
-/* Slot that remembers the value of (node, map) in this step. */
-static int32_t *remember(lowering *l, int32_t node, int32_t map, bool *found)
+/* Slot that remembers the value of (node, access) in this step. */
+static int32_t *remember(lowering *l, int32_t node, int32_t access, bool *found)
 {
     node_state *state = &l->f->state[node];
     if (state->seen != l->f->stamp) {
         state->seen = l->f->stamp;
-        state->seen_map = map;
+        state->seen_access = access;
         *found = false;
         return &l->slot_of[node];
     }
-    if (state->seen_map == map) {
+    if (state->seen_access == access) {
         *found = true;
         return &l->slot_of[node];
     }
-    int32_t *slot = schedule_seen(l->f, node, map, found);
+    int32_t *slot = schedule_seen(l->f, node, access, found);
     if (!slot)
         l->status = CLG_ERROR_MEMORY;
     return slot;
 }
 
-/* Equal constants of any shape are one value: the first seen stands for all, at one map. */
-static void merge_constant(lowering *l, int32_t *node, int32_t *map)
+/* Equal constants of any shape are one value: the first seen stands for all, at one access. */
+static void merge_constant(lowering *l, int32_t *node, int32_t *access)
 {
     const sub_node *n = &l->f->s->nodes[*node];
-    *map = l->g->full_map;
+    *access = l->g->full_access;
     for (int i = 0; i < l->constant_count; i++) {
         const sub_node *other = &l->f->s->nodes[l->constants[i]];
         if (other->dtype == n->dtype && !memcmp(&other->attr, &n->attr, sizeof n->attr)) {
@@ -68,27 +135,31 @@ static void merge_constant(lowering *l, int32_t *node, int32_t *map)
         l->constants[l->constant_count++] = *node;
 }
 
-/* Walks through views to what is really read at which map. */
-static void resolve(lowering *l, int32_t *node, int32_t *map)
+/* Walks through views to what is really read at which access. */
+static void resolve(lowering *l, int32_t *node, int32_t *at)
 {
     for (;;) {
         const sub_node *n = &l->f->s->nodes[*node];
         const node_state *state = &l->f->state[*node];
-        plan_map result, from = l->f->maps.maps[*map];
-        if (n->op == OP_CONST && !state->stored)
-            merge_constant(l, node, map);
-        if (clg_ops[n->op].kind != KIND_VIEW || (state->stored && state->group < l->index))
-            return;
-        if (!maps_through_view(l->f->s, n, &l->g->sp, &from, &result)) {
-            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s is not affine", clg_ops[n->op].name);
-            return;
-        }
-        *node = n->src[0];
-        *map = maps_intern(&l->f->maps, &result);
-        if (*map < 0) {
+        located operand[3];
+        node_access row;
+        if (*at < 0) {
             l->status = CLG_ERROR_MEMORY;
             return;
         }
+        if (n->op == OP_CONST && !state->stored && l->f->accesses.items[*at].bound_count == 0)
+            merge_constant(l, node, at);
+        if (clg_ops[n->op].kind != KIND_VIEW || (state->stored && state->group < l->index))
+            return;
+        access_outcome outcome = schedule_operands(l->f, &l->g->sp, *node, *at, operand, &row);
+        if (outcome == ACCESS_OTHER_FILL)
+            return;
+        if (outcome == ACCESS_BLOCKED) {
+            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s is not affine", clg_ops[n->op].name);
+            return;
+        }
+        *node = operand[0].node;
+        *at = operand[0].access;
     }
 }
 
@@ -103,43 +174,50 @@ static bool from_memory(const lowering *l, int32_t node)
     return false;
 }
 
-/* The operands of a value, as (node, map) pairs after resolve; -1 where none. */
-static void operands(lowering *l, int32_t node, int32_t map, int32_t src[3], int32_t maps[3], plan_map *rest)
+/* The product that a step of another kind makes. */
+static bool is_product(const lowering *l, int32_t node)
+{
+    return l->f->s->nodes[node].op == OP_CONTRACT && l->g->kind != STEP_LOOP;
+}
+
+/* The operands of a value after resolve; node -1 where none. masked: what they give outside is to be replaced. */
+static void operands(lowering *l, int32_t node, int32_t at, located src[3], node_access *row, bool *masked)
 {
     const sub_node *n = &l->f->s->nodes[node];
     op_kind kind = clg_ops[n->op].kind;
+    *masked = false;
     for (int s = 0; s < 3; s++)
-        src[s] = -1;
-    if (from_memory(l, node) || kind == KIND_LEAF || kind == KIND_CONTRACT)
+        src[s].node = -1;
+    if (from_memory(l, node) || is_product(l, node))
         return;
-    if (kind == KIND_REDUCE) {
-        src[0] = n->src[0];
-        maps[0] = l->g->full_map;
-        if (l->combine_dims)
-            src[0] = -1; /* the combining step loads partial results instead */
-    } else if (kind == KIND_GATHER) {
-        int64_t rows = l->f->s->nodes[n->src[1]].count;
-        plan_map by_row, whole = l->f->maps.maps[map];
-        if (!maps_split_row(&l->g->sp, &whole, rows, rows ? n->count / rows : 0, &by_row, rest))
-            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: gather is not affine");
-        src[0] = n->src[1];
-        maps[0] = maps_intern(&l->f->maps, &by_row);
-    } else {
-        for (int s = 0; s < 3; s++) {
-            src[s] = n->src[s];
-            maps[s] = map;
-        }
+    if (n->op == OP_CONST && l->f->accesses.items[at].bound_count > 0) {
+        *masked = true;
+        src[0] = (located){node, l->g->full_access};
+    } else if (kind == KIND_REDUCE || n->op == OP_CONTRACT) {
+        if (l->combine_dims) /* the combining step loads partial results instead */
+            return;
+        if (kind == KIND_REDUCE)
+            src[0] = (located){n->src[0], l->g->full_access};
+        else if (schedule_operands(l->f, &l->g->sp, node, at, src, row) == ACCESS_BLOCKED)
+            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: contraction with too many bounds");
+    } else if (kind != KIND_LEAF) {
+        access_outcome outcome = schedule_operands(l->f, &l->g->sp, node, at, src, row);
+        if (outcome == ACCESS_BLOCKED)
+            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s is not affine", clg_ops[n->op].name);
+        *masked = outcome == ACCESS_OTHER_FILL;
     }
     for (int s = 0; s < 3 && l->status == CLG_OK; s++)
-        if (src[s] >= 0)
-            resolve(l, &src[s], &maps[s]);
+        if (src[s].node >= 0)
+            resolve(l, &src[s].node, &src[s].access);
 }
 
-/* Level and stage follow from the operands and the value's own map. */
+/* Level and stage follow from the operands and the value's own access. */
 static void classify(const lowering *l, value *v)
 {
-    bool has_map = v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_PRODUCT;
-    v->dims = has_map ? dims_of_map(l, v->map) : 0;
+    bool has_access = v->kind == INSTR_LOAD || v->kind == INSTR_IOTA || v->kind == INSTR_PRODUCT;
+    v->dims = has_access ? dims_of_access(l, v->access) : 0;
+    if (v->kind == INSTR_MASK)
+        v->dims = access_bound_dims(&l->f->accesses.items[v->access], l->g->sp.rank);
     level own = values_level(v->dims, l->g->sp.inner);
     if (v->kind == INSTR_PRODUCT)
         own = LEVEL_OUTER; /* even of one element: it exists only once the product is made */
@@ -161,14 +239,28 @@ static void classify(const lowering *l, value *v)
     }
 }
 
-static int32_t make_value(lowering *l, int32_t node, int32_t map, const int32_t src[3], const plan_map *rest)
+static int32_t classified(lowering *l, value v)
+{
+    if (v.access < 0)
+        l->status = CLG_ERROR_MEMORY;
+    else
+        classify(l, &v);
+    return new_value(l, v);
+}
+
+/* src: values. */
+static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t src[3], const node_access *row, bool masked)
 {
     const sub_node *n = &l->f->s->nodes[node];
     op_kind kind = clg_ops[n->op].kind;
-    value v = {.node = node, .map = map, .src = {src[0], src[1], src[2]}, .buffer = -1};
+    value v = {.node = node, .access = at, .src = {src[0], src[1], src[2]}, .buffer = -1}, mask = v;
+    mask.kind = INSTR_MASK;
+    mask.src[1] = mask.src[2] = -1;
     if (from_memory(l, node)) {
         v.kind = INSTR_LOAD;
         v.buffer = l->f->state[node].buffer;
+    } else if (masked && (n->op == OP_CONST || kind == KIND_VIEW)) {
+        return classified(l, mask);
     } else if (n->op == OP_CONST) {
         v.kind = INSTR_CONST;
     } else if (n->op == OP_IOTA) {
@@ -179,34 +271,48 @@ static int32_t make_value(lowering *l, int32_t node, int32_t map, const int32_t 
         v.buffer = l->f->state[n->src[0]].buffer;
         v.row_stride = rows ? n->count / rows : 0;
         v.row_count = v.row_stride ? l->f->s->nodes[n->src[0]].count / v.row_stride : 0;
-        v.map = maps_intern(&l->f->maps, rest);
-    } else if (kind == KIND_CONTRACT) {
+        v.access = access_intern(&l->f->accesses, row);
+    } else if (is_product(l, node)) {
         v.kind = INSTR_PRODUCT;
     } else if (kind == KIND_REDUCE) {
         v.kind = INSTR_REDUCE;
+    } else if (n->op == OP_CONTRACT) { /* the sum of the operands' products */
+        value product = v;
+        product.kind = INSTR_MAP;
+        product.op = OP_MUL;
+        v.kind = INSTR_REDUCE;
+        v.op = OP_SUM;
+        if (!l->combine_dims) {
+            v.src[0] = classified(l, product);
+            v.src[1] = -1;
+        }
+        return classified(l, v);
     } else {
         v.kind = INSTR_MAP;
     }
-    if (v.map < 0)
-        l->status = CLG_ERROR_MEMORY;
-    classify(l, &v);
-    return new_value(l, v);
+    v.op = n->op;
+    int32_t made = classified(l, v);
+    if (!masked || l->status != CLG_OK)
+        return made;
+    mask.src[0] = made;
+    return classified(l, mask);
 }
 
-/* Makes the values under (node, map), operands first, without recursion: bodies can be very deep. */
-int32_t values_build(lowering *l, int32_t root, int32_t root_map)
+/* Makes the values under (node, access), operands first, without recursion: bodies can be very deep. */
+int32_t values_build(lowering *l, int32_t root, int32_t root_access)
 {
     scheduler *f = l->f;
-    resolve(l, &root, &root_map);
+    resolve(l, &root, &root_access);
     f->stack.count = 0;
-    if (l->status == CLG_OK && !schedule_push(f, root, root_map))
+    if (l->status == CLG_OK && !schedule_push(f, root, root_access))
         l->status = CLG_ERROR_MEMORY;
     while (f->stack.count && l->status == CLG_OK) {
-        int32_t node = f->stack.items[f->stack.count - 1].node, map = f->stack.items[f->stack.count - 1].map;
-        int32_t src[3], maps[3] = {0, 0, 0}, missing = 0;
-        plan_map rest = {0};
-        bool found;
-        int32_t *slot = remember(l, node, map, &found);
+        int32_t node = f->stack.items[f->stack.count - 1].node, at = f->stack.items[f->stack.count - 1].access;
+        located operand[3];
+        int32_t src[3] = {-1, -1, -1}, missing = 0;
+        node_access row = {0};
+        bool found, masked;
+        int32_t *slot = remember(l, node, at, &found);
         if (!slot)
             break;
         if (found && *slot >= 0) {
@@ -214,34 +320,34 @@ int32_t values_build(lowering *l, int32_t root, int32_t root_map)
             continue;
         }
         *slot = -1; /* being built */
-        operands(l, node, map, src, maps, &rest);
+        operands(l, node, at, operand, &row, &masked);
         for (int s = 0; s < 3 && l->status == CLG_OK; s++) {
-            if (src[s] < 0)
+            src[s] = -1;
+            if (operand[s].node < 0)
                 continue;
-            int32_t *operand = remember(l, src[s], maps[s], &found);
-            if (!operand)
+            int32_t *known = remember(l, operand[s].node, operand[s].access, &found);
+            if (!known)
                 break;
             if (!found)
-                *operand = -1;
-            if (*operand < 0) {
+                *known = -1;
+            src[s] = *known;
+            if (*known < 0) {
                 missing++;
-                if (!schedule_push(f, src[s], maps[s]))
+                if (!schedule_push(f, operand[s].node, operand[s].access))
                     l->status = CLG_ERROR_MEMORY;
-            } else {
-                src[s] = *operand;
             }
         }
         if (missing || l->status != CLG_OK)
             continue;
         f->stack.count--;
-        int32_t made = make_value(l, node, map, src, &rest);
-        slot = remember(l, node, map, &found);
+        int32_t made = make_value(l, node, at, src, &row, masked);
+        slot = remember(l, node, at, &found);
         if (slot)
             *slot = made;
     }
     if (l->status != CLG_OK)
         return -1;
     bool found;
-    int32_t *slot = remember(l, root, root_map, &found);
+    int32_t *slot = remember(l, root, root_access, &found);
     return slot ? *slot : -1;
 }

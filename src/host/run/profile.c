@@ -28,7 +28,7 @@ static const char *word_of(const plan_instr *in)
     case INSTR_REDUCE:
         return clg_ops[in->op].name;
     case INSTR_PRODUCT:
-        return clg_ops[OP_MATMUL].name;
+        return clg_ops[OP_CONTRACT].name;
     case INSTR_LOAD:
         return in->src[0] >= 0 ? clg_ops[OP_GATHER].name : NULL;
     default:
@@ -80,7 +80,7 @@ static void format_node(const clg_program *program, int32_t node, char *text, si
 
 static clg_step_profile describe(const clg_program *program, int32_t index, const backend_span *span)
 {
-    static const char *const kinds[] = {"loop", "matmul", "scatter_add"};
+    static const char *const kinds[] = {"loop", "matmul", "contract", "scatter_add"};
     const plan_step *step = &program->p->steps[index];
     clg_step_profile profile = {.kind = kinds[step->kind],
                                 .launches = span->launches,
@@ -90,8 +90,9 @@ static clg_step_profile describe(const clg_program *program, int32_t index, cons
                                 .bytes = engine_step_bytes(program->p, step)};
     char shape[30], over[24] = "", operations[sizeof profile.name];
     format_node(program, step->name_node, shape, sizeof shape);
-    if (step->kind == STEP_MATMUL)
-        snprintf(over, sizeof over, " over %lld", (long long)step->k);
+    if (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT)
+        snprintf(over, sizeof over, " over %lld",
+                 (long long)(step->kind == STEP_MATMUL ? step->k : step->inner_count));
     list_operations(step, operations, sizeof operations - strlen(shape) - strlen(over));
     if (snprintf(profile.name, sizeof profile.name, "%s%s%s", operations, shape, over) < 0)
         profile.name[0] = '\0';

@@ -213,7 +213,7 @@ int64_t engine_step_bytes(const plan *p, const plan_step *step)
         if (first && in->kind == INSTR_LOAD) {
             int64_t touched = 1;
             for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-                touched *= step->maps[in->map].stride[d] ? step->extent[d] : 1;
+                touched *= step->accesses[in->access].stride[d] ? step->extent[d] : 1;
             int64_t whole = p->buffers[in->buffer].bytes;
             touched *= (int64_t)clg_dtype_size((clg_dtype)in->dtype);
             bytes += touched < whole ? touched : whole;
@@ -223,6 +223,8 @@ int64_t engine_step_bytes(const plan *p, const plan_step *step)
     }
     if (step->kind == STEP_MATMUL)
         bytes += (step->batch * (step->m * step->k + step->k * step->n)) * (int64_t)clg_dtype_size(step->dtype);
+    for (int o = 0; step->kind == STEP_CONTRACT && o < 2; o++)
+        bytes += p->buffers[step->operand[o].buffer].bytes;
     if (step->kind == STEP_SCATTER_ADD)
         bytes += p->buffers[step->indices].bytes + p->buffers[step->updates].bytes + p->buffers[step->result].bytes;
     return bytes;
@@ -230,7 +232,9 @@ int64_t engine_step_bytes(const plan *p, const plan_step *step)
 
 int64_t engine_step_flops(const plan_step *step)
 {
-    return step->kind == STEP_MATMUL ? 2 * step->batch * step->m * step->n * step->k : 0;
+    return step->kind == STEP_MATMUL     ? 2 * step->batch * step->m * step->n * step->k
+           : step->kind == STEP_CONTRACT ? 2 * step->outer_count * step->inner_count
+                                         : 0;
 }
 
 clg_program_info clg_program_get_info(const clg_program *program)
@@ -245,7 +249,7 @@ clg_program_info clg_program_get_info(const clg_program *program)
         const plan_step *step = &p->steps[i];
         info.bytes += engine_step_bytes(p, step);
         info.flops += engine_step_flops(step);
-        info.matmuls += step->kind == STEP_MATMUL;
+        info.matmuls += step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT;
     }
     for (int32_t i = 0; i < p->buffer_count; i++) {
         info.parameter_bytes += p->buffers[i].kind == BUFFER_LEAF ? p->buffers[i].bytes : 0;

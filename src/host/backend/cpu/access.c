@@ -1,5 +1,5 @@
-/* Loads and stores of the CPU backend: from positions of a step to addresses, a block of lanes at a time. A map
- * whose lanes are contiguous becomes a view: the slot points into the buffer. Others walk runs of the last lane
+/* Loads and stores of the CPU backend: from positions of a step to addresses, a block of lanes at a time. An
+ * access whose lanes are contiguous becomes a view: the slot points into the buffer. Others walk runs of the last lane
  * dimension, so that blocks span any number of dimensions. */
 #include "cpu.h"
 
@@ -17,37 +17,56 @@ typedef uint64_t __attribute__((may_alias)) word8;
 
 static const cpu_access *access_of(const cpu_runner *r, int32_t index) { return &r->tape->accesses[index]; }
 
-/* The part of the map that depends on the loop; false where the loop is outside the mask. */
-static bool loop_part(const cpu_runner *r, const cpu_access *x, int64_t *offset)
+/* The part of the address that depends on the loop. */
+static int64_t loop_part(const cpu_runner *r, const cpu_access *x)
 {
     const cpu_dim *dims = r->tape->dims + x->loop_first;
     int64_t sum = x->offset;
-    bool valid = true;
-    for (int i = 0; i < x->loop_rank; i++) {
-        int64_t at = r->coord[i];
-        sum += dims[i].stride * at;
-        valid &= at >= dims[i].lo && at < dims[i].hi;
+    for (int i = 0; i < x->loop_rank; i++)
+        sum += dims[i].stride * r->coord[i];
+    return sum;
+}
+
+/* n elements of what the access gives outside its bounds. */
+static void fill_outside(char *d, const cpu_access *x, int64_t n)
+{
+    if (x->fill == 0 && !signbit(x->fill)) {
+        memset(d, 0, (size_t)(n * x->size));
+        return;
     }
-    *offset = sum;
-    return valid;
+    float f = (float)x->fill;
+    int32_t i = x->dtype == CLG_I32 ? i32_from_f64(x->fill) : 0;
+    uint8_t u = x->dtype == CLG_U8 ? u8_from_f64(x->fill) : 0;
+    const void *value[CLG_DTYPE_COUNT] = {&f, &x->fill, &i, &u};
+    for (int64_t k = 0; k < n; k++)
+        memcpy(d + k * x->size, value[x->dtype], (size_t)x->size);
 }
 
 /* ---------------------------------------------------------------- walking runs of lanes */
 
 typedef struct walk {
     const cpu_dim *dims;
-    int rank;
-    int64_t coord[CLG_MAX_RANK];
+    const cpu_bound *bounds;
+    int rank, bound_count;
+    int64_t coord[PLAN_MAX_DIMS];
     int64_t offset; /* element of the current lane */
     int64_t left;   /* lanes still to do */
+    int64_t base[PLAN_MAX_DIMS]; /* of each bound's form, what depends on the loop */
 } walk;
 
 static void walk_begin(walk *w, const cpu_runner *r, const cpu_access *x, int64_t offset, int64_t n)
 {
     w->dims = r->tape->dims + x->lane_first;
     w->rank = x->lane_rank;
+    w->bounds = r->tape->bounds + x->bound_first;
+    w->bound_count = x->bound_count;
     w->offset = offset;
     w->left = n;
+    for (int k = 0; k < w->bound_count; k++) {
+        w->base[k] = 0;
+        for (int i = 0; i < x->loop_rank; i++)
+            w->base[k] += w->bounds[k].coef[x->lane_rank + i] * r->coord[i];
+    }
     int64_t rest = r->lane;
     for (int i = w->rank - 1; i >= 0; i--) {
         w->coord[i] = i > 0 ? rest % w->dims[i].extent : rest;
@@ -84,24 +103,37 @@ static void walk_advance(walk *w, int64_t run)
     }
 }
 
-/* The part [*begin, *end) of the run that the mask lets through. */
+/* a / b rounded up; b > 0. */
+static int64_t ceil_of(int64_t a, int64_t b) { return a / b + (a % b > 0); }
+
+/* The part [*begin, *end) of the run that the bounds let through. */
 static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
 {
     *begin = 0;
     *end = run;
-    for (int i = 0; i < w->rank - 1; i++)
-        if (w->coord[i] < w->dims[i].lo || w->coord[i] >= w->dims[i].hi)
+    for (int k = 0; k < w->bound_count; k++) {
+        const cpu_bound *b = &w->bounds[k];
+        int64_t at = w->base[k], step = w->rank > 0 ? b->coef[w->rank - 1] : 0;
+        for (int i = 0; i < w->rank; i++)
+            at += b->coef[i] * w->coord[i];
+        int64_t lo = b->lo - at, hi = b->hi - at; /* lo <= step * lane < hi */
+        if (step < 0) {
+            int64_t swap = 1 - hi;
+            hi = 1 - lo;
+            lo = swap;
+            step = -step;
+        }
+        if (step > 0) {
+            lo = step == 1 ? lo : ceil_of(lo, step);
+            hi = step == 1 ? hi : ceil_of(hi, step);
+            *begin = lo > *begin ? lo : *begin;
+            *end = hi < *end ? hi : *end;
+        } else if (lo > 0 || hi <= 0) {
             *end = 0;
-    if (w->rank == 0 || *end == 0)
-        return;
-    const cpu_dim *last = &w->dims[w->rank - 1];
-    int64_t at = w->coord[w->rank - 1];
-    if (last->lo > at)
-        *begin = last->lo - at < run ? last->lo - at : run;
-    if (last->hi - at < run)
-        *end = last->hi - at;
+        }
+    }
     if (*end < *begin)
-        *end = *begin;
+        *begin = *end = 0;
 }
 
 /* n elements of a size from s, stride apart, to consecutive d; and the reverse. */
@@ -174,8 +206,7 @@ void cpu_load_view(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     (void)n;
     const cpu_access *x = access_of(r, e->a);
-    int64_t offset;
-    loop_part(r, x, &offset);
+    int64_t offset = loop_part(r, x);
     if (x->lane_rank) /* a stride of 1, or of 0: one value for all lanes */
         offset += r->lane * r->tape->dims[x->lane_first].stride;
     r->slot[e->d] = r->address[x->buffer] + offset * x->size;
@@ -185,8 +216,7 @@ void cpu_load_one(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     (void)n;
     const cpu_access *x = access_of(r, e->a);
-    int64_t offset;
-    loop_part(r, x, &offset);
+    int64_t offset = loop_part(r, x);
     gather(r->slot[e->d], r->address[x->buffer] + offset * x->size, 0, 1, x->size);
 }
 
@@ -197,16 +227,16 @@ static void repeat(char *d, int64_t period, int64_t n)
         memcpy(d + done, d, (size_t)(done < n - done ? done : n - done));
 }
 
-/* n lanes of a map whose part that depends on the loop is offset. */
+/* n lanes of an access whose part that depends on the loop is offset. */
 static void load_lanes(const cpu_runner *r, const cpu_access *x, char *d, int64_t offset, int64_t n)
 {
     walk w;
     walk_begin(&w, r, x, offset, n);
     const char *base = r->address[x->buffer];
-    if (w.rank == 2 && w.dims[0].stride == 0 && !x->masked && w.dims[1].extent < n) {
+    if (w.rank == 2 && w.dims[0].stride == 0 && x->bound_count == 0 && w.dims[1].extent < n) {
         w.left = w.dims[1].extent; /* one period, from whatever phase the block begins at */
     }
-    if (w.rank == 2 && !x->masked && w.dims[1].extent < 32) {
+    if (w.rank == 2 && x->bound_count == 0 && w.dims[1].extent < 32) {
         gather_short_rows(d, base + (w.offset - w.coord[1] * w.dims[1].stride) * x->size, &w, x->size);
         if (w.left < n)
             repeat(d, w.left * x->size, n * x->size);
@@ -216,9 +246,10 @@ static void load_lanes(const cpu_runner *r, const cpu_access *x, char *d, int64_
     char *to = d;
     while (w.left > 0) {
         int64_t run = walk_run(&w), begin = 0, end = run;
-        if (x->masked) {
+        if (x->bound_count > 0) {
             walk_valid(&w, run, &begin, &end);
-            memset(to, 0, (size_t)(run * x->size));
+            fill_outside(to, x, begin);
+            fill_outside(to + end * x->size, x, run - end);
         }
         if (begin < end)
             gather(to + begin * x->size, base + (w.offset + begin * walk_stride(&w)) * x->size, walk_stride(&w),
@@ -233,11 +264,7 @@ static void load_lanes(const cpu_runner *r, const cpu_access *x, char *d, int64_
 void cpu_load_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     const cpu_access *x = access_of(r, e->a);
-    int64_t offset;
-    if (loop_part(r, x, &offset))
-        load_lanes(r, x, r->slot[e->d], offset, n);
-    else
-        memset(r->slot[e->d], 0, (size_t)(n * x->size));
+    load_lanes(r, x, r->slot[e->d], loop_part(r, x), n);
 }
 
 /* NaN for floating point, 0 for integers: the value of a row that does not exist. */
@@ -270,14 +297,13 @@ static void gather_rows(char *d, const char *base, const int32_t *rows, int64_t 
     }
 }
 
-/* One row for all lanes; the map has no mask. */
+/* One row for all lanes; the access has no bounds. */
 void cpu_load_row(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     const cpu_access *x = access_of(r, e->a);
     char *d = r->slot[e->d];
     int32_t row = *(const int32_t *)r->slot[e->b];
-    int64_t offset;
-    loop_part(r, x, &offset);
+    int64_t offset = loop_part(r, x);
     if (row >= 0 && row < x->row_count) {
         load_lanes(r, x, d, offset + row * x->row_stride, n);
     } else {
@@ -291,18 +317,14 @@ void cpu_load_rows(cpu_runner *r, const cpu_entry *e, int64_t n)
     const cpu_access *x = access_of(r, e->a);
     char *d = r->slot[e->d];
     const int32_t *rows = r->slot[e->b];
-    int64_t offset;
-    if (!loop_part(r, x, &offset)) {
-        memset(d, 0, (size_t)(n * x->size));
-        return;
-    }
     walk w;
-    walk_begin(&w, r, x, offset, n);
+    walk_begin(&w, r, x, loop_part(r, x), n);
     while (w.left > 0) {
         int64_t run = walk_run(&w), begin = 0, end = run, stride = walk_stride(&w);
-        if (x->masked) {
+        if (x->bound_count > 0) {
             walk_valid(&w, run, &begin, &end);
-            memset(d, 0, (size_t)(run * x->size));
+            fill_outside(d, x, begin);
+            fill_outside(d + end * x->size, x, run - end);
         }
         gather_rows(d + begin * x->size, r->address[x->buffer], rows + begin, w.offset + begin * stride, stride,
                     end - begin, x);
@@ -335,23 +357,39 @@ void cpu_iota(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     const cpu_access *x = access_of(r, e->a);
     char *d = r->slot[e->d];
-    int64_t offset;
     if (e->c > 0)
         n = r->fill;
-    if (!loop_part(r, x, &offset)) {
-        memset(d, 0, (size_t)(n * x->size));
-        return;
-    }
     walk w;
-    walk_begin(&w, r, x, offset, n);
+    walk_begin(&w, r, x, loop_part(r, x), n);
     while (w.left > 0) {
         int64_t run = walk_run(&w), begin = 0, end = run, stride = walk_stride(&w);
-        if (x->masked) {
+        if (x->bound_count > 0) {
             walk_valid(&w, run, &begin, &end);
-            memset(d, 0, (size_t)(run * x->size));
+            fill_outside(d, x, begin);
+            fill_outside(d + end * x->size, x, run - end);
         }
         sequence(d + begin * x->size, x->dtype, w.offset + begin * stride, stride, end - begin);
         d += run * x->size;
+        walk_advance(&w, run);
+    }
+}
+
+void cpu_mask(cpu_runner *r, const cpu_entry *e, int64_t n)
+{
+    const cpu_access *x = access_of(r, e->a);
+    char *d = r->slot[e->d];
+    const char *s = r->slot[e->b];
+    walk w;
+    walk_begin(&w, r, x, loop_part(r, x), n);
+    while (w.left > 0) {
+        int64_t run = walk_run(&w), begin, end;
+        walk_valid(&w, run, &begin, &end);
+        if (d != s)
+            memcpy(d + begin * x->size, s + begin * x->size, (size_t)((end - begin) * x->size));
+        fill_outside(d, x, begin);
+        fill_outside(d + end * x->size, x, run - end);
+        d += run * x->size;
+        s += run * x->size;
         walk_advance(&w, run);
     }
 }
@@ -389,8 +427,7 @@ void cpu_store_view(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     (void)n;
     const cpu_access *x = access_of(r, e->b);
-    int64_t offset;
-    loop_part(r, x, &offset);
+    int64_t offset = loop_part(r, x);
     offset += r->store_shift + (x->lane_rank ? r->lane : 0);
     r->slot[e->d] = r->address[x->buffer] + offset * x->size;
 }
@@ -400,10 +437,8 @@ void cpu_store_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
     const cpu_access *x = access_of(r, e->b);
     const char *s = r->slot[e->a];
     char *base = r->address[x->buffer];
-    int64_t offset;
-    loop_part(r, x, &offset);
     walk w;
-    walk_begin(&w, r, x, offset + r->store_shift, n);
+    walk_begin(&w, r, x, loop_part(r, x) + r->store_shift, n);
     while (w.left > 0) {
         int64_t run = walk_run(&w);
         scatter(base + w.offset * x->size, s, walk_stride(&w), run, x->size);
@@ -412,43 +447,55 @@ void cpu_store_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
     }
 }
 
-/* ---------------------------------------------------------------- from a plan's map to an access */
+/* ---------------------------------------------------------------- from a plan's access */
 
-static bool partly_masked(const plan_map *map, int d, int64_t extent)
+/* Whether a bound of the access depends on dimension d. */
+static bool is_bounded(const plan_step *step, const plan_access *from, int d)
 {
-    return map->masked && (map->lo[d] > 0 || map->hi[d] < extent);
+    for (int32_t i = 0; i < from->bound_count; i++)
+        if (step->bounds[from->first_bound + i].coef[d] && step->extent[d] > 1)
+            return true;
+    return false;
 }
 
-/* The loop's dimensions as they are: the runner counts them. None if the map does not depend on them. */
-static void loop_dims(cpu_dim *dims, cpu_access *x, const plan_step *step, const plan_map *map, int first, int count)
+static void set_coef(cpu_bound *bounds, const plan_step *step, const plan_access *from, int to, int d)
+{
+    for (int32_t i = 0; i < from->bound_count; i++)
+        bounds[i].coef[to] = step->bounds[from->first_bound + i].coef[d];
+}
+
+/* The loop's dimensions as they are: the runner counts them. None if the access does not depend on them. */
+static void loop_dims(cpu_dim *dims, cpu_bound *bounds, cpu_access *x, const plan_step *step, const plan_access *from,
+                      int first, int count)
 {
     bool depends = false;
     for (int i = 0; i < count; i++) {
         int d = first + i;
-        bool masked = partly_masked(map, d, step->extent[d]);
-        dims[i] =
-            (cpu_dim){step->extent[d], map->stride[d], masked ? map->lo[d] : 0, masked ? map->hi[d] : step->extent[d]};
-        depends |= masked || (map->stride[d] != 0 && step->extent[d] > 1);
+        dims[i] = (cpu_dim){step->extent[d], from->stride[d]};
+        set_coef(bounds, step, from, x->lane_rank + i, d);
+        depends |= is_bounded(step, from, d) || (from->stride[d] != 0 && step->extent[d] > 1);
     }
     x->loop_rank = depends ? count : 0;
 }
 
-/* Dimensions of lanes: those of extent 1 go, neighbours that are one run in the buffer become one. */
-static void lane_dims(cpu_dim *dims, cpu_access *x, const plan_step *step, const plan_map *map, int first, int count)
+/* Dimensions of lanes: those of extent 1 go, neighbours that are one run in the buffer and in all bounds become one. */
+static void lane_dims(cpu_dim *dims, cpu_bound *bounds, cpu_access *x, const plan_step *step, const plan_access *from,
+                      int first, int count)
 {
     int rank = 0;
     for (int d = first; d < first + count; d++) {
-        bool masked = partly_masked(map, d, step->extent[d]);
-        cpu_dim dim = {step->extent[d], map->stride[d], masked ? map->lo[d] : 0, masked ? map->hi[d] : step->extent[d]};
-        if (dim.extent == 1 && !masked)
+        cpu_dim dim = {step->extent[d], from->stride[d]};
+        if (dim.extent == 1)
             continue;
-        x->masked |= masked;
         cpu_dim *last = rank > 0 ? &dims[rank - 1] : NULL;
-        bool last_masked = last && (last->lo > 0 || last->hi < last->extent);
-        if (last && !masked && !last_masked && last->stride == dim.stride * dim.extent)
-            *last = (cpu_dim){last->extent * dim.extent, dim.stride, 0, last->extent * dim.extent};
+        bool joins = last && last->stride == dim.stride * dim.extent;
+        for (int32_t i = 0; i < from->bound_count && joins; i++)
+            joins = bounds[i].coef[rank - 1] == step->bounds[from->first_bound + i].coef[d] * dim.extent;
+        if (joins)
+            *last = (cpu_dim){last->extent * dim.extent, dim.stride};
         else
             dims[rank++] = dim;
+        set_coef(bounds, step, from, rank - 1, d);
     }
     x->lane_rank = rank;
 }
@@ -457,28 +504,37 @@ clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_
 {
     static const int sizes[CLG_DTYPE_COUNT] = {[CLG_F32] = 4, [CLG_F64] = 8, [CLG_I32] = 4, [CLG_U8] = 1};
     const plan_step *step = tape->step;
-    const plan_map *map = &step->maps[instr->map];
+    const plan_access *from = &step->accesses[instr->access];
     if (!ARRAY_ROOM(tape->accesses, tape->access_count, tape->access_capacity) ||
-        !array_reserve(&tape->dims, tape->dim_count + CLG_MAX_RANK, &tape->dim_capacity, sizeof *tape->dims))
+        !array_reserve(&tape->dims, tape->dim_count + PLAN_MAX_DIMS, &tape->dim_capacity, sizeof *tape->dims) ||
+        !array_reserve(&tape->bounds, tape->bound_count + from->bound_count + 1, &tape->bound_capacity,
+                       sizeof *tape->bounds))
         return clg_fail_memory();
     cpu_access *x = &tape->accesses[tape->access_count];
-    *x = (cpu_access){.buffer = instr->kind == INSTR_IOTA ? -1 : instr->buffer,
+    cpu_bound *bounds = tape->bounds + tape->bound_count;
+    *x = (cpu_access){.buffer = instr->kind == INSTR_IOTA || instr->kind == INSTR_MASK ? -1 : instr->buffer,
                       .dtype = (clg_dtype)instr->dtype,
                       .size = sizes[instr->dtype],
-                      .offset = map->offset,
+                      .offset = from->offset,
+                      .fill = instr->value,
                       .row_stride = instr->row_stride,
                       .row_count = instr->row_count,
+                      .bound_first = tape->bound_count,
+                      .bound_count = from->bound_count,
                       .lane_first = tape->dim_count,
                       .loop_first = tape->dim_count};
+    for (int32_t i = 0; i < from->bound_count; i++)
+        bounds[i] = (cpu_bound){step->bounds[from->first_bound + i].lo, step->bounds[from->first_bound + i].hi, {0}};
+    tape->bound_count += from->bound_count;
     bool inner = section == SECTION_INNER, lanes_inner = tape->lanes_inner;
     int outer_rank = step->outer_rank, inner_rank = step->inner_rank;
     if (section != SECTION_ONCE && (lanes_inner ? inner : true))
-        lane_dims(tape->dims + x->lane_first, x, step, map, lanes_inner ? outer_rank : 0,
+        lane_dims(tape->dims + x->lane_first, bounds, x, step, from, lanes_inner ? outer_rank : 0,
                   lanes_inner ? inner_rank : outer_rank);
     tape->dim_count += x->lane_rank;
     x->loop_first = tape->dim_count;
     if (section != SECTION_ONCE && (lanes_inner || inner))
-        loop_dims(tape->dims + x->loop_first, x, step, map, lanes_inner ? 0 : outer_rank,
+        loop_dims(tape->dims + x->loop_first, bounds, x, step, from, lanes_inner ? 0 : outer_rank,
                   lanes_inner ? outer_rank : inner_rank);
     tape->dim_count += x->loop_rank;
     *index = tape->access_count++;

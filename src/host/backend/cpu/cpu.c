@@ -239,7 +239,7 @@ static clg_status take_scratch(backend_program *program)
     for (int32_t i = 0; i < program->steps; i++) {
         const cpu_tape *tape = &program->tapes[i];
         int64_t bytes = (tape->scratch_bytes + 63) / 64 * 64;
-        if (tape->step->kind == STEP_MATMUL)
+        if (tape->contract)
             bytes += cpu_matmul_scratch(tape, program->device->isa->gemm);
         most = bytes > most ? bytes : most;
     }
@@ -315,6 +315,7 @@ static void run_step(backend_program *program, int32_t i)
         cpu_run_loop(tape, program->address, program->scratch, device->pool);
         break;
     case STEP_MATMUL:
+    case STEP_CONTRACT:
         cpu_run_matmul(tape, program->address, program->scratch, device->pool, device->isa->gemm);
         break;
     case STEP_SCATTER_ADD:
@@ -357,7 +358,7 @@ static int32_t count_launches(const backend_program *program) { return program->
 /* The CPU path generates no source; what it decided for each step is worth a line. */
 static clg_status print_program(const backend_program *program, FILE *out)
 {
-    static const char *const kinds[] = {"loop", "matmul", "scatter_add"};
+    static const char *const kinds[] = {"loop", "matmul", "contract", "scatter_add"};
     for (int32_t i = 0; i < program->steps; i++) {
         const cpu_tape *t = &program->tapes[i];
         fprintf(out,

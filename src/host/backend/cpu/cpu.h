@@ -14,6 +14,7 @@
 #include "pool.h"
 
 typedef struct cpu_entry cpu_entry;
+typedef struct cpu_contract cpu_contract; /* contract.h */
 typedef struct cpu_runner cpu_runner;
 typedef void (*cpu_fn)(cpu_runner *, const cpu_entry *, int64_t n);
 
@@ -22,21 +23,26 @@ struct cpu_entry {
     int32_t d, a, b, c, x; /* slots, or indices into the tape's accesses and constants */
 };
 
-/* One dimension of an access. Lane dimensions are merged where the map allows it. */
+/* One dimension of an access. Lane dimensions are merged where the access allows it. */
 typedef struct cpu_dim {
     int64_t extent, stride;
-    int64_t lo, hi; /* valid positions */
 } cpu_dim;
 
-/* A plan_map, cut into its part over lanes and its part over the loop. */
+/* A plan_bound over the dimensions of an access: lanes, then the loop. */
+typedef struct cpu_bound {
+    int64_t lo, hi, coef[PLAN_MAX_DIMS];
+} cpu_bound;
+
+/* A plan_access, cut into its part over lanes and its part over the loop. */
 typedef struct cpu_access {
     int32_t buffer; /* of the plan; -1: IOTA */
     clg_dtype dtype;
     int32_t size; /* of an element */
     int32_t lane_first, lane_rank;
     int32_t loop_first, loop_rank;
-    bool masked;
+    int32_t bound_first, bound_count;
     int64_t offset, row_stride, row_count;
+    double fill; /* outside the bounds */
 } cpu_access;
 
 typedef struct cpu_range {
@@ -68,18 +74,20 @@ typedef struct cpu_tape {
     cpu_entry *entries, *once; /* once: evaluated when a thread begins the step */
     cpu_access *accesses;
     cpu_dim *dims;
+    cpu_bound *bounds;
     double *constants;
     cpu_phase *phases;
     uint8_t *slot_kind;
-    int32_t entry_count, once_count, access_count, dim_count, constant_count, phase_count, slot_count;
-    int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, constant_capacity, slot_capacity;
+    int32_t entry_count, once_count, access_count, dim_count, bound_count, constant_count, phase_count, slot_count;
+    int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, bound_capacity, constant_capacity, slot_capacity;
     int64_t slot_bytes[SLOT_KINDS];
     int64_t scratch_bytes;         /* a thread, pointer table included */
     int64_t work;                  /* element operations a run, about */
     int64_t touched;               /* bytes that a run loads and stores, about */
     bool serial;                   /* has effects in its ONCE sections */
     bool streams;                  /* has stores that go past the caches */
-    int32_t product_store;         /* MATMUL: the STORE into whose buffer the product goes, -1: scratch */
+    cpu_contract *contract;        /* MATMUL, CONTRACT: the step as products; owned */
+    int32_t product_store;         /* MATMUL, CONTRACT: the STORE into whose buffer the product goes, -1: scratch */
     int32_t ahead[CPU_MOST_AHEAD]; /* accesses of which the next task's part is fetched while one computes */
     int ahead_count;
 } cpu_tape;
@@ -93,11 +101,11 @@ struct cpu_runner {
     void **slot;
     const cpu_tape *tape;
     char *const *address;            /* of the plan's buffers */
-    char *product;                   /* MATMUL: the product at the block's first lane */
+    char *product;                   /* MATMUL, CONTRACT: the product at the block's first lane */
     int64_t lane;                    /* first lane of the block */
     int64_t fill;                    /* lanes that a uniform value is spread over */
     int64_t store_shift;             /* elements added to stores: the piece's place */
-    int64_t coord[CLG_MAX_RANK];     /* of the loop */
+    int64_t coord[PLAN_MAX_DIMS];    /* of the loop */
     cpu_ahead ahead[CPU_MOST_AHEAD]; /* what is left to fetch, the last one first */
     int ahead_count;
     int64_t ahead_lines; /* to fetch with each entry */
@@ -142,6 +150,7 @@ void cpu_load_walk(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_row(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_rows(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_iota(cpu_runner *, const cpu_entry *, int64_t n);       /* c 1: fill lanes */
+void cpu_mask(cpu_runner *, const cpu_entry *, int64_t n);       /* b the source */
 void cpu_store_view(cpu_runner *, const cpu_entry *, int64_t n); /* d becomes a view of the destination */
 void cpu_store_walk(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_product(cpu_runner *, const cpu_entry *, int64_t n);
@@ -224,6 +233,9 @@ void cpu_share(int64_t total, int64_t grain, int i, int count, int64_t *first, i
 
 /* matmul.c */
 void cpu_matmul_open(void);
+/* Sets tape->product_store. last_use: of the body's registers; spans: of the memory that it stores into. */
+void cpu_product_find_store(const plan *p, cpu_tape *tape, char *const *address, const int32_t *last_use,
+                            cpu_spans *spans);
 /* Bytes of a thread's scratch for its part of the product. */
 int64_t cpu_matmul_scratch(const cpu_tape *tape, const gemm_table *table);
 void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool,

@@ -79,6 +79,7 @@ static inline turn_vector load_lanes(const char *const *from) { return vld1q_f32
 #endif
 
 #define ROW_VECTORS 8 /* of a tile of one row */
+enum { BY_COLUMN, BY_ROW, BY_TABLE }; /* how a tile's rows lie */
 
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)

@@ -11,6 +11,29 @@
 
 #include "../../core/array.h"
 
+/* Copies of an operand that is no matrix, by whoever knows it: `count` rows of a (columns of b) from `first` on, over k
+ * positions of depth from p on. Element (i, q) of them goes to to[i * step + q * depth_step]. */
+typedef void gemm_pack(const void *operand, int64_t first, int64_t count, int64_t p, int64_t k, void *to, int64_t step,
+                       int64_t depth_step);
+
+/* Part of an a that is no matrix: element (i, p) of its rows and of a block of depth is at
+ * base[row[i] + depth[p]], and consecutive rows are step apart within runs. */
+typedef struct gemm_window {
+    const void *base;
+    const int64_t *row, *depth;
+    int64_t step, run;
+} gemm_window;
+
+/* What knows such an a. */
+typedef struct gemm_windows {
+    /* The end of the block of depth that begins at p, of at most `most` positions; of the block of rows, which may be
+     * behind the last one. */
+    int64_t (*depth_end)(const void *operand, int64_t p, int64_t most);
+    int64_t (*row_end)(const void *operand, int64_t row, int64_t p, int64_t k);
+    /* Sees to it that a block can be read. It can until the next call. */
+    void (*open)(void *operand, int64_t row, int64_t m, int64_t p, int64_t k, gemm_window *window);
+} gemm_windows;
+
 /* c (m, n), rows ldc apart = a (m, k) b (k, n), k >= 1. a_stride: from row to row and from column to column, one of
  * them 1 (or its extent 1); the same for b. c shares memory with neither. */
 typedef struct gemm_product {
@@ -24,6 +47,9 @@ typedef struct gemm_product {
      * element is in one block. NULL: not called. */
     void (*done)(void *context, int64_t row, int64_t m, int64_t column, int64_t n);
     void *context;
+    gemm_pack *pack_a, *pack_b; /* not NULL: the operand is what they take; of its strides only counts whether the last
+                                   one is 1, as in a matrix */
+    const gemm_windows *windows; /* not NULL: a is what they know, and is not packed */
 } gemm_product;
 
 /* Index: CLG_F32 or CLG_F64. */

@@ -18,14 +18,16 @@ INLINE void FN(TYPE, store)(T *to, V x) { *(U *)to = x; }
 
 /* ---------------------------------------------------------------- a tile */
 
-/* One tile of c: a block of k, on top of what c has if resume. by_row: element (i, p) of a is at i * a_step + p, else
- * at p * a_step + i. */
-typedef void (*FN(TYPE, tile))(int64_t k, const T *a, int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc,
-                               bool resume);
+/* One tile of c: a block of k, on top of what c has if resume. Element (i, p) of a is at p * a_step + i, BY_ROW at
+ * i * a_step + p, BY_TABLE at i * a_step + depth[p]. */
+typedef void (*FN(TYPE, tile))(int64_t k, const T *a, int64_t a_step, const int64_t *depth, const T *b, int64_t b_step,
+                               T *c, int64_t ldc, bool resume);
 
-INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool by_row, int64_t k, const T *a,
-                                int64_t a_step, const T *b, int64_t b_step, T *c, int64_t ldc, bool resume)
+INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const int layout, int64_t k, const T *a,
+                                int64_t a_step, const int64_t *depth, const T *b, int64_t b_step, T *c, int64_t ldc,
+                                bool resume)
 {
+    const bool by_row = layout != BY_COLUMN;
     V sum[ROWS_MAX][ROW_VECTORS];
     UNROLL for (int i = 0; i < height; i++)
     {
@@ -43,14 +45,16 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
     }
     for (int64_t p = 0; p < k; p++) {
         V x[ROW_VECTORS];
+        const int64_t at = layout == BY_TABLE ? depth[p] : 0;
         UNROLL for (int v = 0; v < vectors; v++) x[v] = FN(TYPE, load)(b + v * WIDTH);
         UNROLL for (int i = 0; i < height; i++)
         {
             /* copies of one element; minus 0 keeps the sign of 0 */
-            const V y = (by_row ? row[i / 3][i % 3 * a_step] : row[0][i]) - (V){0};
+            const V y = (by_row ? row[i / 3][i % 3 * a_step + at] : row[0][i]) - (V){0};
             UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = FN(FMA, TYPE)(y, x[v], sum[i][v]);
         }
-        UNROLL for (int i = 0; i < (height + 2) / 3; i++) row[i] += by_row ? 1 : a_step;
+        const int64_t next = layout == BY_TABLE ? 0 : by_row ? 1 : a_step;
+        UNROLL for (int i = 0; i < (height + 2) / 3; i++) row[i] += next;
         b += b_step;
     }
     UNROLL for (int i = 0; i < height; i++)
@@ -59,18 +63,20 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const bool 
     }
 }
 
-#define TILE(height, vectors, by_row)                                                                                  \
-    static void FN(TYPE, tile_##height##_##vectors##_##by_row)(int64_t k, const T *a, int64_t a_step, const T *b,      \
-                                                               int64_t b_step, T *c, int64_t ldc, bool resume)         \
+#define TILE(height, vectors, layout)                                                                                  \
+    static void FN(TYPE, tile_##height##_##vectors##_##layout)(int64_t k, const T *a, int64_t a_step,                  \
+                                                               const int64_t *depth, const T *b, int64_t b_step, T *c, \
+                                                               int64_t ldc, bool resume)                               \
     {                                                                                                                  \
-        FN(TYPE, tile_body)(height, vectors, by_row, k, a, a_step, b, b_step, c, ldc, resume);                         \
+        FN(TYPE, tile_body)(height, vectors, layout, k, a, a_step, depth, b, b_step, c, ldc, resume);                  \
     }
-#define TILES(height) TILE(height, 1, 0) TILE(height, 1, 1) TILE(height, 2, 0) TILE(height, 2, 1)
+#define TILES_OF(height, vectors) TILE(height, vectors, 0) TILE(height, vectors, 1) TILE(height, vectors, 2)
+#define TILES(height) TILES_OF(height, 1) TILES_OF(height, 2)
 #define TILE_ROW(height)                                                                                               \
     {                                                                                                                  \
-        {FN(TYPE, tile_##height##_1_0), FN(TYPE, tile_##height##_1_1)},                                                \
+        {FN(TYPE, tile_##height##_1_0), FN(TYPE, tile_##height##_1_1), FN(TYPE, tile_##height##_1_2)},                 \
         {                                                                                                              \
-            FN(TYPE, tile_##height##_2_0), FN(TYPE, tile_##height##_2_1)                                               \
+            FN(TYPE, tile_##height##_2_0), FN(TYPE, tile_##height##_2_1), FN(TYPE, tile_##height##_2_2)                \
         }                                                                                                              \
     }
 TILES(1)
@@ -89,8 +95,8 @@ TILES(12)
 TILES(14)
 #endif
 
-/* [height / 2][vectors - 1][by_row] */
-static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][2] = {
+/* [height / 2][vectors - 1][layout] */
+static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][3] = {
     TILE_ROW(1),  TILE_ROW(2),  TILE_ROW(4),
 #if ROWS_MAX >= 6
     TILE_ROW(6),
@@ -104,8 +110,9 @@ static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][2] = {
 };
 
 /* A tile of which c has only some rows or columns, or which is c's transposed: through memory of the full size. */
-static void FN(TYPE, edge)(FN(TYPE, tile) run, int rows, int columns, int64_t k, const T *a, int64_t a_step, const T *b,
-                           int64_t b_step, T *c, int64_t c_row, int64_t c_column, bool resume)
+static void FN(TYPE, edge)(FN(TYPE, tile) run, int rows, int columns, int64_t k, const T *a, int64_t a_step,
+                           const int64_t *depth, const T *b, int64_t b_step, T *c, int64_t c_row, int64_t c_column,
+                           bool resume)
 {
     T part[ROWS_MAX * COLUMNS];
     if (resume) {
@@ -114,7 +121,7 @@ static void FN(TYPE, edge)(FN(TYPE, tile) run, int rows, int columns, int64_t k,
             for (int j = 0; j < columns; j++)
                 part[i * COLUMNS + j] = c[i * c_row + j * c_column];
     }
-    run(k, a, a_step, b, b_step, part, COLUMNS, resume);
+    run(k, a, a_step, depth, b, b_step, part, COLUMNS, resume);
     if (c_column != 1) {
         for (int j = 0; j < columns; j++)
             for (int i = 0; i < rows; i++)
@@ -199,6 +206,7 @@ typedef struct FN(TYPE, block) {
     int64_t p, k; /* the block of k */
     int64_t row, m;
     bool transposed; /* c is */
+    gemm_window window; /* of the block, if a is one */
 } FN(TYPE, block);
 
 /* A tile of a and its step: packed, or where it lies if it is read a few times only. Tiles of an odd height are packed:
@@ -206,6 +214,21 @@ typedef struct FN(TYPE, block) {
 static const T *FN(TYPE, tile_of_a)(const FN(TYPE, block) * x, int64_t i, int rows, T *to, bool pack, int64_t *step)
 {
     const gemm_product *g = x->g;
+    if (g->windows) {
+        *step = x->window.step;
+        return (const T *)x->window.base + x->window.row[i];
+    }
+    if (g->pack_a) {
+        bool rows_apart = g->a_stride[1] == 1;
+        *step = rows_apart ? ROW_STEP : COLUMN_STEP;
+        if (pack) {
+            g->pack_a(g->a, x->row + i, rows, x->p, x->k, to, rows_apart ? ROW_STEP : 1, rows_apart ? 1 : COLUMN_STEP);
+            for (int64_t r = rows; r < tile_height(rows); r++)
+                for (int64_t q = 0; q < x->k; q++)
+                    to[rows_apart ? r * ROW_STEP + q : q * COLUMN_STEP + r] = 0;
+        }
+        return to;
+    }
     const T *a = (const T *)g->a + (x->row + i) * g->a_stride[0] + x->p * g->a_stride[1];
     bool by_row = g->a_stride[1] == 1;
     int64_t apart = g->a_stride[by_row ? 0 : 1];
@@ -227,6 +250,15 @@ static const T *FN(TYPE, panel)(const FN(TYPE, block) * x, int64_t column, int c
                                 int64_t *step)
 {
     const gemm_product *g = x->g;
+    if (g->pack_b) {
+        *step = vectors * WIDTH;
+        if (x->row == 0) {
+            g->pack_b(g->b, column, columns, x->p, x->k, to, 1, *step);
+            for (int64_t q = 0; q < x->k && columns < *step; q++)
+                memset(to + q * *step + columns, 0, (size_t)(*step - columns) * sizeof(T));
+        }
+        return to;
+    }
     const T *b = (const T *)g->b + x->p * g->b_stride[0] + column * g->b_stride[1];
     *step = vectors * WIDTH;
     if (g->b_stride[1] != 1 && g->n > 1) {
@@ -255,14 +287,14 @@ INLINE void FN(TYPE, fetch)(T *c, int64_t ldc, int rows, int width)
 static int64_t FN(TYPE, run_row)(const FN(TYPE, block) * x, int64_t column, int64_t n)
 {
     const gemm_product *g = x->g;
-    if (g->m > 1 || g->b_stride[1] != 1 || x->transposed)
+    if (g->m > 1 || g->b_stride[1] != 1 || x->transposed || g->pack_a || g->pack_b || g->windows)
         return 0;
     FN(TYPE, tile) run = FN(TYPE, tile_1_8_0);
     const T *a = (const T *)g->a + x->p * g->a_stride[1], *b = (const T *)g->b + x->p * g->b_stride[0] + column;
     T *c = (T *)g->c + column;
     int64_t j = 0;
     for (; j + ROW_VECTORS * WIDTH <= n; j += ROW_VECTORS * WIDTH)
-        run(x->k, a, g->a_stride[1], b + j, g->b_stride[0], c + j, g->ldc, x->p > 0);
+        run(x->k, a, g->a_stride[1], NULL, b + j, g->b_stride[0], c + j, g->ldc, x->p > 0);
     return j;
 }
 
@@ -270,7 +302,8 @@ static int64_t FN(TYPE, run_row)(const FN(TYPE, block) * x, int64_t column, int6
 static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64_t n)
 {
     const gemm_product *g = x->g;
-    bool by_row = g->a_stride[1] == 1, resume = x->p > 0;
+    int layout = g->windows ? BY_TABLE : g->a_stride[1] == 1 ? BY_ROW : BY_COLUMN;
+    bool resume = x->p > 0;
     int64_t c_row = x->transposed ? 1 : g->ldc, c_column = x->transposed ? g->ldc : 1;
     for (int64_t j = FN(TYPE, run_row)(x, column, n); j < n; j += COLUMNS) {
         int columns = (int)smaller(COLUMNS, n - j), vectors = columns > WIDTH ? 2 : 1, width = vectors * WIDTH;
@@ -279,17 +312,20 @@ static void FN(TYPE, run_block)(const FN(TYPE, block) * x, int64_t column, int64
         T *tile = x->tiles;
         T *c = (T *)g->c + x->row * c_row + (column + j) * c_column;
         for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
-            int rows = tile_rows(x->m - i), height = tile_height(rows);
+            int64_t left = x->m - i;
+            if (g->windows) /* a tile is within a run */
+                left = smaller(left, x->window.run - i % x->window.run);
+            int rows = tile_rows(left), height = tile_height(rows);
             int64_t a_step;
             const T *a = FN(TYPE, tile_of_a)(x, i, rows, tile, j < COLUMNS || g->m == 1, &a_step);
             if (c_column == 1)
                 FN(TYPE, fetch)(c + (i + rows) * c_row, c_row, tile_rows(x->m - i - rows), width);
-            FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][by_row];
+            FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][layout];
             if (rows == height && columns == width && c_column == 1)
-                run(x->k, a, a_step, b, b_step, c + i * c_row, c_row, resume);
+                run(x->k, a, a_step, x->window.depth, b, b_step, c + i * c_row, c_row, resume);
             else
                 FN(TYPE, edge)
-            (run, rows, columns, x->k, a, a_step, b, b_step, c + i * c_row, c_row, c_column, resume);
+            (run, rows, columns, x->k, a, a_step, x->window.depth, b, b_step, c + i * c_row, c_row, c_column, resume);
             i += rows;
         }
     }
@@ -299,13 +335,16 @@ static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)
 {
     FN(TYPE, block) x = {.g = g, .tiles = g->scratch, .transposed = transposed};
     x.panels = x.tiles + gemm_tiles_space(&THIS, sizeof(T) == 4 ? CLG_F32 : CLG_F64, g->m);
-    int64_t depth = divide_up(g->k, divide_up(g->k, DEPTH));
+    int64_t depth = divide_up(g->k, divide_up(g->k, DEPTH)), block = BLOCK_TILES * ROWS_MAX;
     for (int64_t column = 0; column < g->n; column += GEMM_BLOCK_COLUMNS) {
         int64_t n = smaller(GEMM_BLOCK_COLUMNS, g->n - column);
-        for (x.p = 0; x.p < g->k; x.p += depth) {
-            x.k = smaller(depth, g->k - x.p);
-            for (x.row = 0; x.row < g->m; x.row += BLOCK_TILES * ROWS_MAX) {
-                x.m = smaller(BLOCK_TILES * ROWS_MAX, g->m - x.row);
+        for (x.p = 0; x.p < g->k; x.p += x.k) {
+            x.k = g->windows ? g->windows->depth_end(g->a, x.p, DEPTH) - x.p : smaller(depth, g->k - x.p);
+            for (x.row = 0; x.row < g->m; x.row += x.m) {
+                int64_t end = g->windows ? g->windows->row_end(g->a, x.row, x.p, x.k) : x.row + block;
+                x.m = smaller(end, g->m) - x.row;
+                if (g->windows)
+                    g->windows->open((void *)g->a, x.row, x.m, x.p, x.k, &x.window);
                 FN(TYPE, run_block)(&x, column, n);
                 if (g->done && x.p + x.k == g->k)
                     transposed ? g->done(g->context, column, n, x.row, x.m)
@@ -318,6 +357,10 @@ static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)
 static void FN(TYPE, gemm)(const gemm_product *product)
 {
     gemm_product g = *product;
+    if (g.pack_a || g.pack_b || g.windows) {
+        FN(TYPE, blocks)(&g, false);
+        return;
+    }
     if (g.k == 1) /* strides that are never taken */
         g.a_stride[1] = g.b_stride[0] = 1;
     if (g.n == 1)

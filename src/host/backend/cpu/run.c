@@ -96,7 +96,7 @@ static void inner_positions(cpu_runner *r, const cpu_phase *phase, int64_t n, in
     enum { DISTANCE = 4 };
     const plan_step *step = r->tape->step;
     int first = step->outer_rank, rank = step->inner_rank;
-    int64_t later[CLG_MAX_RANK];
+    int64_t later[PLAN_MAX_DIMS];
     execute(r, phase->init, n);
     if (begin < end) { /* an empty range may have extents of 0 */
         loop_seek(step, r->coord, first, rank, begin);
@@ -177,7 +177,7 @@ typedef struct job {
 static void row_ahead(const job *j, cpu_runner *r, int64_t next)
 {
     const plan_step *step = j->tape->step;
-    int64_t coord[CLG_MAX_RANK];
+    int64_t coord[PLAN_MAX_DIMS];
     loop_seek(step, coord, 0, step->outer_rank, next);
     cpu_ahead_begin(r, coord, 0, j->tape->lanes, j->entries);
 }

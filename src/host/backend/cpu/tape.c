@@ -1,7 +1,7 @@
 /* From a plan's step to a tape: slots given to registers by one scan over the straight-line body, loads turned into
  * views and results computed straight into their destination where nothing else touches that memory meanwhile,
  * uniform values spread over a block once. Linear in the length of the body. */
-#include "cpu.h"
+#include "contract.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +140,7 @@ static clg_status bad_body(int32_t i, const char *what)
 
 static bool is_contiguous(const cpu_tape *t, const cpu_access *x)
 {
-    return !x->masked && (x->lane_rank == 0 || (x->lane_rank == 1 && t->dims[x->lane_first].stride == 1));
+    return x->bound_count == 0 && (x->lane_rank == 0 || (x->lane_rank == 1 && t->dims[x->lane_first].stride == 1));
 }
 
 /* A MAP can do the STORE of its result, in the same section, if nothing reads or writes that memory between the two. */
@@ -154,34 +154,6 @@ static void find_direct(builder *b, int32_t i)
     const cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, store->buffer, &count);
     if (count == 1 && span->stores == 1 && span->load_last <= reg)
         b->direct[reg] = i;
-}
-
-/* A matmul step's product goes straight into the buffer of a STORE of its dtype that covers it densely, if the body
- * loads nothing from there and reads the product no more after that STORE. */
-static void find_product(builder *b)
-{
-    const plan_step *step = b->step;
-    int32_t product_last = -1;
-    for (int32_t i = 0; i < step->instr_count; i++)
-        if (step->instrs[i].kind == INSTR_PRODUCT && b->last_use[i] > product_last)
-            product_last = b->last_use[i];
-    int64_t dense[3] = {step->m * step->n, step->n, 1}, extent[3] = {step->batch, step->m, step->n};
-    for (int32_t i = 0; i < step->instr_count; i++) {
-        const plan_instr *instr = &step->instrs[i];
-        if (instr->kind != INSTR_STORE || instr->dtype != (uint8_t)step->dtype || product_last > i)
-            continue;
-        const plan_map *map = &step->maps[instr->map];
-        bool identity = true;
-        for (int d = 0; d < 3; d++)
-            identity &= extent[d] <= 1 || map->stride[d] == dense[d];
-        int32_t count;
-        cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, instr->buffer, &count);
-        if (identity && count == 1 && span->stores == 1 && span->load_last < 0) {
-            b->tape->product_store = i;
-            span->load_last = product_last; /* reading the product is loading from there */
-            return;
-        }
-    }
 }
 
 /* ---------------------------------------------------------------- instructions */
@@ -206,11 +178,8 @@ static clg_status compile_load(builder *b, int32_t i)
     if (status != CLG_OK)
         return status;
     const cpu_access *x = &t->accesses[index];
-    bool rows = instr->kind == INSTR_LOAD && instr->src[0] >= 0, whole = !x->masked, once = false;
+    bool rows = instr->kind == INSTR_LOAD && instr->src[0] >= 0, whole = x->bound_count == 0, once = false;
     bool one = b->wide && t->lanes > 1 && b->flags[i] & CPU_ONE;
-    for (int k = 0; k < x->loop_rank; k++)
-        whole &=
-            t->dims[x->loop_first + k].lo <= 0 && t->dims[x->loop_first + k].hi >= t->dims[x->loop_first + k].extent;
     cpu_entry entry = {cpu_load_walk, -1, index, source(b, rows ? instr->src[0] : -1), -1, -1};
     cpu_slot_kind kind = memory_kind(b, i);
     if (instr->kind == INSTR_IOTA) {
@@ -237,6 +206,21 @@ static clg_status compile_load(builder *b, int32_t i)
     if (status == CLG_OK)
         status = once ? emit_once(b, entry) : emit(b, entry);
     return status == CLG_OK ? spread(b, i, once) : status;
+}
+
+static clg_status compile_mask(builder *b, int32_t i)
+{
+    const plan_instr *instr = &b->step->instrs[i];
+    int32_t index, from = instr->src[0] < 0 ? -1 : source(b, instr->src[0]);
+    if (from < 0 || b->step->instrs[instr->src[0]].dtype != instr->dtype)
+        return bad_body(i, "a mask needs a register of its dtype");
+    clg_status status = cpu_access_add(b->tape, instr, b->section, &index);
+    free_sources(b, i, dtype_bytes(instr->dtype)); /* the result may take the operand's place */
+    if (status == CLG_OK)
+        status = define(b, i, memory_kind(b, i));
+    if (status == CLG_OK)
+        status = emit(b, (cpu_entry){cpu_mask, b->slot[i], index, from, -1, -1});
+    return status == CLG_OK ? spread(b, i, false) : status;
 }
 
 /* Constants are written once a thread. */
@@ -365,6 +349,9 @@ static clg_status compile_instr(builder *b, int32_t i)
     case INSTR_IOTA:
     case INSTR_LOAD:
         status = compile_load(b, i);
+        break;
+    case INSTR_MASK:
+        status = compile_mask(b, i);
         break;
     case INSTR_PRODUCT:
         status = define(b, i, SLOT_VIEW);
@@ -502,8 +489,8 @@ static clg_status compile(builder *b)
         status = cpu_spans_build(b->p, step, b->address, &b->spans);
     if (status == CLG_OK)
         cpu_spans_add_loads(b->p, step, b->address, b->last_use, &b->spans);
-    if (status == CLG_OK && step->kind == STEP_MATMUL)
-        find_product(b);
+    if (status == CLG_OK && (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT))
+        cpu_product_find_store(b->p, b->tape, b->address, b->last_use, &b->spans);
     for (int32_t s = 0; s < step->section_count && status == CLG_OK; s++)
         status = compile_section(b, &step->sections[s], &b->tape->phases[s]);
     if (status == CLG_OK) {
@@ -553,6 +540,11 @@ clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *add
     bool inner = step->kind == STEP_LOOP && step->inner_rank > 0 && plan_lanes_inner(step);
     cpu_tape plain = {.step = step, .lanes_inner = inner, .product_store = -1, .phase_count = step->section_count};
     plain.lanes = inner ? step->inner_count : step->outer_count;
+    if (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT) {
+        plain.contract = cpu_contract_new(p, step);
+        if (!plain.contract)
+            return CLG_ERROR_MEMORY;
+    }
     *tape = plain;
     if (inner && step->splits <= 1 && step->inner_count <= ROW_SCRATCH / 16) {
         clg_status status = cpu_share_sections(step, &tape->shared);
@@ -575,9 +567,11 @@ void cpu_tape_free(cpu_tape *tape)
     free(tape->once);
     free(tape->accesses);
     free(tape->dims);
+    free(tape->bounds);
     free(tape->constants);
     free(tape->phases);
     free(tape->slot_kind);
     free(tape->shared);
+    free(tape->contract);
     *tape = (cpu_tape){0};
 }

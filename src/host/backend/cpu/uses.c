@@ -8,16 +8,16 @@ bool cpu_section_is_wide(const cpu_tape *t, plan_section_kind kind)
     return kind == SECTION_INNER || (kind == SECTION_OUTER && !t->lanes_inner);
 }
 
-/* Whether a map of a section with lanes gives them all the same element. */
-static bool is_uniform(const cpu_tape *t, const plan_map *map)
+/* Whether an access of a section with lanes gives them all the same element. */
+static bool is_uniform(const cpu_tape *t, const plan_access *access)
 {
     const plan_step *step = t->step;
     int first = t->lanes_inner ? step->outer_rank : 0;
     int end = t->lanes_inner ? step->outer_rank + step->inner_rank : step->outer_rank;
     for (int d = first; d < end; d++)
-        if (map->stride[d] != 0 && step->extent[d] > 1)
+        if (access->stride[d] != 0 && step->extent[d] > 1)
             return false;
-    return !map->masked;
+    return access->bound_count == 0;
 }
 
 uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t i)
@@ -39,7 +39,7 @@ uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors,
 bool cpu_loads_one_row(const plan_step *step, const uint8_t *flags, int32_t i)
 {
     const plan_instr *in = &step->instrs[i];
-    return in->kind == INSTR_LOAD && in->src[0] >= 0 && flags[in->src[0]] & CPU_ONE && !step->maps[in->map].masked;
+    return in->kind == INSTR_LOAD && in->src[0] >= 0 && flags[in->src[0]] & CPU_ONE && step->accesses[in->access].bound_count == 0;
 }
 
 /* Whether instruction i of a section with lanes has one value for all of them. */
@@ -52,7 +52,7 @@ static bool is_one(const cpu_tape *t, const cpu_vectors *vectors, const uint8_t 
     case INSTR_CONST:
         return true;
     case INSTR_LOAD:
-        return in->src[0] < 0 && is_uniform(t, &t->step->maps[in->map]);
+        return in->src[0] < 0 && is_uniform(t, &t->step->accesses[in->access]);
     case INSTR_MAP:
         return cpu_uniform_operands(t->step, vectors, flags, i) == (1u << clg_ops[in->op].arity) - 1;
     case INSTR_REDUCE:

@@ -98,9 +98,9 @@ static bool body_is_store(const plan_step *step)
         if (instr->kind != INSTR_STORE || instr->buffer != step->product ||
             step->instrs[instr->src[0]].kind != INSTR_PRODUCT)
             return false;
-        const plan_map *map = &step->maps[instr->map];
-        if (map->offset != 0 || (step->n > 1 && map->stride[2] != 1) || (step->m > 1 && map->stride[1] != step->n) ||
-            (step->batch > 1 && map->stride[0] != step->m * step->n))
+        const plan_access *access = &step->accesses[instr->access];
+        if (access->offset != 0 || (step->n > 1 && access->stride[2] != 1) || (step->m > 1 && access->stride[1] != step->n) ||
+            (step->batch > 1 && access->stride[0] != step->m * step->n))
             return false;
     }
     return true;

@@ -150,7 +150,7 @@ static void print_tile(loop *l, const char *start)
 static bool loads_runs(const loop *l)
 {
     for (int32_t i = 0; l->last >= 0 && i < l->step->instr_count; i++)
-        if (l->step->instrs[i].kind == INSTR_LOAD && l->step->maps[l->step->instrs[i].map].stride[l->last] == 1)
+        if (l->step->instrs[i].kind == INSTR_LOAD && l->step->accesses[l->step->instrs[i].access].stride[l->last] == 1)
             return true;
     return false;
 }
@@ -279,14 +279,11 @@ static int64_t part_count(const loop *l)
     return smaller(smaller(units, SHARES_EACH * (int64_t)l->device->info.compute_units), 1 + work / SHARE_WORK);
 }
 
-/* Whether work-groups draw their parts. */
-static bool is_shared(const loop *l, int64_t parts) { return !l->gpu && parts > 1; }
-
-static void print_kernel(loop *l, text *out, int64_t parts)
+void loop_print_kernel(loop *l, text *out, int64_t parts, bool shared)
 {
     static const char *const names[] = {"once", "unit"};
     const char *bodies[] = {l->once.data, l->unit.data};
-    text_add(out, "#define PARAMETERS %s", is_shared(l, parts) ? "volatile global int *shares_taken, " : "");
+    text_add(out, "#define PARAMETERS %s", shared ? "volatile global int *shares_taken, " : "");
     body_parameters(&l->p, out);
     text_add(out, "\n#define INDEX %s\n#define SCRATCH", l->p.index);
     add_scratch(l, out);
@@ -294,7 +291,7 @@ static void print_kernel(loop *l, text *out, int64_t parts)
         text_add(out, "\n#define UNITS for (INDEX unit = (INDEX)get_%s_id(0); unit < %lld; unit += (INDEX)%s(0))\n",
                  l->lanes_inner ? "group" : "global", (long long)l->units,
                  l->lanes_inner ? "get_num_groups" : "get_global_size");
-    else if (is_shared(l, parts))
+    else if (shared)
         text_add(out, "\n#define UNITS EACH_SHARED_UNIT(INDEX, unit, %lld, %lld)\n", (long long)l->units,
                  (long long)parts);
     else
@@ -345,9 +342,9 @@ clg_status loop_add(launch_list *list, int32_t number)
         if (l.gpu && !l.lanes_inner && l.units == 1)
             l.group = 1; /* idle work-items would load what is evaluated once, maybe where this one stores */
         int64_t parts = part_count(&l);
-        print_kernel(&l, &source, parts);
+        bool shared = !l.gpu && parts > 1;
+        loop_print_kernel(&l, &source, parts, shared);
         launch *added = NULL;
-        bool shared = is_shared(&l, parts);
         status = launch_add(list, number, &source, arguments + !shared, l.p.argument_count + shared, &added);
         if (status == CLG_OK) {
             added->dimensions = 1;

@@ -218,8 +218,17 @@ typedef struct body_printer {
 clg_status body_analyse(body_printer *p);
 void body_free(body_printer *p);
 /* The index of a map's element where the printer stands; the number of a buffer among the kernel's arguments. */
-void body_add_address(const body_printer *p, text *t, const plan_map *map);
+void body_add_address(const body_printer *p, text *t, const plan_access *access);
 int body_argument(const body_printer *p, int32_t buffer);
+/* A register as an operand of so many lanes; "const f32x16_t r7 = ", or "r7[t] = " for an element of an array; a
+ * constant. */
+void body_add_operand(const body_printer *p, text *t, int32_t reg, int width);
+void body_begin_value(const body_printer *p, int32_t reg);
+void body_add_constant(text *t, int dtype, double value);
+/* loads.c: instructions that have an access. e%d is the address, in lane 0; with_piece: of a split step's piece. */
+void body_print_address(const body_printer *p, int32_t reg, const plan_access *access, bool with_piece);
+void body_print_load(const body_printer *p, int32_t reg);
+void body_print_mask(const body_printer *p, int32_t reg);
 /* rows.c, for printers on CPU devices whose lanes run over the inner positions of a row. Finds what arrays keep between
  * sections and which section fetches the next row; declares the arrays; prints the fetches of a vector. */
 clg_status body_plan_rows(body_printer *p);
@@ -303,6 +312,8 @@ clg_status clblast_run(backend_device *device, const plan_step *step, cl_mem a, 
 
 /* loop.c: a LOOP step, or the body of a MATMUL step run on its own with the product in a buffer. */
 clg_status loop_add(launch_list *list, int32_t step);
+/* contract.c */
+clg_status contract_add(launch_list *list, int32_t step);
 /* scatter.c */
 clg_status scatter_add(launch_list *list, int32_t step);
 /* matmul.c */

@@ -59,6 +59,9 @@ static clg_status generate(launch_list *list)
         case STEP_MATMUL:
             status = matmul_add(list, i);
             break;
+        case STEP_CONTRACT:
+            status = contract_add(list, i);
+            break;
         case STEP_SCATTER_ADD:
             status = scatter_add(list, i);
             break;

@@ -112,8 +112,8 @@ static int64_t row_step(const body_printer *p, int32_t i)
     const plan_instr *instr = &step->instrs[i];
     if ((instr->kind != INSTR_LOAD && instr->kind != INSTR_STORE) || instr->src[instr->kind == INSTR_LOAD ? 0 : 1] >= 0)
         return 0;
-    const plan_map *map = &step->maps[instr->map];
-    return step->outer_rank > 0 && map->stride[p->lane] == 1 ? map->stride[step->outer_rank - 1] : 0;
+    const plan_access *access = &step->accesses[instr->access];
+    return step->outer_rank > 0 && access->stride[p->lane] == 1 ? access->stride[step->outer_rank - 1] : 0;
 }
 
 /* Whether an earlier instruction fetches the same line. */
@@ -121,7 +121,7 @@ static bool fetched(const body_printer *p, int32_t i)
 {
     const plan_instr *instrs = p->step->instrs;
     for (int32_t e = 0; e < i; e++)
-        if (row_step(p, e) && instrs[e].buffer == instrs[i].buffer && instrs[e].map == instrs[i].map)
+        if (row_step(p, e) && instrs[e].buffer == instrs[i].buffer && instrs[e].access == instrs[i].access)
             return true;
     return false;
 }
@@ -156,7 +156,7 @@ void body_print_ahead(const body_printer *p)
         if (!step || fetched(p, i))
             continue;
         text address = {0};
-        body_add_address(p, &address, &p->step->maps[instr->map]);
+        body_add_address(p, &address, &p->step->accesses[instr->access]);
         body_line(p, "FETCH(b%d + (%s + %lld), %d);", body_argument(p, instr->buffer),
                   address.data ? address.data : "0", (long long)step, instr->kind == INSTR_STORE);
         p->out->failed |= address.failed;

@@ -32,14 +32,13 @@ body_suffix_text body_suffix(int dtype, int width)
 
 /* ---------------------------------------------------------------- what is known before printing */
 
-static bool lane_masked(const body_printer *p, const plan_map *map)
+/* Whether all lanes have the same element, or are all outside. */
+static bool access_uniform(const body_printer *p, const plan_access *access)
 {
-    return p->lane >= 0 && map->masked && (map->lo[p->lane] > 0 || map->hi[p->lane] < p->step->extent[p->lane]);
-}
-
-static bool map_uniform(const body_printer *p, const plan_map *map)
-{
-    return p->lane < 0 || (map->stride[p->lane] == 0 && !lane_masked(p, map));
+    bool uniform = p->lane < 0 || access->stride[p->lane] == 0;
+    for (int32_t i = 0; i < access->bound_count && p->lane >= 0; i++)
+        uniform &= p->step->bounds[access->first_bound + i].coef[p->lane] == 0;
+    return uniform;
 }
 
 static bool instr_uniform(const body_printer *p, const plan_instr *instr)
@@ -48,9 +47,11 @@ static bool instr_uniform(const body_printer *p, const plan_instr *instr)
     case INSTR_CONST:
         return true;
     case INSTR_IOTA:
-        return map_uniform(p, &p->step->maps[instr->map]);
+        return access_uniform(p, &p->step->accesses[instr->access]);
     case INSTR_LOAD:
-        return map_uniform(p, &p->step->maps[instr->map]) && (instr->src[0] < 0 || p->uniform[instr->src[0]]);
+        return access_uniform(p, &p->step->accesses[instr->access]) && (instr->src[0] < 0 || p->uniform[instr->src[0]]);
+    case INSTR_MASK:
+        return access_uniform(p, &p->step->accesses[instr->access]) && p->uniform[instr->src[0]];
     case INSTR_PRODUCT:
         return p->lane < 0;
     case INSTR_REDUCE:
@@ -103,11 +104,11 @@ void body_free(body_printer *p)
 
 #define INDEX_LIMIT ((int64_t)1 << 30)
 
-static int64_t map_reach(const plan_step *step, const plan_map *map)
+static int64_t reach_of(const plan_step *step, int64_t offset, const int64_t *stride)
 {
-    int64_t reach = llabs(map->offset);
+    int64_t reach = llabs(offset);
     for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-        reach += llabs(map->stride[d]) * (step->extent[d] > 0 ? step->extent[d] - 1 : 0);
+        reach += llabs(stride[d]) * (step->extent[d] > 0 ? step->extent[d] - 1 : 0);
     return reach;
 }
 
@@ -120,9 +121,12 @@ const char *body_index_type(const plan *schedule, const plan_step *step)
         if (instr->kind == INSTR_LOAD || instr->kind == INSTR_STORE)
             large = large || schedule->buffers[instr->buffer].count >= INDEX_LIMIT ||
                     instr->row_count * llabs(instr->row_stride) >= INDEX_LIMIT;
-        if (instr->kind == INSTR_LOAD || instr->kind == INSTR_STORE || instr->kind == INSTR_IOTA)
-            large = large || map_reach(step, &step->maps[instr->map]) >= INDEX_LIMIT;
     }
+    for (int32_t i = 0; i < step->access_count; i++)
+        large = large || reach_of(step, step->accesses[i].offset, step->accesses[i].stride) >= INDEX_LIMIT;
+    for (int32_t i = 0; i < step->bound_count; i++)
+        large = large || reach_of(step, 0, step->bounds[i].coef) + llabs(step->bounds[i].lo) >= INDEX_LIMIT ||
+                llabs(step->bounds[i].hi) >= INDEX_LIMIT;
     return large ? "long" : "int";
 }
 
@@ -165,8 +169,7 @@ int body_argument(const body_printer *p, int32_t buffer)
 
 int body_register_width(const body_printer *p, int32_t reg) { return p->uniform[reg] ? 1 : p->width; }
 
-/* A register as an operand of so many lanes. */
-static void add_operand(const body_printer *p, text *t, int32_t reg, int width)
+void body_add_operand(const body_printer *p, text *t, int32_t reg, int width)
 {
     const char *element = p->tile > 1 && p->crossing[reg] ? "[t]" : "";
     if (width > body_register_width(p, reg))
@@ -175,165 +178,9 @@ static void add_operand(const body_printer *p, text *t, int32_t reg, int width)
         text_add(t, "r%d%s", reg, element);
 }
 
-/* " * 512" or, where strides are arguments, " * s1"; nothing for 1. */
-static void add_stride(const body_printer *p, text *t, int64_t stride)
-{
-    stride_names *names = p->strides;
-    int i = 0;
-    while (names && i < names->count && names->value[i] != stride)
-        i++;
-    if (stride == 1)
-        return;
-    if (!names || i == MAX_STRIDES) {
-        text_add(t, " * %lld", (long long)stride);
-        return;
-    }
-    names->value[i] = stride;
-    names->count = i < names->count ? names->count : i + 1;
-    text_add(t, " * s%d", i);
-}
-
-void body_add_address(const body_printer *p, text *t, const plan_map *map)
-{
-    int terms = 0;
-    for (int d = 0; d < p->step->outer_rank + p->step->inner_rank; d++) {
-        if (map->stride[d] == 0 || p->step->extent[d] <= 1)
-            continue;
-        text_add(t, "%sp%d", terms++ ? " + " : "", d);
-        add_stride(p, t, map->stride[d]);
-    }
-    if (map->offset || !terms)
-        text_add(t, "%s%lld", terms ? " + " : "", (long long)map->offset);
-}
-
-/* The condition under which lane..lane+lanes-1 are inside the mask, each term with " && " behind it. */
-static void add_mask(const body_printer *p, text *t, const plan_map *map, int lane, int lanes)
-{
-    for (int d = 0; map->masked && d < p->step->outer_rank + p->step->inner_rank; d++) {
-        int from = d == p->lane ? lane : 0, to = d == p->lane ? lane + lanes - 1 : 0;
-        if (map->lo[d] >= map->hi[d] || map->lo[d] >= p->step->extent[d] || map->hi[d] <= 0) {
-            text_add(t, "false && "); /* nowhere */
-            continue;
-        }
-        if (map->lo[d] > 0)
-            text_add(t, "p%d >= %lld && ", d, (long long)map->lo[d] - from);
-        if (map->hi[d] < p->step->extent[d])
-            text_add(t, "p%d < %lld && ", d, (long long)map->hi[d] - to);
-    }
-}
-
-static void add_constant(text *t, int dtype, double value)
-{
-    if (dtype == CLG_F32 || dtype == CLG_F64) {
-        double v = dtype == CLG_F32 ? (double)(float)value : value;
-        if (isnan(v))
-            text_add(t, "NAN");
-        else if (isinf(v))
-            text_add(t, v > 0 ? "INFINITY" : "-INFINITY");
-        else
-            text_add(t, dtype == CLG_F32 ? "%af" : "%a", v);
-    } else if (dtype == CLG_I32) {
-        text_add(t, value <= -2147483648.0 ? "INT_MIN" : "%d", value <= -2147483648.0 ? 0 : (int)value);
-    } else {
-        text_add(t, "%d", (int)value & 255);
-    }
-}
-
-static const char *outside_rows(int dtype) { return dtype == CLG_F32 || dtype == CLG_F64 ? "NAN" : "0"; }
-
-/* The row that a load with a row register takes in one lane: "r4" or "r4.s7". */
-static void add_row(const body_printer *p, text *t, const plan_instr *instr, int lane)
-{
-    add_operand(p, t, instr->src[0], 1);
-    if (body_register_width(p, instr->src[0]) > 1)
-        text_add(t, ".s%x", (unsigned)lane);
-}
-
-/* One lane of a load or iota, guarded by its mask and its row. e%d holds the address of lane 0. */
-static void add_lane(const body_printer *p, text *t, int32_t reg, int lane)
-{
-    const plan_instr *instr = &p->step->instrs[reg];
-    const plan_map *map = &p->step->maps[instr->map];
-    int64_t shift = p->lane >= 0 ? map->stride[p->lane] * lane : 0;
-    body_suffix_text s = body_suffix(instr->dtype, 1);
-    text guard = {0};
-    add_mask(p, &guard, map, lane, 1);
-    if (guard.size)
-        text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
-    if (instr->kind == INSTR_IOTA) {
-        text_add(t, "(%s_t)(e%d + %lld)", s.s, reg, (long long)shift);
-    } else if (instr->src[0] >= 0) {
-        text row = {0};
-        add_row(p, &row, instr, lane);
-        const char *name = row.data ? row.data : "";
-        text_add(t, "(%s >= 0 && %s < %lld ? b%d[e%d + %lld + (%s)%s * %lld] : (%s_t)(%s))", name, name,
-                 (long long)instr->row_count, body_argument(p, instr->buffer), reg, (long long)shift, p->index, name,
-                 (long long)instr->row_stride, s.s, outside_rows(instr->dtype));
-        t->failed |= row.failed;
-        text_free(&row);
-    } else {
-        text_add(t, "b%d[e%d + %lld]", body_argument(p, instr->buffer), reg, (long long)shift);
-    }
-    if (guard.size)
-        text_add(t, " : (%s_t)(0)", s.s);
-    t->failed |= guard.failed;
-    text_free(&guard);
-}
-
-/* All lanes, one by one. */
-static void add_lanes(const body_printer *p, text *t, int32_t reg, int width)
-{
-    if (width == 1) {
-        add_lane(p, t, reg, 0);
-        return;
-    }
-    text_add(t, "(%s_t)(", body_suffix(p->step->instrs[reg].dtype, width).s);
-    for (int lane = 0; lane < width; lane++) {
-        text_add(t, lane ? ", " : "");
-        add_lane(p, t, reg, lane);
-    }
-    text_add(t, ")");
-}
-
-/* A load whose lanes are neighbours: one vector load where the guards hold for all of them. */
-static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int width)
-{
-    const plan_instr *instr = &p->step->instrs[reg];
-    if (instr->kind != INSTR_LOAD || width == 1 || p->step->maps[instr->map].stride[p->lane] != 1 ||
-        (instr->src[0] >= 0 && !p->uniform[instr->src[0]]))
-        return false;
-    text guard = {0};
-    add_mask(p, &guard, &p->step->maps[instr->map], 0, width);
-    char row[96] = "";
-    if (instr->src[0] >= 0) {
-        text name = {0};
-        add_row(p, &name, instr, 0);
-        text_add(&guard, "%s >= 0 && %s < %lld && ", name.data ? name.data : "", name.data ? name.data : "",
-                 (long long)instr->row_count);
-        snprintf(row, sizeof row, " + (%s)%s * %lld", p->index, name.data ? name.data : "",
-                 (long long)instr->row_stride);
-        t->failed |= name.failed;
-        text_free(&name);
-    }
-    if (guard.size)
-        text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
-    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s,
-             body_argument(p, instr->buffer), reg, row);
-    if (guard.size && p->step->maps[instr->map].masked) {
-        text_add(t, " : ");
-        add_lanes(p, t, reg, width);
-    } else if (guard.size) {
-        text_add(t, " : (%s_t)(%s)", body_suffix(instr->dtype, width).s, outside_rows(instr->dtype));
-    }
-    t->failed |= guard.failed;
-    text_free(&guard);
-    return true;
-}
-
 /* ---------------------------------------------------------------- instructions */
 
-/* "    const f32x16_t r7 = ", or "    r7[t] = " for an element of an array. */
-static void begin_value(const body_printer *p, int32_t reg)
+void body_begin_value(const body_printer *p, int32_t reg)
 {
     bool element = p->tile > 1 && p->crossing[reg];
     text_add(p->out, "%*s", p->indent, "");
@@ -344,36 +191,15 @@ static void begin_value(const body_printer *p, int32_t reg)
                  reg);
 }
 
-static void print_address(const body_printer *p, int32_t reg, const plan_map *map, bool with_piece)
-{
-    text address = {0};
-    body_add_address(p, &address, map);
-    if (with_piece && p->step->splits > 1)
-        text_add(&address, " + piece * %lld", (long long)p->step->outer_count);
-    text_add(p->out, "%*sconst %s e%d = %s;\n", p->indent, "", p->index, reg, address.data ? address.data : "0");
-    p->out->failed |= address.failed;
-    text_free(&address);
-}
-
-static void print_load(const body_printer *p, int32_t reg)
-{
-    int width = body_register_width(p, reg);
-    print_address(p, reg, &p->step->maps[p->step->instrs[reg].map], false);
-    begin_value(p, reg);
-    if (!add_vector_load(p, p->out, reg, width))
-        add_lanes(p, p->out, reg, width);
-    text_add(p->out, ";\n");
-}
-
 /* The product, from the register tile of a matrix kernel or from the buffer that a library filled. */
 static void print_product(const body_printer *p, int32_t reg)
 {
-    begin_value(p, reg);
+    body_begin_value(p, reg);
     if (p->product) {
         text_add(p->out, "%s;\n", p->product);
         return;
     }
-    const plan_map dense = {.stride = {p->step->m * p->step->n, p->step->n, 1}};
+    const plan_access dense = {.stride = {p->step->m * p->step->n, p->step->n, 1}};
     text address = {0};
     body_add_address(p, &address, &dense);
     if (p->width == 1)
@@ -391,7 +217,7 @@ static void print_map(const body_printer *p, int32_t reg)
     const op_row *row = &clg_ops[instr->op];
     int width = body_register_width(p, reg);
     int source = p->step->instrs[instr->src[0]].dtype;
-    begin_value(p, reg);
+    body_begin_value(p, reg);
     if (row->types == TYPES_CAST)
         text_add(p->out, "FN(%s, from_%s)(", body_suffix(instr->dtype, width).s, body_suffix(source, 1).s);
     else
@@ -399,7 +225,7 @@ static void print_map(const body_printer *p, int32_t reg)
                  body_suffix(row->types == TYPES_COMPARE ? source : instr->dtype, width).s);
     for (int i = 0; i < row->arity; i++) {
         text_add(p->out, i ? ", " : "");
-        add_operand(p, p->out, instr->src[i], width);
+        body_add_operand(p, p->out, instr->src[i], width);
     }
     text_add(p->out, ");\n");
 }
@@ -413,7 +239,7 @@ static void print_reduce(const body_printer *p, int32_t reg)
     snprintf(name, sizeof name, "a%d%s%s", reg, p->accumulator, p->tile > 1 ? "[t]" : "");
     text_add(p->out, "%*s%s = op_%s(%s, %s, ", p->indent, "", name, clg_ops[instr->op].name,
              body_suffix(instr->dtype, width).s, name);
-    add_operand(p, p->out, instr->src[0], width);
+    body_add_operand(p, p->out, instr->src[0], width);
     text_add(p->out, ");\n");
 }
 
@@ -434,13 +260,13 @@ static bool streams(const body_printer *p, int32_t reg)
 static void print_store(const body_printer *p, int32_t reg)
 {
     const plan_instr *instr = &p->step->instrs[reg];
-    const plan_map *map = &p->step->maps[instr->map];
+    const plan_access *access = &p->step->accesses[instr->access];
     int buffer = body_argument(p, instr->buffer);
-    int64_t stride = p->lane >= 0 ? map->stride[p->lane] : 0;
+    int64_t stride = p->lane >= 0 ? access->stride[p->lane] : 0;
     text value = {0};
-    add_operand(p, &value, instr->src[0], p->width);
+    body_add_operand(p, &value, instr->src[0], p->width);
     const char *name = value.data ? value.data : "";
-    print_address(p, reg, map, true);
+    body_print_address(p, reg, access, true);
     if (p->width == 1) {
         body_line(p, "b%d[e%d] = %s;", buffer, reg, name);
     } else if (stride == 1) {
@@ -471,7 +297,7 @@ static void print_kept(const body_printer *p, int32_t reg)
     if (first)
         text_add(p->out, "%*s", p->indent, "");
     else
-        begin_value(p, reg);
+        body_begin_value(p, reg);
     add_kept(p, p->kept[reg]);
     if (first)
         text_add(p->out, " = r%d", reg);
@@ -487,13 +313,16 @@ static void print_instr(const body_printer *p, int32_t reg)
     }
     switch ((plan_instr_kind)instr->kind) {
     case INSTR_CONST:
-        begin_value(p, reg);
-        add_constant(p->out, instr->dtype, instr->value);
+        body_begin_value(p, reg);
+        body_add_constant(p->out, instr->dtype, instr->value);
         text_add(p->out, ";\n");
         break;
     case INSTR_IOTA:
     case INSTR_LOAD:
-        print_load(p, reg);
+        body_print_load(p, reg);
+        break;
+    case INSTR_MASK:
+        body_print_mask(p, reg);
         break;
     case INSTR_PRODUCT:
         print_product(p, reg);

@@ -79,22 +79,22 @@ static void describe_step(tune_rig *r, const clg_tune_shape *s)
                           .instr_count = 4,
                           .sections = &r->section,
                           .section_count = 1,
-                          .maps = r->maps,
-                          .map_count = 2,
+                          .accesses = r->accesses,
+                          .access_count = 2,
                           .batch = s->batch,
                           .m = s->m,
                           .n = s->n,
                           .k = s->k,
                           .a = matrix(BUFFER_A, s->m, s->k, s->transpose_a),
                           .b = matrix(BUFFER_B, s->k, s->n, s->transpose_b)};
-    r->instrs[0] = (plan_instr){.kind = INSTR_PRODUCT, .dtype = dtype, .src = {-1, -1, -1}, .buffer = -1, .map = -1};
+    r->instrs[0] = (plan_instr){.kind = INSTR_PRODUCT, .dtype = dtype, .src = {-1, -1, -1}, .buffer = -1, .access = -1};
     r->instrs[1] = (plan_instr){.kind = INSTR_LOAD, .dtype = dtype, .src = {-1, -1, -1}, .buffer = BUFFER_BIAS};
     r->instrs[2] =
-        (plan_instr){.kind = INSTR_MAP, .op = OP_ADD, .dtype = dtype, .src = {0, 1, -1}, .buffer = -1, .map = -1};
-    r->instrs[3] = (plan_instr){.kind = INSTR_STORE, .dtype = dtype, .src = {2, -1, -1}, .buffer = BUFFER_C, .map = 1};
+        (plan_instr){.kind = INSTR_MAP, .op = OP_ADD, .dtype = dtype, .src = {0, 1, -1}, .buffer = -1, .access = -1};
+    r->instrs[3] = (plan_instr){.kind = INSTR_STORE, .dtype = dtype, .src = {2, -1, -1}, .buffer = BUFFER_C, .access = 1};
     r->section = (plan_section){SECTION_OUTER, 0, 4};
-    r->maps[0] = (plan_map){.stride = {0, 0, 1}};
-    r->maps[1] = (plan_map){.stride = {s->m * s->n, s->n, 1}};
+    r->accesses[0] = (plan_access){.stride = {0, 0, 1}};
+    r->accesses[1] = (plan_access){.stride = {s->m * s->n, s->n, 1}};
 }
 
 /* expected = A (B x) + bias x. bx: room for k. */

@@ -1,0 +1,344 @@
+#include "contract.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef uint32_t __attribute__((may_alias)) word4;
+typedef uint64_t __attribute__((may_alias)) word8;
+
+/* ---------------------------------------------------------------- from a step */
+
+static int64_t count_of(const contract_dims *dims)
+{
+    int64_t count = 1;
+    for (int i = 0; i < dims->rank; i++)
+        count *= dims->extent[i];
+    return count;
+}
+
+/* What a side has of a step: its access's bounds and the operand's axes. */
+typedef struct forms {
+    const plan_bound *bounds;
+    const plan_axis *axes;
+    int bound_count, axis_count;
+} forms;
+
+/* Appends dimension d; joins it with the one before where both are walked through as one. */
+static void append(contract_dims *dims, int64_t extent, int64_t stride, const forms *f, int d, bool may_join)
+{
+    int last = dims->rank - 1;
+    if (extent == 1)
+        return;
+    bool joins = may_join && last >= 0 && dims->stride[last] == stride * extent;
+    for (int i = 0; i < f->bound_count; i++)
+        joins = joins && dims->coef[i][last] == f->bounds[i].coef[d] * extent;
+    for (int i = 0; i < f->axis_count; i++)
+        joins = joins && dims->axis[i][last] == f->axes[i].coef[d] * extent;
+    if (joins)
+        dims->extent[last] *= extent;
+    else
+        dims->extent[last = dims->rank++] = extent;
+    dims->stride[last] = stride;
+    for (int i = 0; i < f->bound_count; i++)
+        dims->coef[i][last] = f->bounds[i].coef[d];
+    for (int i = 0; i < f->axis_count; i++)
+        dims->axis[i][last] = f->axes[i].coef[d];
+}
+
+static bool depends(const plan_step *step, const plan_access *a, int d)
+{
+    bool result = a->stride[d] != 0;
+    for (int32_t i = 0; i < a->bound_count; i++)
+        result |= step->bounds[a->first_bound + i].coef[d] != 0;
+    return result && step->extent[d] > 1;
+}
+
+static void find_plain(contract_side *s)
+{
+    s->own_stride = s->own.rank ? s->own.stride[0] : 1;
+    s->depth_stride = s->depth.rank ? s->depth.stride[0] : 1;
+    s->plain = s->bound_count == 0 && s->own.rank <= 1 && s->depth.rank <= 1 && s->own_stride >= 1 &&
+               s->depth_stride >= 1 && (s->own_stride == 1 || s->depth_stride == 1);
+    if (s->own.rank == 0 && s->depth.rank) /* never taken: what the kernels expect beside a stride of 1 */
+        s->own_stride = s->depth_stride == 1 ? s->depth.extent[0] : 1;
+    if (s->depth.rank == 0 && s->own.rank)
+        s->depth_stride = s->own_stride == 1 ? s->own.extent[0] : 1;
+}
+
+static void from_contract(cpu_contract *c, const plan_step *step)
+{
+    const plan_access *at[2] = {&step->accesses[step->operand[0].access], &step->accesses[step->operand[1].access]};
+    int first_column = step->outer_rank, outer = step->outer_rank;
+    while (first_column > 0 && !depends(step, at[0], first_column - 1) && depends(step, at[1], first_column - 1))
+        first_column--;
+    int64_t lanes[PLAN_MAX_DIMS], lane = 1;
+    for (int d = outer; d-- > 0; lane *= step->extent[d])
+        lanes[d] = lane;
+    for (int d = 0; d < first_column; d++) {
+        bool row = depends(step, at[0], d) && !depends(step, at[1], d);
+        append(row ? &c->row_lanes : &c->batch_lanes, step->extent[d], lanes[d], &(forms){0}, 0, true);
+    }
+    for (int o = 0; o < 2; o++) {
+        contract_side *s = &c->side[o];
+        const plan_operand *operand = &step->operand[o];
+        const plan_bound *bounds = step->bounds + at[o]->first_bound;
+        const forms f = {bounds, operand->axis, at[o]->bound_count, operand->axis_count};
+        *s = (contract_side){.buffer = operand->buffer,
+                             .offset = at[o]->offset,
+                             .bound_count = at[o]->bound_count,
+                             .axis = operand->axis,
+                             .axis_count = operand->axis_count};
+        for (int i = 0; i < s->bound_count; i++) {
+            s->lo[i] = bounds[i].lo;
+            s->hi[i] = bounds[i].hi;
+        }
+        for (int d = 0; d < outer + step->inner_rank; d++) {
+            bool row = d < first_column && depends(step, at[0], d) && !depends(step, at[1], d);
+            bool own = o == 0 ? row : d >= first_column && d < outer;
+            contract_dims *dims = d >= outer ? &s->depth : own ? &s->own : d < first_column && !row ? &s->batch : NULL;
+            if (dims)
+                append(dims, step->extent[d], at[o]->stride[d], &f, d, dims != &s->depth);
+        }
+    }
+    c->batch = count_of(&c->batch_lanes);
+    c->m = count_of(&c->row_lanes);
+    c->k = step->inner_count;
+    c->n = c->batch > 0 && c->m > 0 ? step->outer_count / (c->batch * c->m) : 0;
+}
+
+static contract_dims one_dim(int64_t extent, int64_t stride)
+{
+    contract_dims dims = {0};
+    append(&dims, extent, stride, &(forms){0}, 0, true);
+    return dims;
+}
+
+static void from_matmul(cpu_contract *c, const plan_step *step)
+{
+    const plan_matrix *a = &step->a, *b = &step->b;
+    c->batch = step->batch;
+    c->m = step->m;
+    c->n = step->n;
+    c->k = step->k;
+    c->batch_lanes = one_dim(c->batch, c->m * c->n);
+    c->row_lanes = one_dim(c->m, c->n);
+    c->side[0] = (contract_side){.buffer = a->buffer,
+                                 .offset = a->offset,
+                                 .batch = one_dim(c->batch, a->batch_stride),
+                                 .own = one_dim(c->m, a->row_stride),
+                                 .depth = one_dim(c->k, a->column_stride)};
+    c->side[1] = (contract_side){.buffer = b->buffer,
+                                 .offset = b->offset,
+                                 .batch = one_dim(c->batch, b->batch_stride),
+                                 .own = one_dim(c->n, b->column_stride),
+                                 .depth = one_dim(c->k, b->row_stride)};
+}
+
+cpu_contract *cpu_contract_new(const plan *p, const plan_step *step)
+{
+    cpu_contract *c = calloc(1, sizeof *c);
+    if (!c) {
+        clg_fail_memory();
+        return NULL;
+    }
+    if (step->kind == STEP_MATMUL)
+        from_matmul(c, step);
+    else
+        from_contract(c, step);
+    for (int o = 0; o < 2; o++) {
+        c->side[o].size = (int64_t)clg_dtype_size(step->dtype);
+        c->side[o].count = p->buffers[c->side[o].buffer].count;
+        find_plain(&c->side[o]);
+    }
+    c->run = c->side[0].own.rank > 0 ? c->side[0].own.extent[c->side[0].own.rank - 1] : 1;
+    c->windows = !c->side[0].plain && c->side[0].axis_count > 0;
+    c->dense = c->row_lanes.rank == 0 || (c->row_lanes.rank == 1 && c->row_lanes.stride[0] == c->n);
+    return c;
+}
+
+int64_t contract_lane(const contract_dims *dims, int64_t index)
+{
+    int64_t sum = 0;
+    for (int i = dims->rank; i-- > 0; index /= dims->extent[i])
+        sum += index % dims->extent[i] * dims->stride[i];
+    return sum;
+}
+
+/* ---------------------------------------------------------------- packing */
+
+void contract_seek(contract_cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t index)
+{
+    *c = (contract_cursor){.offset = 0};
+    for (int i = dims->rank; i-- > 0; index /= extent[i]) {
+        c->coord[i] = index % extent[i];
+        c->offset += c->coord[i] * dims->stride[i];
+        for (int b = 0; b < bounds; b++)
+            c->form[b] += c->coord[i] * dims->coef[b][i];
+    }
+}
+
+void contract_advance(contract_cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t by)
+{
+    for (int i = dims->rank - 1; i >= 0; i--, by = 1) {
+        c->coord[i] += by;
+        c->offset += by * dims->stride[i];
+        for (int b = 0; b < bounds; b++)
+            c->form[b] += by * dims->coef[b][i];
+        if (c->coord[i] < extent[i] || i == 0)
+            return;
+        c->offset -= c->coord[i] * dims->stride[i];
+        for (int b = 0; b < bounds; b++)
+            c->form[b] -= c->coord[i] * dims->coef[b][i];
+        c->coord[i] = 0;
+    }
+}
+
+static int64_t ceil_of(int64_t a, int64_t b) { return a / b + (a % b > 0); } /* b > 0 */
+
+/* Of a run of positions along one dimension, those within the bounds. */
+static void valid_part(const contract_side *s, const int64_t *form, const contract_dims *dims, int64_t run,
+                       int64_t *begin, int64_t *end)
+{
+    *begin = 0;
+    *end = run;
+    for (int b = 0; b < s->bound_count; b++) {
+        int64_t lo = s->lo[b] - form[b], hi = s->hi[b] - form[b], step = dims->rank ? dims->coef[b][dims->rank - 1] : 0;
+        if (step < 0) {
+            int64_t swap = 1 - hi;
+            hi = 1 - lo;
+            lo = swap;
+            step = -step;
+        }
+        if (step > 1) {
+            lo = ceil_of(lo, step);
+            hi = ceil_of(hi, step);
+        }
+        if (step > 0) {
+            *begin = lo > *begin ? lo : *begin;
+            *end = hi < *end ? hi : *end;
+        } else if (lo > 0 || hi <= 0) {
+            *end = 0;
+        }
+    }
+    if (*end < *begin)
+        *begin = *end = 0;
+}
+
+/* n elements, zeros but for those from begin to end, which are stride apart from from on. */
+#define COPY_RUN(name, word)                                                                                           \
+    static void copy_run_##name(word *to, int64_t step, const word *from, int64_t stride, int64_t n, int64_t begin,    \
+                                int64_t end)                                                                           \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < begin; i++)                                                                            \
+            to[i * step] = 0;                                                                                          \
+        if (step == 1 && stride == 1)                                                                                  \
+            for (int64_t i = begin; i < end; i++)                                                                      \
+                to[i] = from[i];                                                                                       \
+        else                                                                                                           \
+            for (int64_t i = begin; i < end; i++)                                                                      \
+                to[i * step] = from[i * stride];                                                                       \
+        for (int64_t i = end; i < n; i++)                                                                              \
+            to[i * step] = 0;                                                                                          \
+    }
+COPY_RUN(4, word4)
+COPY_RUN(8, word8)
+
+/* Lines of `along` at each position of `across`. */
+static void pack_lines(const contract_block *block, const contract_dims *across, const int64_t *across_extent,
+                       int64_t first, int64_t count, int64_t across_step, const contract_dims *along,
+                       const int64_t *along_extent, int64_t start, int64_t length, int64_t along_step, char *to)
+{
+    const contract_side *s = block->side;
+    int last = along->rank - 1, bounds = s->bound_count;
+    int64_t stride = last >= 0 ? along->stride[last] : 0, form[CONTRACT_BOUNDS];
+    contract_cursor outer, origin, inner;
+    contract_seek(&outer, across, across_extent, bounds, first);
+    contract_seek(&origin, along, along_extent, bounds, start);
+    for (int64_t i = 0; i < count; i++, contract_advance(&outer, across, across_extent, bounds, 1)) {
+        char *line = to + i * across_step * s->size;
+        inner = origin;
+        for (int64_t done = 0; done < length;) {
+            int64_t run = last >= 0 ? along_extent[last] - inner.coord[last] : length, begin, end;
+            run = smaller(run, length - done);
+            for (int b = 0; b < bounds; b++)
+                form[b] = block->form[b] + outer.form[b] + inner.form[b];
+            valid_part(s, form, along, run, &begin, &end);
+            const char *from = block->base + (outer.offset + inner.offset) * s->size;
+            char *at = line + done * along_step * s->size;
+            if (s->size == 4)
+                copy_run_4((word4 *)(void *)at, along_step, (const word4 *)(const void *)from, stride, run, begin, end);
+            else
+                copy_run_8((word8 *)(void *)at, along_step, (const word8 *)(const void *)from, stride, run, begin, end);
+            done += run;
+            if (done < length)
+                contract_advance(&inner, along, along_extent, bounds, run);
+        }
+    }
+}
+
+/* Along what is dense in memory; if both are, along what is longer. */
+void contract_pack(const void *context, int64_t first, int64_t count, int64_t p, int64_t k, void *to, int64_t step,
+                   int64_t depth_step)
+{
+    const contract_block *block = context;
+    const contract_side *s = block->side;
+    int own = s->own.rank - 1, depth = s->depth.rank - 1;
+    bool own_dense = own >= 0 && s->own.stride[own] == 1, depth_dense = depth >= 0 && s->depth.stride[depth] == 1;
+    bool by_depth = depth_dense && (!own_dense || s->own.extent[own] < block->extent[depth]);
+    if (by_depth)
+        pack_lines(block, &s->own, s->own.extent, first, count, step, &s->depth, block->extent, p, k, depth_step, to);
+    else
+        pack_lines(block, &s->depth, block->extent, p, k, depth_step, &s->own, s->own.extent, first, count, step, to);
+}
+
+/* ---------------------------------------------------------------- a batch */
+
+/* Narrows a summed dimension to where a bound holds that depends on it, and else at most on the batch. */
+static void narrow(const contract_side *s, const int64_t *form, int d, int64_t *lo, int64_t *hi)
+{
+    for (int b = 0; b < s->bound_count; b++) {
+        int64_t step = s->depth.coef[b][d];
+        bool alone = step > 0;
+        for (int e = 0; e < s->depth.rank; e++)
+            alone &= e == d || !s->depth.coef[b][e];
+        for (int e = 0; e < s->own.rank; e++)
+            alone &= !s->own.coef[b][e];
+        if (alone) {
+            *lo = larger(*lo, ceil_of(s->lo[b] - form[b], step));
+            *hi = smaller(*hi, ceil_of(s->hi[b] - form[b], step));
+        }
+    }
+}
+
+int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batch, contract_block block[2])
+{
+    int64_t count = 1;
+    for (int o = 0; o < 2; o++) {
+        const contract_side *s = &c->side[o];
+        contract_cursor at;
+        contract_seek(&at, &s->batch, s->batch.extent, s->bound_count, batch);
+        block[o] = (contract_block){.side = s, .base = address[s->buffer] + (s->offset + at.offset) * s->size};
+        memcpy(block[o].form, at.form, sizeof at.form);
+        for (int k = 0; k < s->axis_count; k++) {
+            block[o].index[k] = s->axis[k].offset;
+            for (int i = 0; i < s->batch.rank; i++)
+                block[o].index[k] += s->batch.axis[k][i] * at.coord[i];
+        }
+    }
+    for (int d = 0; d < c->side[0].depth.rank; d++) {
+        int64_t lo = 0, hi = c->side[0].depth.extent[d];
+        for (int o = 0; o < 2; o++)
+            narrow(&c->side[o], block[o].form, d, &lo, &hi);
+        count *= larger(hi - lo, 0);
+        for (int o = 0; o < 2; o++) {
+            const contract_side *s = &c->side[o];
+            block[o].extent[d] = hi - lo;
+            block[o].base += lo * s->depth.stride[d] * s->size;
+            for (int b = 0; b < s->bound_count; b++)
+                block[o].form[b] += lo * s->depth.coef[b][d];
+            for (int k = 0; k < s->axis_count; k++)
+                block[o].index[k] += lo * s->depth.axis[k][d];
+        }
+    }
+    return count;
+}

@@ -1,0 +1,88 @@
+/* Builders of gather and scatter-add, and of effects. */
+#include "graph.h"
+
+/* ---------------------------------------------------------------- gather and scatter-add */
+
+void ops_bound_input(clg_var indices, int64_t classes, const char *op)
+{
+    while (clg_ops[graph_at(indices)->op].kind == KIND_VIEW)
+        indices.id = graph_at(indices)->src[0];
+    if (graph_at(indices)->op != OP_INPUT)
+        return;
+    leaf_record *l = &indices.graph->leaves[graph_at(indices)->attr.integer];
+    if (!l->classes || classes < l->classes) {
+        l->classes = classes;
+        l->classes_of = op;
+    }
+}
+
+static bool check_indices(const char *op, clg_var indices)
+{
+    if (clg_dtype_of(indices) == CLG_I32 || clg_dtype_of(indices) == CLG_U8)
+        return true;
+    graph_fail(indices.graph, CLG_ERROR_ARGUMENT, "%s: indices must be i32 or u8, not %s", op,
+               clg_dtype_name(clg_dtype_of(indices)));
+    return false;
+}
+
+clg_var clg_gather(clg_var table, clg_var indices)
+{
+    if (!graph_check("gather", (clg_var[]){table, indices}, 2) || !check_indices("gather", indices))
+        return POISON(table.graph);
+    clg_shape t = clg_shape_of(table), shape = clg_shape_of(indices);
+    if (t.rank < 1 || shape.rank + t.rank - 1 > CLG_MAX_RANK)
+        return graph_fail(table.graph, CLG_ERROR_ARGUMENT, "gather: cannot take rows %s of a table %s",
+                          shape_text(shape), shape_text(t));
+    ops_bound_input(indices, t.dim[0], "gather");
+    indices = clg_cast(indices, CLG_I32);
+    for (int d = 1; d < t.rank; d++)
+        shape.dim[shape.rank++] = t.dim[d];
+    return graph_node(table.graph, OP_GATHER, clg_dtype_of(table), graph_shape(table.graph, shape),
+                      (int32_t[]){table.id, indices.id, -1}, (graph_record){0});
+}
+
+clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows)
+{
+    if (!graph_check("scatter_add", (clg_var[]){indices, updates}, 2) || !check_indices("scatter_add", indices))
+        return POISON(indices.graph);
+    clg_shape i = clg_shape_of(indices), u = clg_shape_of(updates), shape = {.rank = 1, .dim = {rows}};
+    bool good = rows >= 0 && u.rank >= i.rank && u.rank - i.rank + 1 <= CLG_MAX_RANK;
+    for (int d = 0; good && d < i.rank; d++)
+        good = u.dim[d] == i.dim[d];
+    if (!good)
+        return graph_fail(indices.graph, CLG_ERROR_ARGUMENT,
+                          "scatter_add: updates %s must begin with the axes of indices %s (rows %lld)", shape_text(u),
+                          shape_text(i), (long long)rows);
+    for (int d = i.rank; d < u.rank; d++)
+        shape.dim[shape.rank++] = u.dim[d];
+    ops_bound_input(indices, rows, "scatter_add");
+    indices = clg_cast(indices, CLG_I32);
+    return graph_node(indices.graph, OP_SCATTER_ADD, clg_dtype_of(updates), graph_shape(indices.graph, shape),
+                      (int32_t[]){indices.id, updates.id, -1}, (graph_record){0});
+}
+
+/* ---------------------------------------------------------------- effects */
+
+clg_var clg_assign(clg_var leaf_var, clg_var value)
+{
+    if (!graph_check("assign", (clg_var[]){leaf_var, value}, 2))
+        return POISON(leaf_var.graph);
+    clg_graph *g = leaf_var.graph;
+    if (graph_at(leaf_var)->op != OP_INPUT)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: the target must be a leaf, not the result of %s",
+                          clg_creator(leaf_var));
+    if (clg_dtype_of(leaf_var) != clg_dtype_of(value) || graph_at(leaf_var)->shape != graph_at(value)->shape)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: leaf %s %s and value %s %s differ",
+                          clg_dtype_name(clg_dtype_of(leaf_var)), shape_text(clg_shape_of(leaf_var)),
+                          clg_dtype_name(clg_dtype_of(value)), shape_text(clg_shape_of(value)));
+    return graph_node(g, OP_ASSIGN, clg_dtype_of(value), graph_at(value)->shape, (int32_t[]){leaf_var.id, value.id, -1},
+                      (graph_record){0});
+}
+
+clg_var clg_after(clg_var x, clg_var effect)
+{
+    if (!graph_check("after", (clg_var[]){x, effect}, 2))
+        return POISON(x.graph);
+    return graph_node(x.graph, OP_AFTER, clg_dtype_of(x), graph_at(x)->shape, (int32_t[]){x.id, effect.id, -1},
+                      (graph_record){0});
+}

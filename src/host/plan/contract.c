@@ -1,0 +1,301 @@
+/* Contractions: what their operands read, and which of them are plain matrix products. */
+#include "schedule.h"
+
+#include <string.h>
+
+static const contraction *of_node(const scheduler *f, int32_t node)
+{
+    return &f->s->contractions[f->s->nodes[node].attr.integer];
+}
+
+space contract_space(const scheduler *f, int32_t node)
+{
+    const contraction *c = of_node(f, node);
+    space sp = {0};
+    for (int d = 0; d < c->rank; d++) {
+        if (c->extent[d] == 1)
+            continue;
+        sp.inner |= (uint32_t)(d >= c->result_rank) << sp.rank;
+        sp.extent[sp.rank++] = c->extent[d];
+    }
+    return sp;
+}
+
+/* place: where each dimension is in the space. */
+static bool operand_access(const scheduler *f, int32_t node, int which, const space *whole, const int *place,
+                           node_access *result)
+{
+    const contraction *c = of_node(f, node);
+    clg_shape operand = f->s->shapes[f->s->nodes[node].in_shape[which]];
+    affine position[PLAN_MAX_DIMS] = {{0}}, axis[PLAN_MAX_DIMS];
+    for (int d = 0; d < c->rank; d++)
+        if (place[d] >= 0)
+            position[d] = affine_of(place[d]);
+    for (int k = 0; k < operand.rank; k++)
+        axis[k] = affine_compose(&c->axis[which][k], c->rank, position);
+    return access_of_map(whole, axis, operand, result);
+}
+
+/* Dimensions in the contraction's order, without those of extent 1. */
+static void in_order(const contraction *c, int *place)
+{
+    for (int d = 0, k = 0; d < c->rank; d++)
+        place[d] = c->extent[d] == 1 ? -1 : k++;
+}
+
+bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result)
+{
+    int place[PLAN_MAX_DIMS];
+    in_order(of_node(f, node), place);
+    return operand_access(f, node, which, whole, place, result);
+}
+
+node_access contract_result(const scheduler *f, int32_t node, const contract_operands *x)
+{
+    const contraction *c = of_node(f, node);
+    node_access result = {0};
+    for (int d = 0; d < c->result_rank; d++) {
+        if (x->place[d] < 0)
+            continue;
+        result.axis[result.rank] = affine_of(x->place[d]);
+        result.extent[result.rank++] = c->extent[d];
+    }
+    return result;
+}
+
+/* ---------------------------------------------------------------- roles */
+
+/* What a dimension of the result is: of both operands, or of the one alone. */
+typedef enum role { ROLE_BATCH, ROLE_ROW, ROLE_COLUMN, ROLE_DEPTH } role;
+
+static bool depends(const contraction *c, int which, int rank, int d)
+{
+    for (int k = 0; k < rank; k++)
+        if (c->axis[which][k].coef[d])
+            return true;
+    return false;
+}
+
+/* Whether an operand has an axis along which several dimensions move, or one on which it is left. */
+static bool is_windowed(const scheduler *f, int32_t node, int which)
+{
+    const contraction *c = of_node(f, node);
+    clg_shape shape = f->s->shapes[f->s->nodes[node].in_shape[which]];
+    for (int k = 0; k < shape.rank; k++) {
+        int64_t least, most;
+        int terms = 0;
+        for (int d = 0; d < c->rank; d++)
+            terms += c->axis[which][k].coef[d] != 0;
+        affine_range(&c->axis[which][k], c->rank, c->extent, &least, &most);
+        if (terms > 1 || least < 0 || most >= shape.dim[k])
+            return true;
+    }
+    return false;
+}
+
+/* What each of the result's dimensions is, of operands in an order. */
+static void find_roles(const scheduler *f, int32_t node, bool swap, role *roles)
+{
+    const contraction *c = of_node(f, node);
+    const sub_node *n = &f->s->nodes[node];
+    for (int d = 0; d < c->result_rank; d++) {
+        bool in[2];
+        for (int o = 0; o < 2; o++)
+            in[o] = depends(c, o, f->s->shapes[n->in_shape[o]].rank, d);
+        roles[d] = in[0] == in[1] ? ROLE_BATCH : in[0] != swap ? ROLE_ROW : ROLE_COLUMN;
+    }
+}
+
+bool contract_as_loop(const scheduler *f, int32_t node)
+{
+    enum { FEW = 3 };
+    const contraction *c = of_node(f, node);
+    role roles[PLAN_MAX_DIMS];
+    int64_t extent[3] = {1, 1, 1};
+    bool last_shared = false, windowed = is_windowed(f, node, 0) || is_windowed(f, node, 1);
+    find_roles(f, node, false, roles);
+    for (int d = 0; d < c->result_rank; d++) {
+        extent[roles[d]] *= c->extent[d];
+        last_shared = c->extent[d] > 1 ? roles[d] == ROLE_BATCH : last_shared;
+    }
+    int64_t rows = extent[ROLE_ROW], columns = extent[ROLE_COLUMN];
+    return (last_shared && !windowed) || (rows == 1 && columns == 1) ||
+           (windowed && (rows < FEW || columns < FEW));
+}
+
+/* ---------------------------------------------------------------- operands */
+
+/* Follows an operand through views to what is in memory, or will be. */
+static clg_status find_operand(scheduler *f, int32_t node, const node_access *start, const space *whole, int32_t *base,
+                               node_access *at)
+{
+    *base = node;
+    *at = *start;
+    while (clg_ops[f->s->nodes[*base].op].kind == KIND_VIEW && !f->state[*base].stored) {
+        node_access next;
+        if (access_through_view(f->s, &f->s->nodes[*base], whole, at, &next) != ACCESS_DONE || next.fill != 0)
+            break;
+        *at = next;
+        *base = f->s->nodes[*base].src[0];
+    }
+    return fuse_materialise(f, *base);
+}
+
+/* ---------------------------------------------------------------- plain products */
+
+/* Runs of dimensions that every operand walks through as through one; roles are equal in a run. */
+typedef struct merged {
+    int rank;
+    int64_t extent[PLAN_MAX_DIMS], stride[2][PLAN_MAX_DIMS];
+    role role[PLAN_MAX_DIMS];
+} merged;
+
+static role role_of(const space *whole, const affine address[2], int d)
+{
+    bool a = address[0].coef[d] != 0, b = address[1].coef[d] != 0;
+    return whole->inner >> d & 1 ? ROLE_DEPTH : a == b ? ROLE_BATCH : a ? ROLE_ROW : ROLE_COLUMN;
+}
+
+static merged merge(const space *whole, const affine address[2])
+{
+    merged m = {0};
+    for (int d = 0; d < whole->rank; d++) {
+        role own = role_of(whole, address, d);
+        int last = m.rank - 1;
+        bool joins = m.rank > 0 && m.role[last] == own;
+        for (int o = 0; o < 2; o++)
+            joins &= m.rank > 0 && m.stride[o][last] == address[o].coef[d] * whole->extent[d];
+        if (joins) {
+            m.extent[last] *= whole->extent[d];
+        } else {
+            last = m.rank++;
+            m.extent[last] = whole->extent[d];
+            m.role[last] = own;
+        }
+        for (int o = 0; o < 2; o++)
+            m.stride[o][last] = address[o].coef[d];
+    }
+    return m;
+}
+
+/* A matrix of r x c whose strides the kernels take: one of them 1, the other at least the extent. */
+static bool is_matrix(plan_matrix *x, int64_t r, int64_t c)
+{
+    int64_t sr = x->row_stride, sc = x->column_stride;
+    bool by_rows = (sc == 1 || c <= 1) && (sr >= c || r <= 1), by_columns = (sr == 1 || r <= 1) && (sc >= r || c <= 1);
+    if ((!by_rows && !by_columns) || x->batch_stride < 0)
+        return false;
+    x->row_stride = by_rows ? (r <= 1 || sr < c ? c : sr) : 1;
+    x->column_stride = by_rows ? 1 : (c <= 1 || sc < r ? r : sc);
+    return true;
+}
+
+/* Fills in batch, m, n, k and the strides if the dimensions merge to those of a batch of products. */
+static void find_plain(scheduler *f, contract_operands *x)
+{
+    const node_access *at[2] = {&f->accesses.items[x->access[0]], &f->accesses.items[x->access[1]]};
+    affine address[2] = {access_address(at[0]), access_address(at[1])};
+    merged m = merge(&x->whole, address);
+    int at_role[4] = {-1, -1, -1, -1}, before = -1;
+    if (at[0]->bound_count > 0 || at[1]->bound_count > 0)
+        return;
+    for (int i = 0; i < m.rank; i++) {
+        if ((int)m.role[i] <= before)
+            return; /* twice, or in another order */
+        before = (int)m.role[i];
+        at_role[before] = i;
+    }
+    int64_t extent[4], stride[2][4];
+    for (int r = 0; r < 4; r++) {
+        extent[r] = at_role[r] < 0 ? 1 : m.extent[at_role[r]];
+        for (int o = 0; o < 2; o++)
+            stride[o][r] = at_role[r] < 0 ? 0 : m.stride[o][at_role[r]];
+    }
+    x->batch = extent[ROLE_BATCH];
+    x->m = extent[ROLE_ROW];
+    x->n = extent[ROLE_COLUMN];
+    x->k = extent[ROLE_DEPTH];
+    x->matrix[0] = (plan_matrix){-1, address[0].offset, stride[0][ROLE_BATCH], stride[0][ROLE_ROW], stride[0][ROLE_DEPTH]};
+    x->matrix[1] =
+        (plan_matrix){-1, address[1].offset, stride[1][ROLE_BATCH], stride[1][ROLE_DEPTH], stride[1][ROLE_COLUMN]};
+    x->plain = is_matrix(&x->matrix[0], x->m, x->k) && is_matrix(&x->matrix[1], x->k, x->n);
+}
+
+/* Whether the last dimension of the result that has more than one element is a's, and b has some, too: then the operands
+ * change places, so that columns are b's. Windows are a's, in any case. */
+static bool must_swap(const scheduler *f, int32_t node)
+{
+    const contraction *c = of_node(f, node);
+    role roles[PLAN_MAX_DIMS];
+    bool last_is_a = false, columns = false, windowed[2] = {is_windowed(f, node, 0), is_windowed(f, node, 1)};
+    if (windowed[0] != windowed[1])
+        return windowed[1];
+    find_roles(f, node, false, roles);
+    for (int d = 0; d < c->result_rank; d++) {
+        last_is_a = c->extent[d] == 1 ? last_is_a : roles[d] != ROLE_COLUMN;
+        columns |= c->extent[d] > 1 && roles[d] == ROLE_COLUMN;
+    }
+    return last_is_a && columns;
+}
+
+/* Whether dimension d of an operand's axis moves together with a summed one. */
+static bool moves_with_sum(const contraction *c, int which, int rank, int d)
+{
+    for (int k = 0; k < rank; k++)
+        for (int e = c->result_rank; e < c->rank && c->axis[which][k].coef[d]; e++)
+            if (c->axis[which][k].coef[e])
+                return true;
+    return false;
+}
+
+/* The space of a contraction with windows: what both operands have comes first, then rows, then columns. A column that
+ * says which part of a window is summed (a phase of a strided gradient) comes first, too: what is summed differs. Rows of
+ * few elements come before longer ones, which make better tiles. */
+static void order_windows(const scheduler *f, int32_t node, bool swap, contract_operands *x)
+{
+    enum { FEW = 4, PASSES = 4 };
+    const contraction *c = of_node(f, node);
+    int b = swap ? 0 : 1, rank = f->s->shapes[f->s->nodes[node].in_shape[b]].rank;
+    role roles[PLAN_MAX_DIMS];
+    find_roles(f, node, swap, roles);
+    x->whole = (space){0};
+    for (int pass = 0; pass <= PASSES; pass++)
+        for (int d = 0; d < c->rank; d++) {
+            bool summed = d >= c->result_rank, early = summed || roles[d] == ROLE_BATCH || moves_with_sum(c, b, rank, d);
+            int own = summed ? PASSES
+                      : roles[d] == ROLE_ROW ? 1 + (c->extent[d] >= FEW)
+                      : early ? 0
+                              : 3;
+            if (own != pass)
+                continue;
+            x->place[d] = c->extent[d] == 1 ? -1 : x->whole.rank;
+            if (c->extent[d] == 1)
+                continue;
+            x->whole.inner |= (uint32_t)summed << x->whole.rank;
+            x->whole.extent[x->whole.rank++] = c->extent[d];
+        }
+}
+
+clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
+{
+    const sub_node *n = &f->s->nodes[node];
+    bool swap = must_swap(f, node);
+    *x = (contract_operands){.whole = contract_space(f, node)};
+    in_order(of_node(f, node), x->place);
+    if (is_windowed(f, node, swap))
+        order_windows(f, node, swap, x);
+    for (int o = 0; o < 2; o++) {
+        int which = swap ? 1 - o : o;
+        node_access start, at;
+        if (!operand_access(f, node, which, &x->whole, x->place, &start))
+            return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: a contraction has more than %d bounds", ACCESS_BOUNDS);
+        clg_status status = find_operand(f, n->src[which], &start, &x->whole, &x->node[o], &at);
+        if (status != CLG_OK)
+            return status;
+        x->access[o] = access_intern(&f->accesses, &at);
+        if (x->access[o] < 0)
+            return CLG_ERROR_MEMORY;
+    }
+    find_plain(f, x);
+    return CLG_OK;
+}
