@@ -19,7 +19,7 @@ static void write_axes(char *text, const int *order, int rank, char first, char 
 
 static void choose_layout(conv_case *c, clg_random *random)
 {
-    char letters[] = "ABDEFGHJKLMPQRSTUVWXYZ"; /* all that are not the name of something else */
+    char letters[] = "ABDEFHJKLMPQRSTUVWXYZ"; /* all that are not the name of something else */
     int rank = 2 + c->spatial, kind = (int)below(random, 3);
     for (int a = 0; a < 3; a++) {
         int32_t order[2 + CONV_SPATIAL] = {0, 1, 2, 3, 4};

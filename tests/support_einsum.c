@@ -1,4 +1,4 @@
-/* Random equations of einsum. */
+/* Random equations of einsum, and matrix products. */
 #include "support_einsum.h"
 
 #include <stdio.h>
@@ -185,4 +185,69 @@ clg_var einsum_build(const clg_var *operands, const void *data)
 {
     const einsum_case *c = data;
     return clg_einsum(c->equation, operands, c->form.arrays - 1);
+}
+
+/* ---------------------------------------------------------------- matmul */
+
+clg_var matmul_build(const clg_var *operands, const void *data)
+{
+    (void)data;
+    return clg_matmul(operands[0], operands[1]);
+}
+
+/* Batch axes of extent 1 or of e, the last ones of two; then the matrix's. */
+static clg_shape matrix_shape(int rank, const int64_t *e, int64_t rows, int64_t columns, bool left, clg_random *random)
+{
+    clg_shape shape = {.rank = rank};
+    for (int k = 0; k < rank - 2; k++)
+        shape.dim[k] = below(random, 3) ? e[2 - (rank - 2) + k] : 1;
+    if (rank > 1)
+        shape.dim[rank - 2] = rows;
+    shape.dim[rank - 1] = rank > 1 || left ? columns : rows;
+    return shape;
+}
+
+/* The element of an operand at a batch position of the last two axes. */
+static int64_t matrix_element(clg_shape shape, const int64_t *batch, int64_t row, int64_t column, bool vector)
+{
+    int64_t i = 0;
+    int leading = shape.rank - 2 > 0 ? shape.rank - 2 : 0;
+    for (int k = 0; k < leading; k++)
+        i = i * shape.dim[k] + (shape.dim[k] == 1 ? 0 : batch[2 - leading + k]);
+    if (vector)
+        return row + column; /* one of them is 0 */
+    return (i * shape.dim[shape.rank - 2] + row) * shape.dim[shape.rank - 1] + column;
+}
+
+form matmul_form(int left, int right, clg_random *random)
+{
+    const int64_t e[2] = {1 + below(random, 3), 1 + below(random, 3)};
+    int64_t m = left > 1 ? 1 + below(random, 9) : 1, n = right > 1 ? 1 + below(random, 9) : 1;
+    int64_t depth = below(random, 12) ? 1 + below(random, 9) : 0, b[2], both[2] = {1, 1};
+    form f = {.arrays = 3};
+    f.shape[1] = matrix_shape(left, e, m, depth, true, random);
+    f.shape[2] = matrix_shape(right, e, depth, n, false, random);
+    clg_shape *y = &f.shape[0];
+    for (int o = 1; o < 3; o++)
+        for (int k = 0; k < f.shape[o].rank - 2; k++)
+            if (f.shape[o].dim[k] != 1)
+                both[2 - (f.shape[o].rank - 2) + k] = f.shape[o].dim[k];
+    int leading = (left > right ? left : right) - 2;
+    for (int k = 2 - leading; k < 2; k++)
+        y->dim[y->rank++] = both[k];
+    if (leading < 0)
+        y->rank = 0;
+    if (left > 1)
+        y->dim[y->rank++] = m;
+    if (right > 1)
+        y->dim[y->rank++] = n;
+    int64_t result = 0;
+    for (b[0] = 0; b[0] < both[0]; b[0]++)
+        for (b[1] = 0; b[1] < both[1]; b[1]++)
+            for (int64_t i = 0; i < m; i++)
+                for (int64_t j = 0; j < n; j++, result++)
+                    for (int64_t k = 0; k < depth; k++)
+                        form_add(&f, (int64_t[]){result, matrix_element(f.shape[1], b, i, k, left == 1),
+                                                 matrix_element(f.shape[2], b, k, j, right == 1)});
+    return f;
 }

@@ -1,4 +1,4 @@
-/* Random equations of einsum, and their sums as plain loops over all letters. */
+/* Random equations of einsum, and their sums as plain loops over all letters; the same for matrix products. */
 #ifndef SUPPORT_EINSUM_H
 #define SUPPORT_EINSUM_H
 
@@ -14,4 +14,8 @@ typedef struct einsum_case {
 
 void einsum_random(einsum_case *c, int round, clg_random *random);
 clg_var einsum_build(const clg_var *operands, const void *einsum_case);
+
+/* A product of operands of ranks 1 or more, with batch axes that broadcast. */
+form matmul_form(int left, int right, clg_random *random);
+clg_var matmul_build(const clg_var *operands, const void *data);
 #endif

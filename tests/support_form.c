@@ -169,10 +169,9 @@ void form_check(const form *f, clg_device *device, form_builder *build, const vo
     clg_program *program = NULL;
     int i = 1 + (int)clg_random_below(random, (uint32_t)f->arrays - 1), count = 0;
     form_values(f, options->dtype, options->whole, random, values);
-    int marked = (int)clg_random_below(random, (uint32_t)f->arrays);
-    int64_t elements = clg_shape_count(f->shape[marked]);
+    int64_t elements = clg_shape_count(f->shape[options->marked]);
     if (options->special != 0 && elements)
-        values[marked][clg_random_below(random, (uint32_t)elements)] = options->special;
+        values[options->marked][clg_random_below(random, (uint32_t)elements)] = options->special;
     double *replacement = random_array(f->shape[i], options->dtype[i], options->whole, random);
     for (int k = 1; k < f->arrays; k++)
         leaf[k] = support_leaf(g, options->dtype[k], f->shape[k], values[k]);

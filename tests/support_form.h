@@ -43,7 +43,8 @@ typedef struct form_options {
     clg_dtype dtype[FORM_ARRAYS]; /* of operands 1 and on */
     bool whole;                   /* small whole numbers: every result is exact */
     bool first_only;              /* no second gradients */
-    double special;               /* not 0: a random element of a random array has this value */
+    double special;               /* not 0: a random element of array number `marked` has this value */
+    int marked;
     const char *what;             /* names the case in messages */
 } form_options;
 

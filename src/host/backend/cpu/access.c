@@ -103,6 +103,27 @@ static void walk_advance(walk *w, int64_t run)
     }
 }
 
+/* Moves on by lanes within the last two dimensions, to the end of which they go at the most. */
+static void walk_skip(walk *w, int64_t lanes)
+{
+    int last = w->rank - 1;
+    int64_t inner = w->coord[last] + lanes, rows = inner / w->dims[last].extent;
+    int64_t moved = inner % w->dims[last].extent - w->coord[last];
+    w->left -= lanes;
+    if (w->left == 0)
+        return;
+    w->coord[last] += moved;
+    w->offset += moved * w->dims[last].stride;
+    w->coord[last - 1] += rows;
+    w->offset += rows * w->dims[last - 1].stride;
+    for (int i = last - 1; i > 0 && w->coord[i] == w->dims[i].extent; i--) {
+        w->offset -= w->coord[i] * w->dims[i].stride;
+        w->coord[i] = 0;
+        w->coord[i - 1]++;
+        w->offset += w->dims[i - 1].stride;
+    }
+}
+
 /* a / b rounded up; b > 0. */
 static int64_t ceil_of(int64_t a, int64_t b) { return a / b + (a % b > 0); }
 
@@ -154,8 +175,11 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
     /* the last two dimensions, rows of extent elements; the first row begins at its element number phase */           \
     static void rows_##name(word *d, const word *s, const cpu_dim *dims, int64_t phase, int64_t n)                     \
     {                                                                                                                  \
-        int64_t extent = dims[1].extent, stride = dims[1].stride, step = dims[0].stride;                               \
-        for (int64_t i = 0, j = phase; i < n; s += step, j = 0)                                                        \
+        int64_t extent = dims[1].extent, stride = dims[1].stride, step = dims[0].stride, i = 0;                        \
+        if (extent == 2 && phase == 0)                                                                                 \
+            for (; i + 2 <= n; s += step, i += 2)                                                                      \
+                d[i] = s[0], d[i + 1] = s[stride];                                                                     \
+        for (int64_t j = phase; i < n; s += step, j = 0)                                                               \
             for (; j < extent && i < n; j++)                                                                           \
                 d[i++] = s[j * stride];                                                                                \
     }                                                                                                                  \
@@ -163,41 +187,54 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
     {                                                                                                                  \
         for (int64_t i = 0; i < n; i++)                                                                                \
             d[i * stride] = s[i];                                                                                      \
+    }                                                                                                                  \
+    /* rows of extent elements, stride apart in d, where rows are neighbours: transposed, in blocks of rows */         \
+    static void turn_##name(word *d, const word *s, int64_t stride, int64_t extent, int64_t rows)                      \
+    {                                                                                                                  \
+        enum { BLOCK = 16 };                                                                                           \
+        for (; rows >= BLOCK; rows -= BLOCK, d += BLOCK, s += BLOCK * extent)                                          \
+            for (int64_t j = 0; j < extent; j++)                                                                       \
+                for (int i = 0; i < BLOCK; i++)                                                                        \
+                    d[j * stride + i] = s[i * extent + j];                                                             \
+        for (int64_t i = 0; i < rows; i++)                                                                             \
+            scatter_##name(d + i, s + i * extent, stride, extent);                                                     \
     }
 COPIES(1, uint8_t)
 COPIES(4, word4)
 COPIES(8, word8)
 
+/* The function for elements of a size. */
+#define BY_SIZE(function, size, ...)                                                                                   \
+    ((size) == 4   ? function##_4(__VA_ARGS__)                                                                         \
+     : (size) == 8 ? function##_8(__VA_ARGS__)                                                                         \
+                   : function##_1(__VA_ARGS__))
+
 static void gather(void *d, const void *s, int64_t stride, int64_t n, int size)
 {
-    if (size == 4)
-        gather_4(d, s, stride, n);
-    else if (size == 8)
-        gather_8(d, s, stride, n);
-    else
-        gather_1(d, s, stride, n);
+    BY_SIZE(gather, size, d, s, stride, n);
 }
 
-static void gather_short_rows(void *d, const void *s, const walk *w, int size)
+/* Lanes up to the end of the last dimension but one: rows that are too short to be walked one by one. Moves on behind
+ * them, and returns how many there are. */
+static int64_t gather_short_rows(void *d, const char *base, walk *w, int size)
 {
-    if (size == 4)
-        rows_4(d, s, w->dims, w->coord[1], w->left);
-    else if (size == 8)
-        rows_8(d, s, w->dims, w->coord[1], w->left);
-    else
-        rows_1(d, s, w->dims, w->coord[1], w->left);
+    const cpu_dim *dims = w->dims + w->rank - 2;
+    int64_t phase = w->coord[w->rank - 1], rows = w->rank > 2 ? dims[0].extent - w->coord[w->rank - 2] : w->left;
+    int64_t run = smaller(rows * dims[1].extent - phase, w->left);
+    const char *s = base + (w->offset - phase * dims[1].stride) * size;
+    if (w->rank == 2) /* the first dimension has no end of its own */
+        run = w->left;
+    BY_SIZE(rows, size, d, (const void *)s, dims, phase, run);
+    walk_skip(w, run);
+    return run;
 }
 
 static void scatter(void *d, const void *s, int64_t stride, int64_t n, int size)
 {
     if (stride == 1)
         memmove(d, s, (size_t)(n * size)); /* the same place, when a step copies a buffer onto itself */
-    else if (size == 4)
-        scatter_4(d, s, stride, n);
-    else if (size == 8)
-        scatter_8(d, s, stride, n);
     else
-        scatter_1(d, s, stride, n);
+        BY_SIZE(scatter, size, d, s, stride, n);
 }
 
 /* ---------------------------------------------------------------- loads */
@@ -236,10 +273,12 @@ static void load_lanes(const cpu_runner *r, const cpu_access *x, char *d, int64_
     if (w.rank == 2 && w.dims[0].stride == 0 && x->bound_count == 0 && w.dims[1].extent < n) {
         w.left = w.dims[1].extent; /* one period, from whatever phase the block begins at */
     }
-    if (w.rank == 2 && x->bound_count == 0 && w.dims[1].extent < 32) {
-        gather_short_rows(d, base + (w.offset - w.coord[1] * w.dims[1].stride) * x->size, &w, x->size);
-        if (w.left < n)
-            repeat(d, w.left * x->size, n * x->size);
+    if (w.rank >= 2 && x->bound_count == 0 && w.dims[w.rank - 1].extent < 32) {
+        int64_t period = w.left;
+        for (char *to = d; w.left > 0;)
+            to += gather_short_rows(to, base, &w, x->size) * x->size;
+        if (period < n)
+            repeat(d, period * x->size, n * x->size);
         return;
     }
     int64_t period = w.left;
@@ -432,6 +471,15 @@ void cpu_store_view(cpu_runner *r, const cpu_entry *e, int64_t n)
     r->slot[e->d] = r->address[x->buffer] + offset * x->size;
 }
 
+/* Whole rows from here on that are neighbours in memory, while their elements are not; 0: there are none. */
+static int64_t whole_rows(const walk *w)
+{
+    if (w->rank < 2 || w->dims[w->rank - 2].stride != 1 || w->dims[w->rank - 1].stride == 1 || w->coord[w->rank - 1])
+        return 0;
+    int64_t rows = w->rank > 2 ? w->dims[w->rank - 2].extent - w->coord[w->rank - 2] : INT64_MAX;
+    return smaller(rows, w->left / w->dims[w->rank - 1].extent);
+}
+
 void cpu_store_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     const cpu_access *x = access_of(r, e->b);
@@ -440,7 +488,13 @@ void cpu_store_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
     walk w;
     walk_begin(&w, r, x, loop_part(r, x) + r->store_shift, n);
     while (w.left > 0) {
-        int64_t run = walk_run(&w);
+        int64_t run = walk_run(&w), rows = whole_rows(&w);
+        if (rows > 1) {
+            BY_SIZE(turn, x->size, (void *)(base + w.offset * x->size), (const void *)s, walk_stride(&w), run, rows);
+            s += rows * run * x->size;
+            walk_skip(&w, rows * run);
+            continue;
+        }
         scatter(base + w.offset * x->size, s, walk_stride(&w), run, x->size);
         s += run * x->size;
         walk_advance(&w, run);

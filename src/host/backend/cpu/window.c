@@ -95,6 +95,19 @@ static int64_t row_end(const void *operand, int64_t row, int64_t p, int64_t k)
 
 /* ---------------------------------------------------------------- reading */
 
+/* Lines are short: calls of the C library's functions would take longer than the copy itself. */
+typedef uint32_t __attribute__((may_alias)) word;
+
+static void copy_line(word *to, const word *from, int64_t begin, int64_t end, int64_t length)
+{
+    for (int64_t i = 0; i < begin; i++)
+        to[i] = 0;
+    for (int64_t i = begin; i < end; i++)
+        to[i] = from[i - begin];
+    for (int64_t i = end; i < length; i++)
+        to[i] = 0;
+}
+
 /* Copies a box, zeros where the axes are outside. */
 static void fill(const contract_windows *w, const box *b, char *to)
 {
@@ -115,13 +128,9 @@ static void fill(const contract_windows *w, const box *b, char *to)
             inside &= at[k] >= s->axis[k].lo && at[k] < s->axis[k].hi;
             from += at[k] * s->axis[k].stride * s->size;
         }
-        if (inside) {
-            memset(to, 0, (size_t)(begin * s->size));
-            memcpy(to + begin * s->size, from, (size_t)((end - begin) * s->size));
-            memset(to + end * s->size, 0, (size_t)((length - end) * s->size));
-        } else {
-            memset(to, 0, (size_t)(length * s->size));
-        }
+        int64_t words = s->size / (int64_t)sizeof(word), first = inside ? begin * words : 0;
+        copy_line((word *)(void *)to, (const word *)(const void *)from, first, inside ? end * words : first,
+                  length * words);
         for (int k = last - 1; k >= 0 && ++at[k] == b->hi[k]; k--)
             at[k] = b->lo[k];
     }
