@@ -185,7 +185,7 @@ static void add_taps(const conv_case *c, form *f, const int64_t *channel, const 
 {
     int64_t batch = channel[0], in = channel[1] * c->ins + channel[3], out = channel[1] * c->outs + channel[2];
     int64_t large[2 + CONV_SPATIAL] = {batch, in}, small[2 + CONV_SPATIAL] = {batch, out},
-            weights[2 + CONV_SPATIAL] = {out, channel[3]};
+                      weights[2 + CONV_SPATIAL] = {out, channel[3]};
     for (int i = 0; i < c->spatial; i++) {
         large[2 + i] = c->stride[i] * o[i] + c->dilation[i] * k[i] - c->before[i];
         if (large[2 + i] < 0 || large[2 + i] >= c->large[i])
@@ -230,16 +230,16 @@ const char *conv_text(const conv_case *c, int round)
     static char text[512];
     char part[7][64];
     form f = conv_form(c);
-    snprintf(text, sizeof text,
-             "round %d: %s %s: x %s, w %s, groups %lld, stride %s, dilation %s, before %s, after %s, output_padding %s%s",
-             round, c->transposed ? "conv_transpose" : "conv", c->options.layout ? c->layout : "(usual)",
-             clg_shape_format(f.shape[1], part[0], sizeof part[0]),
-             clg_shape_format(f.shape[2], part[1], sizeof part[1]), (long long)c->groups,
-             clg_shape_format(c->options.stride, part[2], sizeof part[2]),
-             clg_shape_format(c->options.dilation, part[3], sizeof part[3]),
-             clg_shape_format(c->options.before, part[4], sizeof part[4]),
-             clg_shape_format(c->options.after, part[5], sizeof part[5]),
-             clg_shape_format(c->options.output_padding, part[6], sizeof part[6]), c->options.same ? ", same" : "");
+    snprintf(
+        text, sizeof text,
+        "round %d: %s %s: x %s, w %s, groups %lld, stride %s, dilation %s, before %s, after %s, output_padding %s%s",
+        round, c->transposed ? "conv_transpose" : "conv", c->options.layout ? c->layout : "(usual)",
+        clg_shape_format(f.shape[1], part[0], sizeof part[0]), clg_shape_format(f.shape[2], part[1], sizeof part[1]),
+        (long long)c->groups, clg_shape_format(c->options.stride, part[2], sizeof part[2]),
+        clg_shape_format(c->options.dilation, part[3], sizeof part[3]),
+        clg_shape_format(c->options.before, part[4], sizeof part[4]),
+        clg_shape_format(c->options.after, part[5], sizeof part[5]),
+        clg_shape_format(c->options.output_padding, part[6], sizeof part[6]), c->options.same ? ", same" : "");
     form_free(&f);
     return text;
 }

@@ -13,11 +13,11 @@ typedef struct conv_case {
     clg_conv_options options;
     char layout[32];
     int spatial;
-    int order[3][2 + CONV_SPATIAL]; /* of the result, x and the weights: which axis each is */
+    int order[3][2 + CONV_SPATIAL];   /* of the result, x and the weights: which axis each is */
     int64_t batch, groups, outs, ins; /* channels a group: of the small array and the large one */
     /* the large array is a convolution's x, the small one its result; transposed: the other way round */
-    int64_t large[CONV_SPATIAL], small[CONV_SPATIAL], size[CONV_SPATIAL], stride[CONV_SPATIAL],
-        dilation[CONV_SPATIAL], before[CONV_SPATIAL];
+    int64_t large[CONV_SPATIAL], small[CONV_SPATIAL], size[CONV_SPATIAL], stride[CONV_SPATIAL], dilation[CONV_SPATIAL],
+        before[CONV_SPATIAL];
 } conv_case;
 
 void conv_random(conv_case *c, bool transposed, clg_random *random);

@@ -73,8 +73,7 @@ double *form_sum(const form *f, int which, double *const *values)
     return sum;
 }
 
-form_fault form_compare(const form *f, int which, double *const *values, const double *got, clg_dtype dtype,
-                        bool whole)
+form_fault form_compare(const form *f, int which, double *const *values, const double *got, clg_dtype dtype, bool whole)
 {
     double *want = form_sum(f, which, values), *size = new_array(f->shape[which]), *length = new_array(f->shape[which]);
     double unit = dtype == CLG_F64 ? 1.2e-16 : 6e-8;
@@ -142,15 +141,13 @@ static void compare(const form *f, const expectation *e, double **values, double
 
 /* The gradients of sum(y * weights); then those of the sum of one of them times another array. */
 static int differentiate(const form *f, clg_var y, clg_var weights, const clg_var *leaf, clg_var other, int i,
-                         const form_options *o, expectation *list)
+                         expectation *list)
 {
     clg_var gx[FORM_ARRAYS], again[FORM_ARRAYS], from[FORM_ARRAYS];
     int count = 0;
     clg_gradients(clg_mul(y, weights), leaf + 1, f->arrays - 1, gx + 1);
     for (int k = 1; k < f->arrays; k++)
         list[count++] = (expectation){gx[k], k, -1, false, "gradient"};
-    if (o->first_only)
-        return count;
     memcpy(from, leaf, sizeof from);
     from[0] = weights;
     clg_gradients(clg_mul(gx[i], other), from, f->arrays, again);
@@ -178,8 +175,8 @@ void form_check(const form *f, clg_device *device, form_builder *build, const vo
     leaf[0] = support_leaf(g, result_dtype(f, options->dtype), f->shape[0], values[0]);
     clg_var other = support_leaf(g, options->dtype[i], f->shape[i], replacement), y = build(leaf + 1, data);
     list[count++] = (expectation){y, 0, -1, false, "result"};
-    if (clg_is_valid(y) && clg_shape_equal(clg_shape_of(y), f->shape[0]))
-        count += differentiate(f, y, leaf[0], leaf, other, i, options, list + count);
+    if (clg_is_valid(y) && clg_shape_equal(clg_shape_of(y), f->shape[0]) && !options->result_only)
+        count += differentiate(f, y, leaf[0], leaf, other, i, list + count);
     for (int k = 0; k < count; k++)
         all[k] = list[k].got;
     if (clg_random_below(random, 2) && !clg_graph_error(g)) {

@@ -22,8 +22,9 @@ void form_free(form *f);
  * numbers, whose sums are exact. Each array is freed with free(). */
 void form_values(const form *f, const clg_dtype *dtypes, bool whole, clg_random *random, double **values);
 
-/* Array number `which` as the sum over all terms of the product of the values of the others: the result of the operands,
- * or the gradient of sum(result * values[0]) with respect to an operand. values[0] is not read for the result. */
+/* Array number `which` as the sum over all terms of the product of the values of the others: the result of the
+ * operands, or the gradient of sum(result * values[0]) with respect to an operand. values[0] is not read for the
+ * result. */
 double *form_sum(const form *f, int which, double *const *values);
 
 /* How many elements are wrong, and the first of them. */
@@ -42,10 +43,10 @@ typedef clg_var form_builder(const clg_var *operands, const void *data);
 typedef struct form_options {
     clg_dtype dtype[FORM_ARRAYS]; /* of operands 1 and on */
     bool whole;                   /* small whole numbers: every result is exact */
-    bool first_only;              /* no second gradients */
+    bool result_only;             /* no gradients */
     double special;               /* not 0: a random element of array number `marked` has this value */
     int marked;
-    const char *what;             /* names the case in messages */
+    const char *what; /* names the case in messages */
 } form_options;
 
 /* Fails the test if what build makes of leaves has not the form's result, or not its gradients and those of a gradient,

@@ -126,8 +126,8 @@ bool contract_as_loop(const scheduler *f, int32_t node)
 /* ---------------------------------------------------------------- operands */
 
 /* Follows an operand through views to what is in memory, or will be. */
-static clg_status find_operand(scheduler *f, int32_t node, const node_access *start, const space *whole, int32_t *base,
-                               node_access *at)
+static void find_operand(scheduler *f, int32_t node, const node_access *start, const space *whole, int32_t *base,
+                         node_access *at)
 {
     *base = node;
     *at = *start;
@@ -138,7 +138,6 @@ static clg_status find_operand(scheduler *f, int32_t node, const node_access *st
         *at = next;
         *base = f->s->nodes[*base].src[0];
     }
-    return fuse_materialise(f, *base);
 }
 
 /* ---------------------------------------------------------------- plain products */
@@ -289,9 +288,7 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
         node_access start, at;
         if (!operand_access(f, node, which, &x->whole, x->place, &start))
             return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: a contraction has more than %d bounds", ACCESS_BOUNDS);
-        clg_status status = find_operand(f, n->src[which], &start, &x->whole, &x->node[o], &at);
-        if (status != CLG_OK)
-            return status;
+        find_operand(f, n->src[which], &start, &x->whole, &x->node[o], &at);
         x->access[o] = access_intern(&f->accesses, &at);
         if (x->access[o] < 0)
             return CLG_ERROR_MEMORY;

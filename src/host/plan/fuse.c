@@ -325,7 +325,7 @@ static clg_status commit(scheduler *f, int32_t root, int32_t index, const group 
     return w.status;
 }
 
-clg_status fuse_materialise(scheduler *f, int32_t node)
+static clg_status materialise(scheduler *f, int32_t node)
 {
     if (f->s->nodes[node].op == OP_INPUT)
         return CLG_OK;
@@ -353,7 +353,7 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
         if (w.blocker >= 0) {
             if (w.blocker == root)
                 return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: cannot materialise %s", clg_ops[n->op].name);
-            clg_status status = fuse_materialise(f, w.blocker);
+            clg_status status = materialise(f, w.blocker);
             if (status != CLG_OK)
                 return status;
             continue;
@@ -385,6 +385,8 @@ static clg_status place_contract(scheduler *f, int32_t node)
     contract_operands operands;
     group g;
     clg_status status = contract_place(f, node, &operands);
+    for (int o = 0; o < 2 && status == CLG_OK; o++)
+        status = materialise(f, operands.node[o]);
     if (status != CLG_OK)
         return status;
     space sp = {3, {operands.batch, operands.m, operands.n}, 0};
@@ -416,7 +418,7 @@ static clg_status place_scatter(scheduler *f, int32_t node)
 {
     const sub_node *n = &f->s->nodes[node];
     group g;
-    if (fuse_materialise(f, n->src[0]) != CLG_OK || fuse_materialise(f, n->src[1]) != CLG_OK ||
+    if (materialise(f, n->src[0]) != CLG_OK || materialise(f, n->src[1]) != CLG_OK ||
         !group_fill(f, &g, STEP_SCATTER_ADD, group_space(f->s->shapes[n->shape], 0)))
         return CLG_ERROR_MEMORY;
     g.node = node;
@@ -455,13 +457,13 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         f->state[i].cost = f->state[i].loads = n->op == OP_INPUT;
         return CLG_OK;
     case KIND_GATHER:
-        if (fuse_materialise(f, n->src[0]) != CLG_OK)
+        if (materialise(f, n->src[0]) != CLG_OK)
             return CLG_ERROR_MEMORY;
         estimate(f, i);
         return CLG_OK;
     case KIND_MAP:
         if (f->state[i].dense) /* now, while the group that computes its operands is the one to join */
-            return fuse_materialise(f, i);
+            return materialise(f, i);
         estimate(f, i);
         return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_VIEW:
@@ -519,6 +521,6 @@ clg_status fuse(scheduler *f)
     }
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++)
         if (s->nodes[i].output && s->nodes[i].op != OP_ASSIGN)
-            status = fuse_materialise(f, i);
-    return status == CLG_OK ? fuse_assignments(f) : status;
+            status = materialise(f, i);
+    return status;
 }

@@ -93,9 +93,7 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp);
 int32_t group_append(scheduler *f, const group *g);
 clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer);
 clg_status fuse_keep(scheduler *f, int32_t node); /* keeps the value of a placed node in memory */
-/* Makes the node's value available in memory. */
-clg_status fuse_materialise(scheduler *f, int32_t node);
-/* contract.c: what a contraction reads; operands that are not in memory are put there. */
+/* contract.c: what a contraction reads: nodes that have to be in memory. */
 clg_status contract_place(scheduler *f, int32_t node, contract_operands *operands);
 /* The access of the result's elements over the space of its dimensions. */
 node_access contract_result(const scheduler *f, int32_t node, const contract_operands *operands);
@@ -104,7 +102,7 @@ bool contract_access(const scheduler *f, int32_t node, int which, const space *w
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
 bool contract_as_loop(const scheduler *f, int32_t node);
-/* values.c. What a node that is evaluated in place reads, at which accesses: up to three operands, node -1 where none.
+/* operands.c. What a node that is evaluated in place reads, at which accesses: up to three operands, node -1 where none.
  * row: of a gather, the access of the element in its row. BLOCKED: the node must be materialised; OTHER_FILL: what lies
  * outside the access's bounds is not what the operands give there. */
 access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3], node_access *row);

@@ -1,0 +1,84 @@
+/* What backends ask of a plan. */
+#include "plan.h"
+
+#include "../core/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void plan_free(plan *p)
+{
+    if (!p)
+        return;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        free(p->steps[i].instrs);
+        free(p->steps[i].sections);
+        free(p->steps[i].accesses);
+        free(p->steps[i].bounds);
+    }
+    free(p->steps);
+    free(p->buffers);
+    free(p);
+}
+
+/* Elements that an access touches. */
+static double touched(const plan_step *step, const plan_access *access)
+{
+    double count = 1;
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
+        count *= access->stride[d] ? (double)step->extent[d] : 1;
+    return count;
+}
+
+/* Lanes run over inner positions if most of what is loaded and stored is contiguous there, and rows are long enough. */
+bool plan_lanes_inner(const plan_step *step)
+{
+    if (step->kind != STEP_LOOP || step->inner_rank == 0)
+        return false;
+    int last_inner = step->outer_rank + step->inner_rank - 1, last_outer = step->outer_rank - 1;
+    double inner = 0, outer = 0;
+    for (int32_t i = 0; i < step->instr_count; i++) {
+        const plan_instr *in = &step->instrs[i];
+        if (in->kind != INSTR_LOAD && in->kind != INSTR_STORE)
+            continue;
+        const plan_access *access = &step->accesses[in->access];
+        if (access->stride[last_inner] == 1)
+            inner += touched(step, access);
+        else if (last_outer >= 0 && access->stride[last_outer] == 1)
+            outer += touched(step, access);
+    }
+    if (outer > inner)
+        return false;
+    return step->inner_count >= 32 || step->outer_count < 32;
+}
+
+/* Two accesses, and what they give outside their bounds. */
+static bool same_access(const plan_step *step, const plan_instr *a, const plan_instr *b)
+{
+    const plan_access *x = &step->accesses[a->access], *y = &step->accesses[b->access];
+    if (x->offset != y->offset || memcmp(x->stride, y->stride, sizeof x->stride) || x->bound_count != y->bound_count)
+        return false;
+    return x->bound_count == 0 || (!memcmp(&step->bounds[x->first_bound], &step->bounds[y->first_bound],
+                                           (size_t)x->bound_count * sizeof *step->bounds) &&
+                                   !memcmp(&a->value, &b->value, sizeof a->value));
+}
+
+bool plan_same_function(const plan_step *step, const plan_instr *a, const plan_instr *b)
+{
+    if (a->kind != b->kind || a->dtype != b->dtype)
+        return false;
+    switch ((plan_instr_kind)a->kind) {
+    case INSTR_CONST:
+        return memcmp(&a->value, &b->value, sizeof a->value) == 0;
+    case INSTR_IOTA:
+    case INSTR_MASK:
+        return same_access(step, a, b);
+    case INSTR_LOAD:
+        return a->buffer == b->buffer && a->row_stride == b->row_stride && a->row_count == b->row_count &&
+               same_access(step, a, b);
+    case INSTR_MAP:
+        return a->op == b->op;
+    default:
+        return false;
+    }
+}
