@@ -140,6 +140,7 @@ start() { "$folder/tests/clgrad" "$@"; }           # with on: the program
 # same_losses FILE FILE: the losses of every step agree to 1e-6
 same_losses() {
     paste "$1" "$2" | awk '
+        BEGIN { worst = 0 }
         NF != 2 { print "line " NR ": " $0; bad = 1; exit }
         { d = $1 - $2; d = d < 0 ? -d : d; if (!(d <= worst)) worst = d }
         END { if (bad || NR == 0 || !(worst <= 1e-6)) { print NR " steps, largest difference " worst; exit 1 }
