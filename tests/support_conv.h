@@ -21,6 +21,15 @@ typedef struct conv_case {
 } conv_case;
 
 void conv_random(conv_case *c, bool transposed, clg_random *random);
+
+/* One that is written down: windows of a spatial axis in the order in which x has them. */
+typedef struct conv_axis {
+    int64_t n, size, stride, dilation, before, after;
+} conv_axis;
+
+/* layout: three spatial axes at most. */
+void conv_given(conv_case *c, bool transposed, const char *layout, const int64_t *batch_groups_outs_ins,
+                const conv_axis *axes);
 /* Plain loops; its arrays are the result, x and the weights. */
 form conv_form(const conv_case *c);
 const char *conv_text(const conv_case *c, int round);

@@ -66,6 +66,51 @@ static void open_row(contract *c, int i)
         body_line(&c->l.p, "const %s p%d = row + %d;", c->l.p.index, c->row, i);
 }
 
+/* Whether a bound narrows the loop over summed dimension d: it depends on no other one, and is the same for all lanes and
+ * rows. */
+static bool narrows(const contract *c, const plan_bound *bound, int d)
+{
+    const plan_step *step = c->l.step;
+    bool result = bound->coef[d] > 0 && (c->l.last < 0 || bound->coef[c->l.last] == 0) &&
+                  (c->row < 0 || bound->coef[c->row] == 0);
+    for (int e = step->outer_rank; e < step->outer_rank + step->inner_rank; e++)
+        result &= e == d || bound->coef[e] == 0;
+    return result;
+}
+
+/* Opens the loop over summed dimension d, over the positions where no operand is outside for all of the block: what is
+ * left out would add 0. */
+static void open_sum(contract *c, int d)
+{
+    loop *l = &c->l;
+    const plan_step *step = l->step;
+    char head[96];
+    body_line(&l->p, "%s from%d = 0, to%d = %lld;", l->p.index, d, d, (long long)step->extent[d]);
+    for (int o = 0; o < 2; o++) {
+        const plan_access *at = &step->accesses[step->operand[o].access];
+        for (int32_t i = 0; i < at->bound_count; i++) {
+            const plan_bound *bound = &step->bounds[at->first_bound + i];
+            if (!narrows(c, bound, d))
+                continue;
+            const long long by = (long long)bound->coef[d];
+            plan_access rest = {0};
+            for (int e = 0; e < step->outer_rank; e++)
+                rest.stride[e] = bound->coef[e];
+            text form = {0};
+            body_add_address(&l->p, &form, &rest);
+            body_line(&l->p, "from%d = max(from%d, (%s)(%lld - (%s)) / %lld);", d, d, l->p.index,
+                      (long long)bound->lo + by - 1, form.data ? form.data : "0", by);
+            body_line(&l->p, "to%d = min(to%d, (%s)(%lld - (%s)) / %lld);", d, d, l->p.index,
+                      (long long)bound->hi + by - 1, form.data ? form.data : "0", by);
+            l->p.out->failed |= form.failed;
+            text_free(&form);
+        }
+    }
+    body_line(&l->p, "ROLLED");
+    snprintf(head, sizeof head, "for (%s p%d = from%d; p%d < to%d; p%d++)", l->p.index, d, d, d, d, d);
+    loop_open(l, head);
+}
+
 /* The sum, then the body on each row's. */
 static void print_block(contract *c)
 {
@@ -79,13 +124,8 @@ static void print_block(contract *c)
     char name[32];
     for (int i = 0; i < c->rows; i++)
         body_line(&l->p, "%s_t s%d = (%s_t)(0);", s.s, i, s.s);
-    for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++) {
-        char head[96];
-        body_line(&l->p, "ROLLED");
-        snprintf(head, sizeof head, "for (%s p%d = 0; p%d < %lld; p%d++)", l->p.index, d, d, (long long)step->extent[d],
-                 d);
-        loop_open(l, head);
-    }
+    for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++)
+        open_sum(c, d);
     reads.indent = l->p.indent;
     body_print_load(&reads, 1);
     for (int i = 0; i < c->rows; i++) {
