@@ -8,14 +8,10 @@ trap 'rm -rf "$work"' EXIT
 
 # calls FOLDER: lines "file file" of who uses what another one defines, below a folder of objects.
 calls() {
-    (cd "$1" && find . -name '*.c.o' | while read -r object; do
-        "$nm" -g "$object" | awk -v file="${object#./}" '
-            { sub(/\.c\.o$/, "", file) }
-            NF == 3 && $2 ~ /^[TDBRVW]$/ { print "defines", $3, file }
-            $(NF - 1) == "U" { print "uses", $NF, file }'
-    done) | awk '
-        $1 == "defines" { owner[$2] = $3 }
-        $1 == "uses" { symbol[n] = $2; file[n++] = $3 }
+    (cd "$1" && find . -name '*.c.o' -exec "$nm" -gA {} +) | awk '
+        { split($1, part, ":"); name = part[1]; sub(/^\.\//, "", name); sub(/\.c\.o$/, "", name) }
+        $(NF - 1) ~ /^[TDBRVW]$/ { owner[$NF] = name }
+        $(NF - 1) == "U" || $(NF - 1) ~ /:U$/ { symbol[n] = $NF; file[n++] = name }
         END { for (i = 0; i < n; i++) if (symbol[i] in owner && owner[symbol[i]] != file[i])
                   print file[i], owner[symbol[i]] }' | sort -u
 }

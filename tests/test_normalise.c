@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 200, OPENCL_ROUNDS = 10, CHANNELS = 8 };
+enum { ROUNDS = 200, OPENCL_ROUNDS = 4, CHANNELS = 8 };
 
 static clg_device *device; /* of the group that runs now */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 300, OPENCL_ROUNDS = 10, SPATIAL = 3 };
+enum { ROUNDS = 300, OPENCL_ROUNDS = 4, SPATIAL = 3 };
 
 static clg_device *device; /* of the group that runs now */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 2000, OPENCL_ROUNDS = 40, MAX_STEPS = 8 }; /* there each round is kernels to be built */
+enum { ROUNDS = 2000, OPENCL_ROUNDS = 16, MAX_STEPS = 8 }; /* there each round is kernels to be built */
 
 static clg_device *device; /* of the group that runs now */
 
