@@ -19,7 +19,7 @@ static void write_axes(char *text, const int *order, int rank, char first, char 
 
 static void choose_layout(conv_case *c, clg_random *random)
 {
-    char letters[] = "ABDEFGHJKLMPQRSTUVWXYZ"; /* all that are not the name of something else */
+    char letters[] = "ABDEFGHJKLMPQRSTUVWXYZ"; /* no names of something else */
     int rank = 2 + c->spatial, kind = (int)below(random, 3);
     for (int a = 0; a < 3; a++) {
         int32_t order[2 + CONV_SPATIAL] = {0, 1, 2, 3, 4};
@@ -74,6 +74,8 @@ static void choose_axis(conv_case *c, int i, enum padding padding, bool strided,
     int64_t n = 1 + below(random, c->spatial == 3 ? 5 : below(random, 4) ? 8 : 16), before = 0, after = 0, extra = 0;
     int64_t size = 1 + below(random, c->spatial == 3 ? 3 : 4), stride = strided ? 1 + below(random, 3) : 1;
     int64_t dilation = dilated ? 1 + below(random, 3) : 1;
+    if (c->transposed && dilation > 1 && (i > 0 || c->spatial == 3) && (stride > 1 || c->groups > 1))
+        dilation = 1; /* a gradient is taken apart position by position: along one axis will do */
     if (padding == PADDING_GIVEN) {
         before = below(random, 4);
         after = below(random, 4);
@@ -283,4 +285,12 @@ clg_var conv_build(const clg_var *operands, const void *data)
     const conv_case *c = data;
     return c->transposed ? clg_conv_transpose(operands[0], operands[1], c->options)
                          : clg_conv(operands[0], operands[1], c->options);
+}
+
+bool conv_has_gaps(const conv_case *c)
+{
+    for (int i = 0; i < c->spatial; i++)
+        if (c->size[i] < c->stride[i])
+            return true;
+    return false;
 }

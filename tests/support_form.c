@@ -192,3 +192,14 @@ void form_check(const form *f, clg_device *device, form_builder *build, const vo
         free(values[k]);
     free(replacement);
 }
+
+void form_expect(clg_var x, clg_shape shape, const double *want, int line)
+{
+    if (!clg_is_valid(x) || !clg_shape_equal(clg_shape_of(x), shape))
+        fail_msg("line %d: rank %d: %s", line, clg_shape_of(x).rank, clg_last_error());
+    double *got = support_values(x);
+    for (int64_t i = 0; i < clg_shape_count(shape); i++)
+        if (!support_close(got[i], want[i], 0))
+            fail_msg("line %d: element %lld is %.9g, not %.9g", line, (long long)i, got[i], want[i]);
+    free(got);
+}

@@ -53,4 +53,7 @@ typedef struct form_options {
  * which are closed forms too. Results come from one program or from one each. */
 void form_check(const form *f, clg_device *device, form_builder *build, const void *data, const form_options *options,
                 clg_random *random);
+
+/* Fails the test, naming its line, if x has not this shape and exactly these values. */
+void form_expect(clg_var x, clg_shape shape, const double *want, int line);
 #endif

@@ -19,7 +19,7 @@ static clg_var over_result(clg_var x, const affine *axis, clg_shape shape, clg_v
         inside &= least >= 0 && most < from.dim[k];
         map.axis[k] = axis[k];
     }
-    *within = inside ? POISON(x.graph) : views_map(OP_VIEW, clg_full(x.graph, CLG_U8, from, 1), shape, &map);
+    *within = inside ? POISON(x.graph) : views_map(OP_VIEW, ops_constant(x.graph, CLG_U8, graph_at(x)->shape, 1), shape, &map);
     return views_map(OP_VIEW, x, shape, &map);
 }
 
@@ -299,6 +299,7 @@ static void sum_unwanted(term *t, const bool *wanted)
 static bool contract_terms(const term *a, const term *b, const term *out, term *result)
 {
     const term *terms[2] = {a, b};
+    bool known[CLG_MAX_DIMS] = {false};
     contraction c = {.rank = out->rank, .result_rank = out->rank};
     term space = *out;
     for (int o = 0; o < 2; o++)
@@ -311,8 +312,9 @@ static bool contract_terms(const term *a, const term *b, const term *out, term *
                 space.label[d] = terms[o]->label[k];
             }
             int64_t extent = clg_shape_of(terms[o]->x).dim[k];
-            if (c.extent[d] == 0 || c.extent[d] == 1)
+            if (!known[d] || c.extent[d] == 1)
                 c.extent[d] = extent;
+            known[d] = true;
             c.axis[o][k] = extent == 1 ? (affine){0} : affine_of(d);
         }
     c.rank = space.rank;

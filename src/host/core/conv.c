@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { MOST_SPATIAL = 3 };
+#define GROUPS '#' /* the name of the axis of groups, which no layout has */
 
 /* What the axes of an array are: one letter each, from a layout. */
 typedef struct axes_names {
@@ -65,7 +66,7 @@ static bool read_layout(const char *layout, convolution *c)
         char name = c->x.name[k];
         if (name == 'N' || name == 'C')
             continue;
-        if (c->spatial == MOST_SPATIAL || find_axis(&c->w, name) < 0 || find_axis(&c->y, name) < 0)
+        if (name == 'O' || name == 'I' || c->spatial == MOST_SPATIAL || find_axis(&c->w, name) < 0 || find_axis(&c->y, name) < 0)
             return false;
         c->letter[c->spatial++] = name;
     }
@@ -127,7 +128,7 @@ static void pad_same(convolution *c, int i, int64_t n, int64_t size)
 
 /* ---------------------------------------------------------------- groups */
 
-/* The channel axis cut in two where there are several groups: (.., G, channels / G, ..). G is its name. */
+/* The channel axis cut in two where there are several groups: (.., G, channels / G, ..). GROUPS is its name. */
 static clg_var cut_groups(clg_var x, axes_names *axes, char channels, int64_t groups)
 {
     clg_shape shape = clg_shape_of(x), cut = {.rank = shape.rank + 1};
@@ -138,7 +139,7 @@ static clg_var cut_groups(clg_var x, axes_names *axes, char channels, int64_t gr
         cut.dim[k] = k < at ? shape.dim[k] : k == at ? groups : k == at + 1 ? shape.dim[at] / groups : shape.dim[k - 1];
     for (int k = axes->rank; k > at; k--)
         axes->name[k] = axes->name[k - 1];
-    axes->name[at] = 'G';
+    axes->name[at] = GROUPS;
     axes->rank++;
     return ops_reshape(x, cut);
 }
@@ -155,7 +156,7 @@ static clg_shape cut_shape(clg_shape shape, axes_names *axes, char channels, int
     }
     shape.dim[at] = groups;
     shape.dim[at + 1] /= groups;
-    axes->name[at] = 'G';
+    axes->name[at] = GROUPS;
     shape.rank++;
     axes->rank++;
     return shape;
@@ -171,7 +172,7 @@ static contraction describe(const convolution *c, clg_shape y, clg_shape w)
     memcpy(k.extent, y.dim, sizeof k.extent);
     for (int a = 0; a < c->x.rank; a++) {
         char name = c->x.name[a];
-        if (name == 'N' || name == 'G')
+        if (name == 'N' || name == GROUPS)
             continue;
         inner[a] = k.rank;
         k.extent[k.rank++] = w.dim[find_axis(&c->w, name == 'C' ? 'I' : name)];
@@ -179,7 +180,7 @@ static contraction describe(const convolution *c, clg_shape y, clg_shape w)
     for (int a = 0; a < c->x.rank; a++) {
         char name = c->x.name[a];
         int out = find_axis(&c->y, name);
-        if (name == 'N' || name == 'G') {
+        if (name == 'N' || name == GROUPS) {
             k.axis[0][a] = affine_of(out);
             continue;
         }
@@ -195,7 +196,7 @@ static contraction describe(const convolution *c, clg_shape y, clg_shape w)
     }
     k.axis[1][find_axis(&c->w, 'O')] = affine_of(find_axis(&c->y, 'C'));
     if (c->groups > 1)
-        k.axis[1][find_axis(&c->w, 'G')] = affine_of(find_axis(&c->y, 'G'));
+        k.axis[1][find_axis(&c->w, GROUPS)] = affine_of(find_axis(&c->y, GROUPS));
     return k;
 }
 
@@ -294,7 +295,7 @@ clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
     x = cut_groups(x, &c.y, 'C', c.groups);
     weights = cut_groups(weights, &c.w, 'O', c.groups);
     contraction k = describe(&c, clg_shape_of(x), clg_shape_of(weights));
-    clg_var like = clg_full(g, clg_dtype_of(x), cut, 0);
+    clg_var like = ops_constant(g, clg_dtype_of(x), graph_shape(g, cut), 0);
     return like.id < 0 || x.id < 0 || weights.id < 0 ? POISON(g)
                                                      : ops_reshape(contract_adjoint(&k, like, weights, 0, x), shape);
 }

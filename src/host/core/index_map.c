@@ -86,10 +86,20 @@ static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int 
     }
     if (v > 1)
         return false;
-    if (u == 1 && v == 1 && s->extent[y] > s->extent[x]) { /* the shorter one stays free */
+    if (u == 1 && v == 1 && y < x) { /* the result's dimensions come first: those of a sum stay free */
         int z = x;
         x = y;
         y = z;
+    }
+    if (measure == 1 && v == 1 && u > 1 && y < x) { /* dilated: the same */
+        int i = add_part(s, axis, extent), k = add_free(s, s->extent[x]);
+        if (i < 0 || k < 0)
+            return false;
+        out->position[x] = affine_of(k);
+        out->position[y] = affine_of(i);
+        out->position[y].offset = -offset;
+        out->position[y].coef[k] = -u;
+        return true;
     }
     int64_t stride = u * measure; /* of x, in elements; y's is measure */
     if (stride == 1) {

@@ -339,12 +339,12 @@ clg_var clg_window(clg_var x, clg_axes axes, clg_shape size, clg_shape stride, c
                           from.rank - 1, shape_text(from));
     const int64_t *sizes = window_extents(&size, axes.count), *strides = window_extents(&stride, axes.count),
                   *steps = window_extents(&dilation, axes.count);
-    if (!sizes || !strides || !steps || from.rank + axes.count > CLG_MAX_DIMS)
+    if (!sizes || !strides || !steps || from.rank + axes.count > CLG_MAX_RANK)
         return graph_fail(g, CLG_ERROR_ARGUMENT,
                           "window: size %s, stride %s and dilation %s must have an extent of at least 1 for each of %d "
                           "axes of %s, and %d axes together",
                           shape_text(size), shape_text(stride), shape_text(dilation), axes.count, shape_text(from),
-                          CLG_MAX_DIMS);
+                          CLG_MAX_RANK);
     index_map map = identity_map(from.rank);
     for (int i = 0; i < axes.count; i++) {
         int d = axes.axis[i] < 0 ? axes.axis[i] + from.rank : axes.axis[i];

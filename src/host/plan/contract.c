@@ -39,8 +39,8 @@ static bool operand_access(const scheduler *f, int32_t node, int which, const sp
 /* Dimensions in the contraction's order, without those of extent 1. */
 static void in_order(const contraction *c, int *place)
 {
-    for (int d = 0, k = 0; d < c->rank; d++)
-        place[d] = c->extent[d] == 1 ? -1 : k++;
+    for (int d = 0, k = 0; d < PLAN_MAX_DIMS; d++)
+        place[d] = d >= c->rank || c->extent[d] == 1 ? -1 : k++;
 }
 
 bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result)
@@ -91,6 +91,30 @@ static bool is_windowed(const scheduler *f, int32_t node, int which)
             return true;
     }
     return false;
+}
+
+/* Whether all windows of an operand are phases: a dimension of the result, of few elements, says which of the elements
+ * some way apart are summed. */
+static bool has_phases(const scheduler *f, int32_t node, int which)
+{
+    const contraction *c = of_node(f, node);
+    int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
+    for (int k = 0; k < rank; k++) {
+        const int64_t *coef = c->axis[which][k].coef;
+        int64_t summed = 0, own = 0, reach = 0;
+        int terms = 0;
+        for (int d = 0; d < c->rank; d++) {
+            int64_t step = coef[d] < 0 ? -coef[d] : coef[d];
+            terms += step != 0;
+            if (d < c->result_rank && step)
+                own = step, reach = step * c->extent[d];
+            else if (step)
+                summed = step;
+        }
+        if (terms > 1 && !(terms == 2 && own && reach <= summed))
+            return false;
+    }
+    return true;
 }
 
 /* What each of the result's dimensions is, of operands in an order. */
@@ -196,6 +220,11 @@ static void find_plain(scheduler *f, contract_operands *x)
     affine address[2] = {access_address(at[0]), access_address(at[1])};
     merged m = merge(&x->whole, address);
     int at_role[4] = {-1, -1, -1, -1}, before = -1;
+    for (int d = 0, last = -1; d < PLAN_MAX_DIMS; d++) { /* positions in another order than the result's elements */
+        if (x->place[d] >= 0 && x->place[d] < last)
+            return;
+        last = x->place[d] >= 0 ? x->place[d] : last;
+    }
     if (at[0]->bound_count > 0 || at[1]->bound_count > 0)
         return;
     for (int i = 0; i < m.rank; i++) {
@@ -226,7 +255,9 @@ static bool must_swap(const scheduler *f, int32_t node)
 {
     const contraction *c = of_node(f, node);
     role roles[PLAN_MAX_DIMS];
-    bool last_is_a = false, columns = false, windowed[2] = {is_windowed(f, node, 0), is_windowed(f, node, 1)};
+    bool last_is_a = false, columns = false, windowed[2];
+    for (int o = 0; o < 2; o++)
+        windowed[o] = is_windowed(f, node, o) && !has_phases(f, node, o);
     if (windowed[0] != windowed[1])
         return windowed[1];
     find_roles(f, node, false, roles);
@@ -237,13 +268,19 @@ static bool must_swap(const scheduler *f, int32_t node)
     return last_is_a && columns;
 }
 
-/* Whether dimension d of an operand's axis moves together with a summed one. */
-static bool moves_with_sum(const contraction *c, int which, int rank, int d)
+/* Whether dimension d moves along an axis of an operand together with a summed one, or leaves it. */
+static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
 {
-    for (int k = 0; k < rank; k++)
-        for (int e = c->result_rank; e < c->rank && c->axis[which][k].coef[d]; e++)
-            if (c->axis[which][k].coef[e])
-                return true;
+    for (int k = 0; k < shape.rank; k++) {
+        int64_t least, most;
+        const affine *form = &c->axis[which][k];
+        affine_range(form, c->rank, c->extent, &least, &most);
+        bool phase = least < 0 || most >= shape.dim[k];
+        for (int e = c->result_rank; e < c->rank; e++)
+            phase |= form->coef[e] != 0;
+        if (form->coef[d] && phase)
+            return true;
+    }
     return false;
 }
 
@@ -254,17 +291,21 @@ static void order_windows(const scheduler *f, int32_t node, bool swap, contract_
 {
     enum { FEW = 4, PASSES = 4 };
     const contraction *c = of_node(f, node);
-    int b = swap ? 0 : 1, rank = f->s->shapes[f->s->nodes[node].in_shape[b]].rank;
+    bool phases[2];
+    for (int o = 0; o < 2; o++)
+        phases[o] = o == (swap ? 0 : 1) || has_phases(f, node, o);
     role roles[PLAN_MAX_DIMS];
     find_roles(f, node, swap, roles);
     x->whole = (space){0};
     for (int pass = 0; pass <= PASSES; pass++)
         for (int d = 0; d < c->rank; d++) {
-            bool summed = d >= c->result_rank, early = summed || roles[d] == ROLE_BATCH || moves_with_sum(c, b, rank, d);
-            int own = summed ? PASSES
-                      : roles[d] == ROLE_ROW ? 1 + (c->extent[d] >= FEW)
-                      : early ? 0
-                              : 3;
+            bool summed = d >= c->result_rank, early = !summed && roles[d] == ROLE_BATCH;
+            for (int o = 0; o < 2 && !summed; o++)
+                early |= phases[o] && is_phase(c, o, f->s->shapes[f->s->nodes[node].in_shape[o]], d);
+            int own = summed                   ? PASSES
+                      : early                  ? 0
+                      : roles[d] == ROLE_ROW   ? 1 + (c->extent[d] >= FEW)
+                                               : 3;
             if (own != pass)
                 continue;
             x->place[d] = c->extent[d] == 1 ? -1 : x->whole.rank;
@@ -281,7 +322,7 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
     bool swap = must_swap(f, node);
     *x = (contract_operands){.whole = contract_space(f, node)};
     in_order(of_node(f, node), x->place);
-    if (is_windowed(f, node, swap))
+    if (is_windowed(f, node, 0) || is_windowed(f, node, 1))
         order_windows(f, node, swap, x);
     for (int o = 0; o < 2; o++) {
         int which = swap ? 1 - o : o;

@@ -178,6 +178,24 @@ static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
             push(f, w, operand[s].node, operand[s].access);
 }
 
+/* Whether a function is better kept in memory than computed anew in each of the windows that overlap there. */
+static bool is_repeated(const scheduler *f, const walk *w, int32_t node, int32_t at)
+{
+    enum { MOST_COST = 16 };
+    const sub_node *n = &f->s->nodes[node];
+    const node_access *a = &f->accesses.items[at];
+    affine address = access_address(a);
+    uint32_t dims = access_bound_dims(a, w->g->sp.rank);
+    double times = 1;
+    if (clg_ops[n->op].kind != KIND_MAP || n->count == 0)
+        return false;
+    for (int d = 0; d < w->g->sp.rank; d++)
+        if (address.coef[d] || dims >> d & 1)
+            times *= (double)w->g->sp.extent[d];
+    times /= (double)n->count;
+    return times >= 2 && times * f->state[node].cost > MOST_COST;
+}
+
 /* One value at one access: read from memory, made in the group already, or evaluated here (then go deeper). */
 static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
 {
@@ -220,6 +238,10 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
     }
     if (!is_inline(n)) { /* cannot be: those were placed when visited */
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
+        return;
+    }
+    if (is_repeated(f, w, node, access)) {
+        w->blocker = node;
         return;
     }
     push_operands(f, w, node, access);

@@ -41,13 +41,22 @@ access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, in
         if (!access_split_row(sp, &own, s->shapes[n->shape], s->shapes[n->in_shape[1]].rank, &next, row))
             return ACCESS_BLOCKED;
         return read_at(f, n->src[1], &next, &out[0]);
-    case KIND_CONTRACT:
-        for (int o = 0; o < 2; o++) {
-            if (!contract_access(f, node, o, sp, &next))
+    case KIND_CONTRACT: {
+        node_access both[2];
+        for (int o = 0; o < 2; o++)
+            if (!contract_access(f, node, o, sp, &both[o]))
                 return ACCESS_BLOCKED;
+        for (int o = 0; o < 2; o++) { /* 0 where either is outside, not 0 times what the other has there */
+            next = both[o];
+            for (int i = 0; i < both[1 - o].bound_count; i++) {
+                if (next.bound_count == ACCESS_BOUNDS)
+                    return ACCESS_BLOCKED;
+                next.bound[next.bound_count++] = both[1 - o].bound[i];
+            }
             read_at(f, n->src[o], &next, &out[o]);
         }
         return ACCESS_DONE;
+    }
     default:
         break;
     }

@@ -310,6 +310,21 @@ static void narrow(const contract_side *s, const int64_t *form, int d, int64_t *
     }
 }
 
+/* Whether a bound that depends on the batch alone does not hold: then all is outside. */
+static bool is_outside(const contract_side *s, const int64_t *form)
+{
+    for (int b = 0; b < s->bound_count; b++) {
+        bool alone = true;
+        for (int e = 0; e < s->depth.rank; e++)
+            alone &= !s->depth.coef[b][e];
+        for (int e = 0; e < s->own.rank; e++)
+            alone &= !s->own.coef[b][e];
+        if (alone && (form[b] < s->lo[b] || form[b] >= s->hi[b]))
+            return true;
+    }
+    return false;
+}
+
 int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batch, contract_block block[2])
 {
     int64_t count = 1;
@@ -319,6 +334,7 @@ int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batc
         contract_seek(&at, &s->batch, s->batch.extent, s->bound_count, batch);
         block[o] = (contract_block){.side = s, .base = address[s->buffer] + (s->offset + at.offset) * s->size};
         memcpy(block[o].form, at.form, sizeof at.form);
+        count = is_outside(s, at.form) ? 0 : count;
         for (int k = 0; k < s->axis_count; k++) {
             block[o].index[k] = s->axis[k].offset;
             for (int i = 0; i < s->batch.rank; i++)

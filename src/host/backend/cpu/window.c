@@ -82,9 +82,11 @@ static int64_t row_end(const void *operand, int64_t row, int64_t p, int64_t k)
 {
     const contract_windows *w = operand;
     const contract_side *s = w->block->side;
-    int64_t most = MOST_ROWS, end;
+    int64_t most = MOST_ROWS, end, run = w->contract->run, in_run = (w->first + row) % run;
+    if (in_run > 0) /* where a part begins within a run, the rest of that comes first: runs of a block are equal */
+        most = run - in_run;
     do {
-        end = aligned(s->own.extent, s->own.rank, w->first + row, most) - w->first;
+        end = in_run > 0 ? row + most : aligned(s->own.extent, s->own.rank, w->first + row, most) - w->first;
         box b = box_of(w, row, end - row, p, k);
         if (elements(s, &b) * s->size <= COPY_BYTES)
             break;
@@ -171,13 +173,12 @@ static void open_window(void *operand, int64_t row, int64_t m, int64_t p, int64_
         for (int d = 0; d < s->depth.rank; d++)
             depth[d] += stride[i] * s->depth.axis[i][d];
     }
-    int64_t step = s->own.rank > 0 ? own[s->own.rank - 1] : 0, slack = step < 0 ? -step : step;
+    int64_t step = s->own.rank > 0 ? own[s->own.rank - 1] : 0, in_run = (w->first + row) % w->contract->run, slack = step < 0 ? -step : step;
     char *copy = w->copy + slack * s->size; /* a tile of an odd height reads a row more */
     fill(w, &b, copy);
     offsets(s->own.extent, own, s->own.rank, w->first + row, m, w->row);
     offsets(w->block->extent, depth, s->depth.rank, p, k, w->depth);
-    int64_t last = s->own.rank > 0 ? s->own.extent[s->own.rank - 1] : 1, in_run = (w->first + row) % last;
-    *window = (gemm_window){copy + origin * s->size, w->row, w->depth, step, in_run > 0 ? last - in_run : last};
+    *window = (gemm_window){copy + origin * s->size, w->row, w->depth, step, w->contract->run - in_run};
 }
 
 const gemm_windows contract_window_functions = {depth_end, row_end, open_window};

@@ -67,11 +67,11 @@ static void open_row(contract *c, int i)
 }
 
 /* Whether a bound narrows the loop over summed dimension d: it depends on no other one, and is the same for all lanes and
- * rows. */
+ * rows. One that depends on none narrows the first one. */
 static bool narrows(const contract *c, const plan_bound *bound, int d)
 {
     const plan_step *step = c->l.step;
-    bool result = bound->coef[d] > 0 && (c->l.last < 0 || bound->coef[c->l.last] == 0) &&
+    bool result = (bound->coef[d] > 0 || (d == step->outer_rank && bound->coef[d] == 0)) && (c->l.last < 0 || bound->coef[c->l.last] == 0) &&
                   (c->row < 0 || bound->coef[c->row] == 0);
     for (int e = step->outer_rank; e < step->outer_rank + step->inner_rank; e++)
         result &= e == d || bound->coef[e] == 0;
@@ -98,6 +98,12 @@ static void open_sum(contract *c, int d)
                 rest.stride[e] = bound->coef[e];
             text form = {0};
             body_add_address(&l->p, &form, &rest);
+            if (by == 0) {
+                body_line(&l->p, "to%d = %s >= %lld && %s < %lld ? to%d : 0;", d, form.data ? form.data : "0",
+                          (long long)bound->lo, form.data ? form.data : "0", (long long)bound->hi, d);
+                text_free(&form);
+                continue;
+            }
             body_line(&l->p, "from%d = max(from%d, (%s)(%lld - (%s)) / %lld);", d, d, l->p.index,
                       (long long)bound->lo + by - 1, form.data ? form.data : "0", by);
             body_line(&l->p, "to%d = min(to%d, (%s)(%lld - (%s)) / %lld);", d, d, l->p.index,
