@@ -91,6 +91,19 @@ RULE(view)
     gx[0] = views_adjoint(x[0], gy, &map);
 }
 
+/* The sum over the axes along which it was repeated, where they are: no view before it. */
+RULE(expand)
+{
+    const index_map map = *graph_map_of(y);
+    clg_shape from = clg_shape_of(x[0]), to = clg_shape_of(y);
+    uint32_t mask = (1u << to.rank) - 1;
+    for (int k = 0; k < from.rank; k++)
+        for (int d = 0; d < to.rank; d++)
+            if (map.axis[k].coef[d])
+                mask &= ~(1u << d);
+    gx[0] = ops_reshape(ops_reduce(OP_SUM, gy, mask), from);
+}
+
 /* ---------------------------------------------------------------- contractions, gather and scatter-add */
 
 RULE(contract)
