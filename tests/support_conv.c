@@ -286,11 +286,3 @@ clg_var conv_build(const clg_var *operands, const void *data)
     return c->transposed ? clg_conv_transpose(operands[0], operands[1], c->options)
                          : clg_conv(operands[0], operands[1], c->options);
 }
-
-bool conv_has_gaps(const conv_case *c)
-{
-    for (int i = 0; i < c->spatial; i++)
-        if (c->size[i] < c->stride[i])
-            return true;
-    return false;
-}

@@ -21,8 +21,6 @@ typedef struct conv_case {
 } conv_case;
 
 void conv_random(conv_case *c, bool transposed, clg_random *random);
-/* Whether a kernel is shorter than its stride. */
-bool conv_has_gaps(const conv_case *c);
 
 /* One that is written down: windows of a spatial axis in the order in which x has them. */
 typedef struct conv_axis {

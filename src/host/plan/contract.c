@@ -93,10 +93,11 @@ static bool is_windowed(const scheduler *f, int32_t node, int which)
     return false;
 }
 
-/* Whether all windows of an operand are phases: a dimension of the result, of few elements, says which of the elements
- * some way apart are summed. */
-static bool has_phases(const scheduler *f, int32_t node, int which)
+/* Whether an operand has windows, and all are phases: a dimension of the result, of few elements, says which of the
+ * elements some way apart are summed. *windows: whether it has some that are not. */
+static bool has_phases(const scheduler *f, int32_t node, int which, bool *windows)
 {
+    bool phases = false;
     const contraction *c = of_node(f, node);
     int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
     for (int k = 0; k < rank; k++) {
@@ -111,10 +112,11 @@ static bool has_phases(const scheduler *f, int32_t node, int which)
             else if (step)
                 summed = step;
         }
-        if (terms > 1 && !(terms == 2 && own && reach <= summed))
-            return false;
+        bool phase = terms == 2 && own && reach <= summed;
+        phases |= phase;
+        *windows |= terms > 1 && !phase;
     }
-    return true;
+    return phases && !*windows;
 }
 
 /* What each of the result's dimensions is, of operands in an order. */
@@ -250,16 +252,18 @@ static void find_plain(scheduler *f, contract_operands *x)
 }
 
 /* Whether the last dimension of the result that has more than one element is a's, and b has some, too: then the operands
- * change places, so that columns are b's. Windows are a's, in any case. */
+ * change places, so that columns are b's. Windows are a's and phases b's, in any case. */
 static bool must_swap(const scheduler *f, int32_t node)
 {
     const contraction *c = of_node(f, node);
     role roles[PLAN_MAX_DIMS];
-    bool last_is_a = false, columns = false, windowed[2];
+    bool last_is_a = false, columns = false, windowed[2] = {false, false}, phases[2];
     for (int o = 0; o < 2; o++)
-        windowed[o] = is_windowed(f, node, o) && !has_phases(f, node, o);
+        phases[o] = has_phases(f, node, o, &windowed[o]);
     if (windowed[0] != windowed[1])
         return windowed[1];
+    if (phases[0] != phases[1])
+        return phases[0];
     find_roles(f, node, false, roles);
     for (int d = 0; d < c->result_rank; d++) {
         last_is_a = c->extent[d] == 1 ? last_is_a : roles[d] != ROLE_COLUMN;
@@ -291,17 +295,15 @@ static void order_windows(const scheduler *f, int32_t node, bool swap, contract_
 {
     enum { FEW = 4, PASSES = 4 };
     const contraction *c = of_node(f, node);
-    bool phases[2];
-    for (int o = 0; o < 2; o++)
-        phases[o] = o == (swap ? 0 : 1) || has_phases(f, node, o);
+    int b = swap ? 0 : 1;
+    clg_shape columns = f->s->shapes[f->s->nodes[node].in_shape[b]];
     role roles[PLAN_MAX_DIMS];
     find_roles(f, node, swap, roles);
     x->whole = (space){0};
     for (int pass = 0; pass <= PASSES; pass++)
         for (int d = 0; d < c->rank; d++) {
-            bool summed = d >= c->result_rank, early = !summed && roles[d] == ROLE_BATCH;
-            for (int o = 0; o < 2 && !summed; o++)
-                early |= phases[o] && is_phase(c, o, f->s->shapes[f->s->nodes[node].in_shape[o]], d);
+            bool summed = d >= c->result_rank;
+            bool early = !summed && (roles[d] == ROLE_BATCH || is_phase(c, b, columns, d));
             int own = summed                   ? PASSES
                       : early                  ? 0
                       : roles[d] == ROLE_ROW   ? 1 + (c->extent[d] >= FEW)
@@ -314,6 +316,23 @@ static void order_windows(const scheduler *f, int32_t node, bool swap, contract_
             x->whole.inner |= (uint32_t)summed << x->whole.rank;
             x->whole.extent[x->whole.rank++] = c->extent[d];
         }
+}
+
+/* Where an operand is outside whatever is summed, the result is 0, also where the other operand is not finite. */
+static int32_t outside_mask(scheduler *f, const contract_operands *x)
+{
+    node_access mask = {0};
+    for (int o = 0; o < 2; o++) {
+        const node_access *at = &f->accesses.items[x->access[o]];
+        for (int i = 0; i < at->bound_count; i++) {
+            bool summed = false;
+            for (int d = 0; d < x->whole.rank; d++)
+                summed |= at->bound[i].coef[d] && x->whole.inner >> d & 1;
+            if (!summed && mask.bound_count < ACCESS_BOUNDS)
+                mask.bound[mask.bound_count++] = at->bound[i];
+        }
+    }
+    return mask.bound_count > 0 ? access_intern(&f->accesses, &mask) : NO_MASK;
 }
 
 clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
@@ -335,5 +354,6 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
             return CLG_ERROR_MEMORY;
     }
     find_plain(f, x);
-    return CLG_OK;
+    x->mask = outside_mask(f, x);
+    return x->mask == -1 ? CLG_ERROR_MEMORY : CLG_OK;
 }

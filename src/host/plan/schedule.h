@@ -12,12 +12,15 @@ typedef struct schedule_traits {
     int32_t max_body, units;
 } schedule_traits;
 
+enum { NO_MASK = -2 };
+
 /* What a contraction reads: nodes in memory, and how. */
 typedef struct contract_operands {
     space whole;        /* the result's dimensions without those of extent 1, then the summed ones, which are inner */
     int place[PLAN_MAX_DIMS]; /* of each of the contraction's dimensions: where it is in whole; -1: extent 1 */
     int32_t node[2];    /* -1: none */
     int32_t access[2];  /* over whole */
+    int32_t mask;       /* an access over whole, outside whose bounds the result is 0; NO_MASK: none */
     bool plain;         /* a batch of plain matrix products: */
     int64_t batch, m, n, k;
     plan_matrix matrix[2]; /* without their buffers */

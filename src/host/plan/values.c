@@ -207,6 +207,8 @@ static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t s
         v.access = access_intern(&l->f->accesses, row);
     } else if (is_product(l, node)) {
         v.kind = INSTR_PRODUCT;
+        masked = l->g->operands.mask != NO_MASK;
+        mask.access = masked ? l->g->operands.mask : mask.access;
     } else if (kind == KIND_REDUCE) {
         v.kind = INSTR_REDUCE;
     } else if (n->op == OP_CONTRACT) { /* the sum of the operands' products */
