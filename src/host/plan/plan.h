@@ -88,7 +88,7 @@ typedef struct plan_axis {
  */
 typedef struct plan_operand {
     int32_t buffer, access; /* of step.accesses; outside its bounds it is 0 */
-    int axis_count;         /* if the access has bounds, and each is one of an axis: the same as axes; else 0 */
+    int axis_count;         /* the same as axes, where it has windows or bounds, and each bound is one of an axis; else 0 */
     plan_axis axis[PLAN_MAX_DIMS];
 } plan_operand;
 

@@ -69,7 +69,6 @@ int32_t lower_access(lowering *l, int32_t interned)
     return l->access_of[interned] - 1;
 }
 
-/* The axes of an operand with bounds, if each bound is one of an axis. */
 void lower_operand_axes(const space *sp, const node_access *from, plan_operand *to)
 {
     int order[PLAN_MAX_DIMS], count = lower_dimensions(sp, order);
@@ -87,7 +86,14 @@ void lower_operand_axes(const space *sp, const node_access *from, plan_operand *
         to->axis[k].lo = larger(to->axis[k].lo, from->bound[i].lo + to->axis[k].offset);
         to->axis[k].hi = smaller(to->axis[k].hi, from->bound[i].hi + to->axis[k].offset);
     }
-    to->axis_count = from->bound_count > 0 ? from->rank : 0;
+    bool windows = from->bound_count > 0;
+    for (int k = 0; k < from->rank; k++) {
+        int terms = 0;
+        for (int d = 0; d < count; d++)
+            terms += to->axis[k].coef[d] != 0;
+        windows |= terms > 1;
+    }
+    to->axis_count = windows ? from->rank : 0;
 }
 
 /* ---------------------------------------------------------------- merging dimensions */
