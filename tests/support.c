@@ -34,6 +34,32 @@ const char *const *support_devices(void)
     return available ? both : cpu;
 }
 
+int support_run_on_devices(clg_device **device, const struct CMUnitTest *tests, size_t count)
+{
+    int failed = 0;
+    for (const char *const *spec = support_devices(); *spec; spec++) {
+        if (clg_device_open(*spec, device) != CLG_OK) {
+            fprintf(stderr, "cannot open %s: %s\n", *spec, clg_last_error());
+            return 1;
+        }
+        printf("device %s\n", *spec);
+        failed += _cmocka_run_group_tests(*spec, tests, count, NULL, NULL);
+        clg_device_close(*device);
+    }
+    return failed;
+}
+
+void support_expect_error(clg_var x, const char *message)
+{
+    assert_false(clg_is_valid(x));
+    const char *error = x.graph ? clg_graph_error(x.graph) : clg_last_error();
+    assert_non_null(error);
+    if (!strstr(error, message))
+        fail_msg("message \"%s\" does not contain \"%s\"", error, message);
+    if (x.graph)
+        clg_graph_clear_error(x.graph);
+}
+
 void support_each_device(void (*body)(clg_device *))
 {
     for (const char *const *spec = support_devices(); *spec; spec++) {

@@ -18,6 +18,9 @@ clg_device *support_open(const char *spec);
  * absence a failure). Ends with NULL. */
 const char *const *support_devices(void);
 
+/* Runs a program's tests on each of these devices, of which *device is open meanwhile. Returns how many failed. */
+int support_run_on_devices(clg_device **device, const struct CMUnitTest *tests, size_t count);
+
 /* Calls a test's body with each of these devices, opened. */
 void support_each_device(void (*body)(clg_device *));
 
@@ -26,6 +29,9 @@ uint64_t support_seed(void);
 
 /* usual, or as much of it as CLGRAD_TEST_EFFORT says (percent; at least 1): for machines that are emulated. */
 int support_rounds(int usual);
+
+/* x is poisoned, and its graph's first error, which is cleared, contains the message; without a graph the last error. */
+void support_expect_error(clg_var x, const char *message);
 
 /* |got - want| <= tolerance * max(1, |want|); false for NaN unless both are NaN, which must be wanted. */
 bool support_close(double got, double want, double tolerance);

@@ -192,9 +192,7 @@ static void test_squares(void **state)
 static void test_central_differences(void **state)
 {
     (void)state;
-    if (!on_cpu_path()) /* each case is many kernels to be built */
-        skip();
-    for (int round = 0, last = support_rounds(40); round < last; round++) {
+    for (int round = 0, last = on_cpu_path() ? support_rounds(40) : 1; round < last; round++) { /* else kernels are built */
         clg_random random = clg_random_new(support_seed(), 60000 + (uint64_t)round);
         static const clg_dtype dtypes[FORM_ARRAYS] = {0, CLG_F64, CLG_F64, CLG_F64, CLG_F64};
         conv_case c;
@@ -490,16 +488,6 @@ static void test_planted_faults(void **state)
 
 /* ---------------------------------------------------------------- errors */
 
-static void expect_error(clg_var x, const char *message)
-{
-    const char *error = clg_graph_error(x.graph);
-    if (clg_is_valid(x) || !error)
-        fail_msg("no error \"%s\"", message);
-    if (!strstr(error, message))
-        fail_msg("message \"%s\" does not contain \"%s\"", error, message);
-    clg_graph_clear_error(x.graph);
-}
-
 static void test_einsum_errors(void **state)
 {
     (void)state;
@@ -514,18 +502,18 @@ static void test_einsum_errors(void **state)
     char text[64];
     for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
         snprintf(text, sizeof text, "einsum: \"%s\": ", one[i]);
-        expect_error(EINSUM(one[i], a), text);
+        support_expect_error(EINSUM(one[i], a), text);
     }
     for (size_t i = 0; i < sizeof two / sizeof two[0]; i++) {
         snprintf(text, sizeof text, "einsum: \"%s\": ", two[i]);
-        expect_error(EINSUM(two[i], a, i == 7 ? counting(g, CLG_SHAPE(3, 3)) : a), text);
+        support_expect_error(EINSUM(two[i], a, i == 7 ? counting(g, CLG_SHAPE(3, 3)) : a), text);
     }
-    expect_error(EINSUM("abcde,fghij->abcdefghij", five, five), "einsum: \"abcde,fghij->abcdefghij\": the result has");
+    support_expect_error(EINSUM("abcde,fghij->abcdefghij", five, five), "einsum: \"abcde,fghij->abcdefghij\": the result has");
     for (int i = 0; i < 27; i++)
         many[i] = a;
-    expect_error(clg_einsum("ij", many, 27), "einsum: ");
+    support_expect_error(clg_einsum("ij", many, 27), "einsum: ");
     clg_var bad = clg_reshape(a, CLG_SHAPE(7));
-    expect_error(bad, "reshape: ");
+    support_expect_error(bad, "reshape: ");
     assert_false(clg_is_valid(EINSUM("ij,i->", a, bad)));
     assert_false(clg_is_valid(clg_einsum("ij", many, 0)));
     clg_graph_free(g);
@@ -543,22 +531,22 @@ static void test_conv_errors(void **state)
         "NCHW,OIHW->NCHW |NCOW,OIHW->NCOW|NCIW,OIHW->NCIW|NXHW,OIHW->NXHW|NCHW, OIHW->NCHW|";
     for (char layout[32]; *layouts; layouts += strlen(layout) + 1) {
         snprintf(layout, sizeof layout, "%.*s", (int)strcspn(layouts, "|"), layouts);
-        expect_error(clg_conv(x, w, (clg_conv_options){.layout = layout}), "conv: layout \"");
+        support_expect_error(clg_conv(x, w, (clg_conv_options){.layout = layout}), "conv: layout \"");
     }
-    expect_error(clg_conv(v, w, (clg_conv_options){0}), "conv: layout \"(usual)\" does not describe x (3,)");
-    expect_error(clg_conv(x, w, (clg_conv_options){.stride = one}), "conv: stride (2,)");
-    expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(0, 1)}), "dilation (0, 1)");
-    expect_error(clg_conv(x, w, (clg_conv_options){.before = CLG_SHAPE(-1, 0)}), "before (-1, 0)");
-    expect_error(clg_conv(x, w, (clg_conv_options){.groups = 4}), "conv: 4 groups do not divide the output channels");
-    expect_error(clg_conv(x, w, (clg_conv_options){.groups = 2}), "conv: x (1, 4, 5, 5) has 4 channels");
-    expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(3, 1)}), "conv: weights (6, 4, 3, 3)");
-    expect_error(clg_conv_transpose(x, w, (clg_conv_options){0}), "conv_transpose: x (1, 4, 5, 5) and weights");
+    support_expect_error(clg_conv(v, w, (clg_conv_options){0}), "conv: layout \"(usual)\" does not describe x (3,)");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.stride = one}), "conv: stride (2,)");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(0, 1)}), "dilation (0, 1)");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.before = CLG_SHAPE(-1, 0)}), "before (-1, 0)");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.groups = 4}), "conv: 4 groups do not divide the output channels");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.groups = 2}), "conv: x (1, 4, 5, 5) has 4 channels");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(3, 1)}), "conv: weights (6, 4, 3, 3)");
+    support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){0}), "conv_transpose: x (1, 4, 5, 5) and weights");
     w = counting(g, CLG_SHAPE(4, 4, 3, 3));
-    expect_error(clg_conv_transpose(x, w, (clg_conv_options){.stride = two, .output_padding = two}),
+    support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.stride = two, .output_padding = two}),
                  "conv_transpose: no result along H");
-    expect_error(clg_conv_transpose(x, w, (clg_conv_options){.output_padding = one}), "output_padding (2,)");
-    expect_error(clg_conv_transpose(x, w, (clg_conv_options){.before = CLG_SHAPE(9, 0)}), "no result along H");
-    expect_error(clg_matmul(v, x), "matmul: inner dimensions differ: (3,) x (1, 4, 5, 5)");
+    support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.output_padding = one}), "output_padding (2,)");
+    support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.before = CLG_SHAPE(9, 0)}), "no result along H");
+    support_expect_error(clg_matmul(v, x), "matmul: inner dimensions differ: (3,) x (1, 4, 5, 5)");
     clg_graph_free(g);
 }
 
@@ -585,15 +573,5 @@ int main(void)
         cmocka_unit_test(test_conv_layers),
         cmocka_unit_test(test_attention_programs),
     };
-    int failed = 0;
-    for (const char *const *spec = support_devices(); *spec; spec++) {
-        if (clg_device_open(*spec, &device) != CLG_OK) {
-            fprintf(stderr, "cannot open %s: %s\n", *spec, clg_last_error());
-            return 1;
-        }
-        printf("device %s\n", *spec);
-        failed += cmocka_run_group_tests_name(*spec, tests, NULL, NULL);
-        clg_device_close(device);
-    }
-    return failed;
+    return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

@@ -578,15 +578,5 @@ int main(void)
         cmocka_unit_test(test_layer_norm_errors),
         cmocka_unit_test(test_labels_out_of_range),
     };
-    int failed = 0;
-    for (const char *const *spec = support_devices(); *spec; spec++) {
-        if (clg_device_open(*spec, &device) != CLG_OK) {
-            fprintf(stderr, "cannot open %s: %s\n", *spec, clg_last_error());
-            return 1;
-        }
-        printf("device %s\n", *spec);
-        failed += cmocka_run_group_tests_name(*spec, tests, NULL, NULL);
-        clg_device_close(device);
-    }
-    return failed;
+    return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

@@ -259,16 +259,6 @@ static void test_gradients(void **state)
 
 /* ---------------------------------------------------------------- errors */
 
-static void expect_error(clg_var x, const char *message)
-{
-    assert_false(clg_is_valid(x));
-    const char *error = clg_graph_error(x.graph);
-    assert_non_null(error);
-    if (!strstr(error, message))
-        fail_msg("message \"%s\" does not contain \"%s\"", error, message);
-    clg_graph_clear_error(x.graph);
-}
-
 static void test_errors(void **state)
 {
     (void)state;
@@ -276,26 +266,26 @@ static void test_errors(void **state)
     clg_var x = clg_input(g, CLG_F32, CLG_SHAPE(2, 6, 3)), row = clg_input(g, CLG_F32, CLG_SHAPE(6)), mean, variance;
     clg_var three = clg_input(g, CLG_F32, CLG_SHAPE(3)), foreign = clg_input(other, CLG_F32, CLG_SHAPE(6)),
             none = CLG_NONE;
-    expect_error(clg_batch_norm(x, three, none, 1, 1, NULL, NULL),
+    support_expect_error(clg_batch_norm(x, three, none, 1, 1, NULL, NULL),
                  "batch_norm: gain (3,) must be (6,), as long as axis 1 of (2, 6, 3)");
-    expect_error(clg_batch_norm(x, none, three, -2, 1, &mean, &variance), "batch_norm: bias (3,) must be (6,)");
+    support_expect_error(clg_batch_norm(x, none, three, -2, 1, &mean, &variance), "batch_norm: bias (3,) must be (6,)");
     assert_false(clg_is_valid(mean) || clg_is_valid(variance));
-    expect_error(clg_batch_norm(x, none, none, 3, 1, NULL, NULL),
+    support_expect_error(clg_batch_norm(x, none, none, 3, 1, NULL, NULL),
                  "batch_norm: axis 3 is not an axis of shape (2, 6, 3)");
-    expect_error(clg_batch_norm(x, foreign, none, 1, 1, NULL, NULL),
+    support_expect_error(clg_batch_norm(x, foreign, none, 1, 1, NULL, NULL),
                  "batch_norm: operands 0 and 1 belong to different");
-    expect_error(clg_batch_norm(x, none, none, 1, 0, NULL, NULL),
+    support_expect_error(clg_batch_norm(x, none, none, 1, 0, NULL, NULL),
                  "batch_norm: epsilon 0 must be positive and finite in f32");
-    expect_error(clg_batch_norm_inference(x, none, none, row, none, 1, 1),
+    support_expect_error(clg_batch_norm_inference(x, none, none, row, none, 1, 1),
                  "batch_norm_inference: mean and variance cannot be CLG_NONE");
-    expect_error(clg_batch_norm_inference(x, none, none, row, three, 1, 1),
+    support_expect_error(clg_batch_norm_inference(x, none, none, row, three, 1, 1),
                  "batch_norm_inference: variance (3,) must be");
-    expect_error(clg_group_norm(x, row, row, 4, 1, 1),
+    support_expect_error(clg_group_norm(x, row, row, 4, 1, 1),
                  "group_norm: the 6 channels of (2, 6, 3) cannot be cut into 4 groups");
-    expect_error(clg_group_norm(x, row, row, 0, 1, 1), "cannot be cut into 0 groups");
-    expect_error(clg_group_norm(x, none, none, 1, 0, 1), "group_norm: axis 0 of x (2, 6, 3) is the batch");
-    expect_error(clg_instance_norm(x, none, none, -3, 1), "instance_norm: axis 0 of x (2, 6, 3) is the batch");
-    expect_error(clg_instance_norm(x, none, none, 1, -1), "instance_norm: epsilon -1 must be positive");
+    support_expect_error(clg_group_norm(x, row, row, 0, 1, 1), "cannot be cut into 0 groups");
+    support_expect_error(clg_group_norm(x, none, none, 1, 0, 1), "group_norm: axis 0 of x (2, 6, 3) is the batch");
+    support_expect_error(clg_instance_norm(x, none, none, -3, 1), "instance_norm: axis 0 of x (2, 6, 3) is the batch");
+    support_expect_error(clg_instance_norm(x, none, none, 1, -1), "instance_norm: epsilon -1 must be positive");
     const clg_shape empties[] = {CLG_SHAPE(0, 4, 2), CLG_SHAPE(2, 0, 3), CLG_SHAPE(2, 4, 0)};
     for (int i = 0; i < 3; i++) {
         clg_var e = clg_array(g, CLG_F32, empties[i], "");
@@ -312,15 +302,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_definitions), cmocka_unit_test(test_running_averages),
                                        cmocka_unit_test(test_gradients), cmocka_unit_test(test_errors)};
-    int failed = 0;
-    for (const char *const *spec = support_devices(); *spec; spec++) {
-        if (clg_device_open(*spec, &device) != CLG_OK) {
-            fprintf(stderr, "cannot open %s: %s\n", *spec, clg_last_error());
-            return 1;
-        }
-        printf("device %s\n", *spec);
-        failed += cmocka_run_group_tests_name(*spec, tests, NULL, NULL);
-        clg_device_close(device);
-    }
-    return failed;
+    return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

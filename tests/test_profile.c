@@ -371,21 +371,12 @@ int main(void)
         cmocka_unit_test(test_table_of_known_times),
         cmocka_unit_test(test_environment_variable),
     };
-    int failed = 0;
     unsetenv("CLGRAD_PROFILE");
     if (!mkdtemp(folder)) {
         perror(folder);
         return 1;
     }
-    for (const char *const *spec = support_devices(); *spec; spec++) {
-        if (clg_device_open(*spec, &device) != CLG_OK) {
-            fprintf(stderr, "cannot open %s: %s\n", *spec, clg_last_error());
-            return 1;
-        }
-        printf("device %s\n", *spec);
-        failed += cmocka_run_group_tests_name(*spec, tests, NULL, NULL);
-        clg_device_close(device);
-    }
+    int failed = support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
     remove_folder();
     return failed;
 }

@@ -27,10 +27,9 @@ static uint64_t mix(uint64_t h, uint64_t value)
 
 clg_status graph_init(clg_graph *g, clg_device *device)
 {
-    *g = (clg_graph){.device = device, .bucket_count = 256, .shape_bucket_count = 64};
+    *g = (clg_graph){.device = device, .bucket_count = 256};
     g->buckets = new_buckets(g->bucket_count);
-    g->shape_buckets = new_buckets(g->shape_bucket_count);
-    if (!g->buckets || !g->shape_buckets) {
+    if (!g->buckets) {
         graph_destroy(g);
         return clg_fail_memory();
     }
@@ -42,9 +41,11 @@ void graph_destroy(clg_graph *g)
     free(g->nodes);
     free(g->buckets);
     free(g->shapes);
-    free(g->shape_buckets);
+    free(g->shape_table.buckets);
     free(g->maps);
+    free(g->map_table.buckets);
     free(g->contractions);
+    free(g->contraction_table.buckets);
     free(g->leaves);
 }
 
@@ -93,75 +94,32 @@ bool graph_check(const char *op, const clg_var *vars, int count)
 
 /* ---------------------------------------------------------------- interned attributes */
 
-static uint64_t shape_hash(const clg_shape *shape)
+static int32_t interned(clg_graph *g, void *items, intern_table *t, const void *item, size_t size)
 {
-    uint64_t h = mix(0, (uint64_t)shape->rank);
-    for (int d = 0; d < shape->rank; d++)
-        h = mix(h, (uint64_t)shape->dim[d]);
-    return h;
-}
-
-static bool grow_shape_buckets(clg_graph *g)
-{
-    int32_t count = g->shape_bucket_count * 2, *buckets = new_buckets(count);
-    if (!buckets)
-        return false;
-    for (int32_t i = 0; i < g->shape_count; i++) {
-        uint32_t slot = (uint32_t)shape_hash(&g->shapes[i]) & (uint32_t)(count - 1);
-        while (buckets[slot] >= 0)
-            slot = (slot + 1) & (uint32_t)(count - 1);
-        buckets[slot] = i;
-    }
-    free(g->shape_buckets);
-    g->shape_buckets = buckets;
-    g->shape_bucket_count = count;
-    return true;
+    int32_t index = intern(items, t, item, size);
+    if (index < 0)
+        graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
+    return index;
 }
 
 int32_t graph_shape(clg_graph *g, clg_shape shape)
 {
-    for (int d = shape.rank; d < CLG_MAX_DIMS; d++)
-        shape.dim[d] = 0;
-    if (g->shape_count * 2 >= g->shape_bucket_count && !grow_shape_buckets(g))
-        goto memory;
-    uint32_t mask = (uint32_t)(g->shape_bucket_count - 1), slot = (uint32_t)shape_hash(&shape) & mask;
-    for (; g->shape_buckets[slot] >= 0; slot = (slot + 1) & mask)
-        if (clg_shape_equal(g->shapes[g->shape_buckets[slot]], shape))
-            return g->shape_buckets[slot];
-    if (!ARRAY_ROOM(g->shapes, g->shape_count, g->shape_capacity))
-        goto memory;
-    g->shapes[g->shape_count] = shape;
-    g->shape_buckets[slot] = g->shape_count;
-    return g->shape_count++;
-memory:
-    graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
-    return -1;
-}
-
-/* An equal attribute among the recent ones, or a new one. */
-static int32_t attribute(clg_graph *g, void *array, int32_t *count, int32_t *capacity, const void *item, size_t size)
-{
-    enum { RECENT = 16 };
-    char **items = array;
-    for (int32_t i = *count; i-- > 0 && i >= *count - RECENT;)
-        if (!memcmp(*items + (size_t)i * size, item, size))
-            return i;
-    if (!array_reserve(array, (int64_t)*count + 1, capacity, size)) {
-        graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
-        return -1;
-    }
-    memcpy(*items + (size_t)*count * size, item, size);
-    return (*count)++;
+    clg_shape clean;
+    memset(&clean, 0, sizeof clean); /* what is behind its fields, too */
+    clean.rank = shape.rank;
+    for (int d = 0; d < shape.rank; d++)
+        clean.dim[d] = shape.dim[d];
+    return interned(g, &g->shapes, &g->shape_table, &clean, sizeof clean);
 }
 
 int32_t graph_map(clg_graph *g, const index_map *map)
 {
-    return attribute(g, &g->maps, &g->map_count, &g->map_capacity, map, sizeof *map);
+    return interned(g, &g->maps, &g->map_table, map, sizeof *map);
 }
 
 int32_t graph_contraction(clg_graph *g, const contraction *c)
 {
-    return attribute(g, &g->contractions, &g->contraction_count, &g->contraction_capacity, c, sizeof *c);
+    return interned(g, &g->contractions, &g->contraction_table, c, sizeof *c);
 }
 
 /* ---------------------------------------------------------------- nodes */

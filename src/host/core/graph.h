@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "index_map.h"
+#include "intern.h"
 #include "ops.h"
 
 typedef struct graph_record {
@@ -36,13 +37,9 @@ struct clg_graph {
     int32_t *buckets; /* heads of hash chains: newest node first, so that rewind pops heads */
     int32_t bucket_count;
     clg_shape *shapes;
-    int32_t shape_count, shape_capacity;
-    int32_t *shape_buckets;
-    int32_t shape_bucket_count;
     index_map *maps;
-    int32_t map_count, map_capacity;
     contraction *contractions;
-    int32_t contraction_count, contraction_capacity;
+    intern_table shape_table, map_table, contraction_table;
     leaf_record *leaves;
     int32_t leaf_count, leaf_capacity;
     int in_gradient; /* > 0 while gradient rules run: structural zeros are then folded away (fold.c) */
