@@ -30,7 +30,8 @@ uint64_t support_seed(void);
 /* usual, or as much of it as CLGRAD_TEST_EFFORT says (percent; at least 1): for machines that are emulated. */
 int support_rounds(int usual);
 
-/* x is poisoned, and its graph's first error, which is cleared, contains the message; without a graph the last error. */
+/* x is poisoned, and its graph's first error, which is cleared, contains the message; without a graph the last error.
+ */
 void support_expect_error(clg_var x, const char *message);
 
 /* |got - want| <= tolerance * max(1, |want|); false for NaN unless both are NaN, which must be wanted. */

@@ -192,7 +192,8 @@ static void test_squares(void **state)
 static void test_central_differences(void **state)
 {
     (void)state;
-    for (int round = 0, last = on_cpu_path() ? support_rounds(40) : 1; round < last; round++) { /* else kernels are built */
+    for (int round = 0, last = on_cpu_path() ? support_rounds(40) : 1; round < last;
+         round++) { /* else kernels are built */
         clg_random random = clg_random_new(support_seed(), 60000 + (uint64_t)round);
         static const clg_dtype dtypes[FORM_ARRAYS] = {0, CLG_F64, CLG_F64, CLG_F64, CLG_F64};
         conv_case c;
@@ -508,7 +509,8 @@ static void test_einsum_errors(void **state)
         snprintf(text, sizeof text, "einsum: \"%s\": ", two[i]);
         support_expect_error(EINSUM(two[i], a, i == 7 ? counting(g, CLG_SHAPE(3, 3)) : a), text);
     }
-    support_expect_error(EINSUM("abcde,fghij->abcdefghij", five, five), "einsum: \"abcde,fghij->abcdefghij\": the result has");
+    support_expect_error(EINSUM("abcde,fghij->abcdefghij", five, five),
+                         "einsum: \"abcde,fghij->abcdefghij\": the result has");
     for (int i = 0; i < 27; i++)
         many[i] = a;
     support_expect_error(clg_einsum("ij", many, 27), "einsum: ");
@@ -537,13 +539,14 @@ static void test_conv_errors(void **state)
     support_expect_error(clg_conv(x, w, (clg_conv_options){.stride = one}), "conv: stride (2,)");
     support_expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(0, 1)}), "dilation (0, 1)");
     support_expect_error(clg_conv(x, w, (clg_conv_options){.before = CLG_SHAPE(-1, 0)}), "before (-1, 0)");
-    support_expect_error(clg_conv(x, w, (clg_conv_options){.groups = 4}), "conv: 4 groups do not divide the output channels");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.groups = 4}),
+                         "conv: 4 groups do not divide the output channels");
     support_expect_error(clg_conv(x, w, (clg_conv_options){.groups = 2}), "conv: x (1, 4, 5, 5) has 4 channels");
     support_expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(3, 1)}), "conv: weights (6, 4, 3, 3)");
     support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){0}), "conv_transpose: x (1, 4, 5, 5) and weights");
     w = counting(g, CLG_SHAPE(4, 4, 3, 3));
     support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.stride = two, .output_padding = two}),
-                 "conv_transpose: no result along H");
+                         "conv_transpose: no result along H");
     support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.output_padding = one}), "output_padding (2,)");
     support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.before = CLG_SHAPE(9, 0)}), "no result along H");
     support_expect_error(clg_matmul(v, x), "matmul: inner dimensions differ: (3,) x (1, 4, 5, 5)");

@@ -119,9 +119,21 @@ static void try_product(const gemm_table *table, clg_dtype dtype, int64_t m, int
             ((float *)c.data)[i] = 77;
         else
             ((double *)c.data)[i] = 77;
-    gemm_product g = {
-        m,      n,         k,       a.data,      b.data, {a.stride[0], a.stride[1]}, {b.stride[0], b.stride[1]},
-        c.data, n + extra, scratch, count_block, &seen, NULL, NULL, NULL};
+    gemm_product g = {m,
+                      n,
+                      k,
+                      a.data,
+                      b.data,
+                      {a.stride[0], a.stride[1]},
+                      {b.stride[0], b.stride[1]},
+                      c.data,
+                      n + extra,
+                      scratch,
+                      count_block,
+                      &seen,
+                      NULL,
+                      NULL,
+                      NULL};
     table->run[dtype](&g);
     if (m > 1 || extra == 0) {
         g.m = m - (extra > 0); /* the last row ends with its memory */
@@ -141,8 +153,8 @@ static void test_small(void **state)
     size_t count = cpu_isa_list(list);
     for (size_t t = 0; t < count; t++)
         for (int round = 0; round < support_rounds(1500); round++)
-            try_product(list[t]->gemm, round % 2 ? CLG_F64 : CLG_F32, random_in(1, 40), random_in(1, 40), random_in(1, 40),
-                        round / 2 % 4, round % 3 == 0 ? random_in(1, 9) : 0);
+            try_product(list[t]->gemm, round % 2 ? CLG_F64 : CLG_F32, random_in(1, 40), random_in(1, 40),
+                        random_in(1, 40), round / 2 % 4, round % 3 == 0 ? random_in(1, 9) : 0);
 }
 
 static void test_large(void **state)
@@ -169,7 +181,8 @@ static void test_lone_strides(void **state)
     static const float a[3] = {1, 2, 3}, b[1] = {5};
     float *scratch, c[3];
     for (size_t t = 0; t < count; t++) {
-        assert_int_equal(posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 3, 1)), 0);
+        assert_int_equal(
+            posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 3, 1)), 0);
         gemm_product g = {3, 1, 1, a, b, {1, 50}, {0, 7}, c, 1, scratch, NULL, NULL, NULL, NULL, NULL};
         list[t]->gemm->run[CLG_F32](&g);
         assert_true(c[0] == 5 && c[1] == 10 && c[2] == 15);
@@ -188,7 +201,8 @@ static void test_special_values(void **state)
     size_t count = cpu_isa_list(list);
     float a[4] = {-0.0f, 1, -1, INFINITY}, b[2] = {0.0f, -0.0f}, c[8], *scratch;
     for (size_t t = 0; t < count; t++) {
-        assert_int_equal(posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 4, 2)), 0);
+        assert_int_equal(
+            posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 4, 2)), 0);
         gemm_product g = {4, 2, 1, a, b, {1, 1}, {2, 1}, c, 2, scratch, NULL, NULL, NULL, NULL, NULL};
         list[t]->gemm->run[CLG_F32](&g);
         for (int i = 0; i < 6; i++)

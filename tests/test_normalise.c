@@ -267,21 +267,21 @@ static void test_errors(void **state)
     clg_var three = clg_input(g, CLG_F32, CLG_SHAPE(3)), foreign = clg_input(other, CLG_F32, CLG_SHAPE(6)),
             none = CLG_NONE;
     support_expect_error(clg_batch_norm(x, three, none, 1, 1, NULL, NULL),
-                 "batch_norm: gain (3,) must be (6,), as long as axis 1 of (2, 6, 3)");
+                         "batch_norm: gain (3,) must be (6,), as long as axis 1 of (2, 6, 3)");
     support_expect_error(clg_batch_norm(x, none, three, -2, 1, &mean, &variance), "batch_norm: bias (3,) must be (6,)");
     assert_false(clg_is_valid(mean) || clg_is_valid(variance));
     support_expect_error(clg_batch_norm(x, none, none, 3, 1, NULL, NULL),
-                 "batch_norm: axis 3 is not an axis of shape (2, 6, 3)");
+                         "batch_norm: axis 3 is not an axis of shape (2, 6, 3)");
     support_expect_error(clg_batch_norm(x, foreign, none, 1, 1, NULL, NULL),
-                 "batch_norm: operands 0 and 1 belong to different");
+                         "batch_norm: operands 0 and 1 belong to different");
     support_expect_error(clg_batch_norm(x, none, none, 1, 0, NULL, NULL),
-                 "batch_norm: epsilon 0 must be positive and finite in f32");
+                         "batch_norm: epsilon 0 must be positive and finite in f32");
     support_expect_error(clg_batch_norm_inference(x, none, none, row, none, 1, 1),
-                 "batch_norm_inference: mean and variance cannot be CLG_NONE");
+                         "batch_norm_inference: mean and variance cannot be CLG_NONE");
     support_expect_error(clg_batch_norm_inference(x, none, none, row, three, 1, 1),
-                 "batch_norm_inference: variance (3,) must be");
+                         "batch_norm_inference: variance (3,) must be");
     support_expect_error(clg_group_norm(x, row, row, 4, 1, 1),
-                 "group_norm: the 6 channels of (2, 6, 3) cannot be cut into 4 groups");
+                         "group_norm: the 6 channels of (2, 6, 3) cannot be cut into 4 groups");
     support_expect_error(clg_group_norm(x, row, row, 0, 1, 1), "cannot be cut into 0 groups");
     support_expect_error(clg_group_norm(x, none, none, 1, 0, 1), "group_norm: axis 0 of x (2, 6, 3) is the batch");
     support_expect_error(clg_instance_norm(x, none, none, -3, 1), "instance_norm: axis 0 of x (2, 6, 3) is the batch");

@@ -368,28 +368,31 @@ static void test_pool_errors(void **state)
     const clg_shape two = CLG_SHAPE(2, 2);
     support_expect_error(bad, "add: ");
     support_expect_error(clg_max_pool(flat, (clg_pool_options){.size = two}),
-                 "max_pool: x (2, 3) must have axes for batch and");
+                         "max_pool: x (2, 3) must have axes for batch and");
     support_expect_error(clg_avg_pool(x, (clg_pool_options){0}),
-                 "avg_pool: size () must have an extent, 1 or more, for each of 2 spatial axes");
-    support_expect_error(clg_avg_pool(x, (clg_pool_options){.size = CLG_SHAPE(2, 0)}), "avg_pool: size (2, 0) must have");
+                         "avg_pool: size () must have an extent, 1 or more, for each of 2 spatial axes");
+    support_expect_error(clg_avg_pool(x, (clg_pool_options){.size = CLG_SHAPE(2, 0)}),
+                         "avg_pool: size (2, 0) must have");
     support_expect_error(clg_max_pool(x, (clg_pool_options){.size = two, .stride = CLG_SHAPE(1)}),
-                 "max_pool: stride (1,) must");
+                         "max_pool: stride (1,) must");
     support_expect_error(clg_max_pool(x, (clg_pool_options){.size = two, .dilation = CLG_SHAPE(0, 1)}),
-                 "max_pool: dilation (0, 1)");
+                         "max_pool: dilation (0, 1)");
     support_expect_error(clg_max_pool(x, (clg_pool_options){.size = two, .before = CLG_SHAPE(-1, 0)}),
-                 "max_pool: before (-1, 0) must have an extent, 0 or more");
+                         "max_pool: before (-1, 0) must have an extent, 0 or more");
     support_expect_error(clg_max_pool(x, (clg_pool_options){.size = two, .same = true, .after = two}),
-                 "max_pool: same chooses the padding");
+                         "max_pool: same chooses the padding");
     support_expect_error(clg_max_pool(x, (clg_pool_options){.size = CLG_SHAPE(2, 3), .dilation = CLG_SHAPE(1, 3)}),
-                 "max_pool: a window of 7 elements does not fit axis 3 of (2, 3, 6, 5), padded by 0 and 0");
+                         "max_pool: a window of 7 elements does not fit axis 3 of (2, 3, 6, 5), padded by 0 and 0");
     static const char *const layouts[] = {"NCH", "NCHWD", "NHWH", "ABCD", "NCCW", "NC1W", "nchw", ""};
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
         support_expect_error(clg_global_avg_pool(x, layouts[i]), "global_avg_pool: layout \"");
     support_expect_error(clg_global_max_pool(flat, NULL), "global_max_pool: x (2, 3)");
-    support_expect_error(clg_adaptive_avg_pool(x, CLG_SHAPE(3), NULL), "adaptive_avg_pool: size (3,) must have an extent");
+    support_expect_error(clg_adaptive_avg_pool(x, CLG_SHAPE(3), NULL),
+                         "adaptive_avg_pool: size (3,) must have an extent");
     support_expect_error(clg_adaptive_max_pool(empty, CLG_SHAPE(3), NULL),
-                 "adaptive_max_pool: axis 2 of (2, 3, 0) must have 1");
-    support_expect_error(clg_avg_pool(empty, (clg_pool_options){.size = CLG_SHAPE(1)}), "does not fit axis 2 of (2, 3, 0)");
+                         "adaptive_max_pool: axis 2 of (2, 3, 0) must have 1");
+    support_expect_error(clg_avg_pool(empty, (clg_pool_options){.size = CLG_SHAPE(1)}),
+                         "does not fit axis 2 of (2, 3, 0)");
     assert_false(clg_is_valid(clg_max_pool(bad, (clg_pool_options){.size = two})));
     clg_graph_free(g);
 }

@@ -390,12 +390,15 @@ static void test_errors_of_axes(void **state)
     support_expect_error(clg_flip(deep, nine), "flip: an axis is repeated");
     support_expect_error(clg_swap_axes(x, 0, 2), "swap_axes: axis 2 is not an axis");
     support_expect_error(clg_squeeze(x, CLG_AXES(1)), "squeeze: axis 1 of shape (2, 3) has extent 3, not 1");
-    support_expect_error(clg_expand_dims(x, CLG_AXES(4)), "expand_dims: an axis is repeated or not in -3..2 of the result");
+    support_expect_error(clg_expand_dims(x, CLG_AXES(4)),
+                         "expand_dims: an axis is repeated or not in -3..2 of the result");
     support_expect_error(clg_expand_dims(deep, CLG_AXES(0)), "expand_dims: 0 to 0 axes can be added");
-    support_expect_error(clg_expand_dims(x, CLG_ALL_AXES), "expand_dims: 0 to 6 axes can be added to shape (2, 3), not -1");
+    support_expect_error(clg_expand_dims(x, CLG_ALL_AXES),
+                         "expand_dims: 0 to 6 axes can be added to shape (2, 3), not -1");
     support_expect_error(clg_window(x, CLG_AXES(1), CLG_SHAPE(4), CLG_SCALAR, CLG_SCALAR), "window: ");
     support_expect_error(clg_window(x, CLG_AXES(1), CLG_SHAPE(2), CLG_SHAPE(0), CLG_SCALAR), "window: ");
-    support_expect_error(clg_window(x, CLG_AXES(1, 1), CLG_SHAPE(1, 1), CLG_SCALAR, CLG_SCALAR), "window: an axis is repeated");
+    support_expect_error(clg_window(x, CLG_AXES(1, 1), CLG_SHAPE(1, 1), CLG_SCALAR, CLG_SCALAR),
+                         "window: an axis is repeated");
     clg_graph_free(g);
 }
 
@@ -407,34 +410,38 @@ static void test_errors_of_joins(void **state)
     clg_var deep = counting(g, CLG_SHAPE(1, 1, 1, 1, 1, 1, 1, 1)), empty = clg_array(g, CLG_F32, CLG_SHAPE(2, 0), "");
     const clg_shape one = CLG_SHAPE(1, 1), none = CLG_SCALAR;
     support_expect_error(clg_concat((clg_var[]){x, y}, 2, 0),
-                 "concat: part 1 (2, 4) does not fit part 0 (2, 3): only axis 0 may");
+                         "concat: part 1 (2, 4) does not fit part 0 (2, 3): only axis 0 may");
     support_expect_error(clg_concat((clg_var[]){x, clg_scalar(g, 1)}, 2, 0), "concat: part 1 () does not fit");
     support_expect_error(clg_concat((clg_var[]){x, clg_scalar(foreign, 1)}, 2, 0),
-                 "concat: operands 0 and 1 belong to different");
+                         "concat: operands 0 and 1 belong to different");
     support_expect_error(clg_concat(&x, 1, 2), "concat: axis 2 is not an axis");
     support_expect_error(clg_concat(NULL, 0, 0), "concat: needs at least one part, not 0");
-    support_expect_error(clg_stack((clg_var[]){x, y}, 2, 0), "stack: part 1 (2, 4) does not have the shape of part 0, (2, 3)");
+    support_expect_error(clg_stack((clg_var[]){x, y}, 2, 0),
+                         "stack: part 1 (2, 4) does not have the shape of part 0, (2, 3)");
     support_expect_error(clg_stack(&x, 1, 3), "stack: axis 3 is not in -3..2 of the result of parts (2, 3)");
     support_expect_error(clg_stack(&deep, 1, 0), "stack: shape (1, 1, 1, 1, 1, 1, 1, 1) has 8 axes already");
     assert_int_equal(clg_split(x, 1, (const int64_t[]){1, 1}, 2, parts), CLG_ERROR_ARGUMENT);
-    support_expect_error(parts[1],
-                 "split: the sizes of 2 parts must not be negative and must add up to 3, axis 1 of shape (2, 3)");
+    support_expect_error(
+        parts[1], "split: the sizes of 2 parts must not be negative and must add up to 3, axis 1 of shape (2, 3)");
     assert_int_equal(clg_split(x, 1, (const int64_t[]){4, -1}, 2, parts), CLG_ERROR_ARGUMENT);
     support_expect_error(parts[0], "split: the sizes");
-    support_expect_error(clg_tile(x, CLG_SHAPE(2)), "tile: repeats (2,) must have a number for each axis of shape (2, 3)");
+    support_expect_error(clg_tile(x, CLG_SHAPE(2)),
+                         "tile: repeats (2,) must have a number for each axis of shape (2, 3)");
     support_expect_error(clg_tile(x, CLG_SHAPE(2, -1)), "tile: axis 1 of shape (2, 3) cannot be repeated -1 times");
-    support_expect_error(clg_repeat(x, 0, INT64_MAX), "repeat: axis 0 of shape (2, 3) cannot be repeated 9223372036854775807");
+    support_expect_error(clg_repeat(x, 0, INT64_MAX),
+                         "repeat: axis 0 of shape (2, 3) cannot be repeated 9223372036854775807");
     support_expect_error(clg_repeat(x, 0, INT64_MAX / 4), "too many elements");
     support_expect_error(clg_pad(x, CLG_SHAPE(1), none, CLG_PAD_EDGE, 0),
-                 "pad: before (1,) must have a width, 0 or more, for each");
+                         "pad: before (1,) must have a width, 0 or more, for each");
     support_expect_error(clg_pad(x, none, CLG_SHAPE(0, -1), CLG_PAD_EDGE, 0), "pad: after (0, -1) must have a width");
     support_expect_error(clg_pad(x, CLG_SHAPE(2, 0), none, CLG_PAD_REFLECT, 0),
-                 "pad: reflecting 2 elements needs an axis longer");
+                         "pad: reflecting 2 elements needs an axis longer");
     support_expect_error(clg_pad(empty, one, none, CLG_PAD_WRAP, 0), "pad: axis 1 of shape (2, 0) is empty");
     support_expect_error(clg_pad(x, none, none, (clg_pad_mode)9, 0), "pad: 9 is not a mode");
     support_expect_error(clg_pad(x, CLG_SHAPE(INT64_MAX, 0), none, CLG_PAD_CONSTANT, 0), "pad: shape");
     clg_var bad = clg_add(x, y); /* poison spreads, the first message stays */
-    support_expect_error(clg_concat((clg_var[]){clg_flip(clg_tile(bad, one), CLG_AXES(0)), x}, 2, 0), "add: shapes do not");
+    support_expect_error(clg_concat((clg_var[]){clg_flip(clg_tile(bad, one), CLG_AXES(0)), x}, 2, 0),
+                         "add: shapes do not");
     clg_graph_free(g);
     clg_graph_free(foreign);
 }

@@ -243,7 +243,7 @@ CLG_API clg_var clg_slice(clg_var x, int axis, int64_t start, int64_t stop, int6
 CLG_API clg_var clg_index(clg_var x, int axis, int64_t index);
 CLG_API clg_var clg_flip(clg_var x, clg_axes axes); /* the order of elements along these axes reversed */
 CLG_API clg_var clg_swap_axes(clg_var x, int a, int b);
-CLG_API clg_var clg_squeeze(clg_var x, clg_axes axes);     /* drops axes, of extent 1; CLG_ALL_AXES: all of that extent */
+CLG_API clg_var clg_squeeze(clg_var x, clg_axes axes); /* drops axes, of extent 1; CLG_ALL_AXES: all of that extent */
 CLG_API clg_var clg_expand_dims(clg_var x, clg_axes axes); /* new axes of extent 1, where the result has them */
 /* Sliding windows along some axes, as new trailing axes, one for each in the order of axes: for x (n, c, h, w),
  * clg_window(x, CLG_AXES(2, 3), CLG_SHAPE(3, 3), CLG_SHAPE(2, 2), CLG_SCALAR) is (n, c, oh, ow, 3, 3) with element
@@ -278,7 +278,8 @@ CLG_API clg_var clg_matmul(clg_var a, clg_var b);
 /* Einstein summation, "bthd,bshd->bhts": each operand's axes as letters; axes with one letter have one extent (or 1:
  * broadcast); the result's axes follow "->", and what it lacks is summed. Without "->" the result's axes are the
  * letters that occur once, in alphabetical order. A letter twice in one operand takes its diagonal. "..." stands for
- * leading axes that broadcast. As NumPy's einsum. Operands are f32 or f64; more than two are contracted from the left. */
+ * leading axes that broadcast. As NumPy's einsum. Operands are f32 or f64; more than two are contracted from the left.
+ */
 CLG_API clg_var clg_einsum(const char *equation, const clg_var *operands, int count);
 
 /* Convolution (cross-correlation, as in PyTorch and ONNX) over one to three axes:

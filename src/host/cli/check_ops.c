@@ -84,10 +84,8 @@ static const check_shapes padded = {4, {{{P(4, 9)}}, {{T(13, 7)}}, {{S(3, 5)}}, 
 static const check_shapes windows = {3, {{{P(9, 4)}}, {{T(13, 7)}}, {{S(8, 5)}}}};
 static const check_shapes weighted = {2, {{{P(9, 4), P(3)}}, {{T(13, 7), P(7, 3)}}}};
 static const check_shapes heads = {2, {{{P(2, 5, 3, 8), P(2, 7, 3, 8)}}, {{P(1, 20, 2, 16), S(1, 20, 2, 16)}}}};
-static const check_shapes images = {3,
-                                    {{{P(2, 3, 9, 8), P(5, 3, 3, 3)}},
-                                     {{S(1, 4, 5, 17), P(16, 4, 1, 2)}},
-                                     {{P(2, 4, 6, 6), P(8, 4, 5, 3)}}}};
+static const check_shapes images = {
+    3, {{{P(2, 3, 9, 8), P(5, 3, 3, 3)}}, {{S(1, 4, 5, 17), P(16, 4, 1, 2)}}, {{P(2, 4, 6, 6), P(8, 4, 5, 3)}}}};
 static const check_shapes grouped = {2, {{{P(2, 4, 9, 8), P(6, 2, 3, 3)}}, {{P(1, 2, 7, 11), P(2, 1, 3, 2)}}}};
 static const check_shapes last = {2, {{{P(2, 11, 3), P(3, 3, 16)}}, {{S(1, 20, 4), P(2, 4, 5)}}}};
 static const check_shapes products = {6,

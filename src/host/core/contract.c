@@ -19,7 +19,8 @@ static clg_var over_result(clg_var x, const affine *axis, clg_shape shape, clg_v
         inside &= least >= 0 && most < from.dim[k];
         map.axis[k] = axis[k];
     }
-    *within = inside ? POISON(x.graph) : views_map(OP_VIEW, ops_constant(x.graph, CLG_U8, graph_at(x)->shape, 1), shape, &map);
+    *within = inside ? POISON(x.graph)
+                     : views_map(OP_VIEW, ops_constant(x.graph, CLG_U8, graph_at(x)->shape, 1), shape, &map);
     return views_map(OP_VIEW, x, shape, &map);
 }
 

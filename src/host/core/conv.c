@@ -48,8 +48,8 @@ static bool read_axes(const char **at, const char *end, axes_names *axes)
     return true;
 }
 
-/* Whether a layout's arrays have the axes that they must have, and the same spatial ones, which are then in the order of
- * x's. */
+/* Whether a layout's arrays have the axes that they must have, and the same spatial ones, which are then in the order
+ * of x's. */
 static bool read_layout(const char *layout, convolution *c)
 {
     const char *at = layout;
@@ -66,7 +66,8 @@ static bool read_layout(const char *layout, convolution *c)
         char name = c->x.name[k];
         if (name == 'N' || name == 'C')
             continue;
-        if (name == 'O' || name == 'I' || c->spatial == MOST_SPATIAL || find_axis(&c->w, name) < 0 || find_axis(&c->y, name) < 0)
+        if (name == 'O' || name == 'I' || c->spatial == MOST_SPATIAL || find_axis(&c->w, name) < 0 ||
+            find_axis(&c->y, name) < 0)
             return false;
         c->letter[c->spatial++] = name;
     }
@@ -94,19 +95,21 @@ static bool read_options(clg_graph *g, const clg_conv_options *o, clg_shape x, c
     c->layout = o->layout ? o->layout : x.rank >= 3 && x.rank <= 5 ? usual[x.rank - 3] : "";
     c->groups = o->groups ? o->groups : 1;
     if (!read_layout(c->layout, c) || c->x.rank != x.rank || c->w.rank != w.rank) {
-        graph_fail(g, CLG_ERROR_ARGUMENT,
-                   "%s: layout \"%s\" does not describe x %s and weights %s: it is like \"NCHW,OIHW->NCHW\", with one to "
-                   "%d spatial axes",
-                   c->op, o->layout ? o->layout : "(usual)", shape_text(x), shape_text(w), MOST_SPATIAL);
+        graph_fail(
+            g, CLG_ERROR_ARGUMENT,
+            "%s: layout \"%s\" does not describe x %s and weights %s: it is like \"NCHW,OIHW->NCHW\", with one to "
+            "%d spatial axes",
+            c->op, o->layout ? o->layout : "(usual)", shape_text(x), shape_text(w), MOST_SPATIAL);
         return false;
     }
     if (!read_extents(&o->stride, c, 1, 1, c->stride) || !read_extents(&o->dilation, c, 1, 1, c->dilation) ||
         !read_extents(&o->before, c, 0, 0, c->before) || !read_extents(&o->after, c, 0, 0, c->after)) {
-        graph_fail(g, CLG_ERROR_ARGUMENT,
-                   "%s: stride %s, dilation %s (at least 1), before %s and after %s (at least 0) need an extent for each "
-                   "of %d spatial axes, or none",
-                   c->op, shape_text(o->stride), shape_text(o->dilation), shape_text(o->before), shape_text(o->after),
-                   c->spatial);
+        graph_fail(
+            g, CLG_ERROR_ARGUMENT,
+            "%s: stride %s, dilation %s (at least 1), before %s and after %s (at least 0) need an extent for each "
+            "of %d spatial axes, or none",
+            c->op, shape_text(o->stride), shape_text(o->dilation), shape_text(o->before), shape_text(o->after),
+            c->spatial);
         return false;
     }
     if (c->groups < 1 || w.dim[find_axis(&c->w, 'O')] % c->groups != 0) {
@@ -264,8 +267,10 @@ clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
     if (!read_options(g, &options, from, w, &c))
         return POISON(g);
     if (!read_extents(&options.output_padding, &c, 0, 0, extra))
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "conv_transpose: output_padding %s needs an extent for each of %d "
-                          "spatial axes", shape_text(options.output_padding), c.spatial);
+        return graph_fail(g, CLG_ERROR_ARGUMENT,
+                          "conv_transpose: output_padding %s needs an extent for each of %d "
+                          "spatial axes",
+                          shape_text(options.output_padding), c.spatial);
     if (from.dim[find_axis(&c.x, 'C')] != w.dim[find_axis(&c.w, 'O')])
         return graph_fail(g, CLG_ERROR_ARGUMENT, "conv_transpose: x %s and weights %s differ in channels (O)",
                           shape_text(from), shape_text(w));
@@ -282,11 +287,12 @@ clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
             }
             shape.dim[k] = (n - 1) * c.stride[i] - c.before[i] - c.after[i] + c.dilation[i] * (size - 1) + 1 + extra[i];
             if (n == 0 || shape.dim[k] < 0 || extra[i] >= larger(c.stride[i], c.dilation[i]))
-                return graph_fail(g, CLG_ERROR_ARGUMENT,
-                                  "conv_transpose: no result along %c of x %s: weights %s, stride %lld, padding %lld and "
-                                  "%lld, output_padding %lld (below stride or dilation)",
-                                  name, shape_text(from), shape_text(w), (long long)c.stride[i], (long long)c.before[i],
-                                  (long long)c.after[i], (long long)extra[i]);
+                return graph_fail(
+                    g, CLG_ERROR_ARGUMENT,
+                    "conv_transpose: no result along %c of x %s: weights %s, stride %lld, padding %lld and "
+                    "%lld, output_padding %lld (below stride or dilation)",
+                    name, shape_text(from), shape_text(w), (long long)c.stride[i], (long long)c.before[i],
+                    (long long)c.after[i], (long long)extra[i]);
         }
     }
     c.x = large;

@@ -112,10 +112,7 @@ int32_t graph_shape(clg_graph *g, clg_shape shape)
     return interned(g, &g->shapes, &g->shape_table, &clean, sizeof clean);
 }
 
-int32_t graph_map(clg_graph *g, const index_map *map)
-{
-    return interned(g, &g->maps, &g->map_table, map, sizeof *map);
-}
+int32_t graph_map(clg_graph *g, const index_map *map) { return interned(g, &g->maps, &g->map_table, map, sizeof *map); }
 
 int32_t graph_contraction(clg_graph *g, const contraction *c)
 {

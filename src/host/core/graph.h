@@ -102,7 +102,7 @@ clg_var ops_as_float(clg_var x); /* integers as f32 */
 /* A MAP op over operands (unused: any), with casts and broadcasts inserted. */
 clg_var ops_map(clg_op op, clg_var a, clg_var b, clg_var c);
 clg_var ops_reduce(clg_op op, clg_var x, uint32_t mask); /* keeps reduced axes with extent 1 */
-clg_var ops_reshape(clg_var x, clg_shape shape); /* the same number of elements, up to CLG_MAX_DIMS axes */
+clg_var ops_reshape(clg_var x, clg_shape shape);         /* the same number of elements, up to CLG_MAX_DIMS axes */
 clg_var ops_constant(clg_graph *g, clg_dtype dtype, int32_t shape, double value);
 /* A constant like x: same graph, dtype and shape. */
 clg_var ops_like(clg_var x, double value);
@@ -112,9 +112,11 @@ void ops_bound_input(clg_var indices, int64_t classes, const char *op);
 /* views.c */
 /* A view: element p of the result is x's element map(p), or map.fill where that is outside x. */
 clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map);
-/* x with before[d] elements more in front of axis d (negative: fewer), as part of an array of a shape; fill elsewhere. */
+/* x with before[d] elements more in front of axis d (negative: fewer), as part of an array of a shape; fill elsewhere.
+ */
 clg_var views_place(clg_var x, clg_shape shape, const int64_t *before, double fill);
-/* The gradient with respect to x of sum(y * gy), y a view of x by a map: gy's elements added up where they came from. */
+/* The gradient with respect to x of sum(y * gy), y a view of x by a map: gy's elements added up where they came from.
+ */
 clg_var views_adjoint(clg_var x, clg_var gy, const index_map *map);
 /* y with an axis of extent 1 more for each condition, whose form becomes that axis's in a map over y: so what does not
  * meet the condition is outside. */

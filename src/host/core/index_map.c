@@ -114,7 +114,8 @@ static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int 
         }
         return true;
     }
-    /* elements base + stride q + measure r + rest: x = q - j (and how far base lies from offset), y = u j + r, rest 0 */
+    /* elements base + stride q + measure r + rest: x = q - j (and how far base lies from offset), y = u j + r, rest 0
+     */
     out->base[axis] = modulo(offset, stride) ? modulo(offset, stride) - stride : 0;
     int64_t shift = (out->base[axis] - offset) / stride, span = extent - out->base[axis];
     int q = add_part(s, axis, span > 0 ? (span + stride - 1) / stride : 0), r = 0, rest = 0, j = 0;

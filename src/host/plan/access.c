@@ -308,7 +308,8 @@ access_outcome access_through_view(const subgraph *s, const sub_node *v, const s
     return other ? ACCESS_OTHER_FILL : ACCESS_DONE;
 }
 
-bool access_split_row(const space *sp, const node_access *a, clg_shape shape, int index_rank, node_access *index, node_access *rest)
+bool access_split_row(const space *sp, const node_access *a, clg_shape shape, int index_rank, node_access *index,
+                      node_access *rest)
 {
     node_access own;
     int split = 0;

@@ -44,14 +44,15 @@ int32_t access_intern(access_table *t, const node_access *a);
 node_access access_identity(const space *sp, bool outer);
 /* Of an operand of a shape, read by a map from the space's positions: a contraction's. false: too many bounds. */
 bool access_of_map(const space *sp, const affine *axis, clg_shape operand, node_access *result);
-/* Of the operand of view node v, given one of v. BLOCKED: v's axes are not affine in the position, or there are too many
- * bounds: then v must be materialised. OTHER_FILL: what lies outside the result differs from what the access gives
+/* Of the operand of view node v, given one of v. BLOCKED: v's axes are not affine in the position, or there are too
+ * many bounds: then v must be materialised. OTHER_FILL: what lies outside the result differs from what the access gives
  * outside: the value needs a mask. */
 typedef enum access_outcome { ACCESS_DONE, ACCESS_OTHER_FILL, ACCESS_BLOCKED } access_outcome;
 access_outcome access_through_view(const subgraph *s, const sub_node *v, const space *sp, const node_access *a,
                                    node_access *result);
 /* Of an array of shape indices ++ row: the accesses of the index and of the element in its row. false: not affine. */
-bool access_split_row(const space *sp, const node_access *a, clg_shape shape, int index_rank, node_access *index, node_access *rest);
+bool access_split_row(const space *sp, const node_access *a, clg_shape shape, int index_rank, node_access *index,
+                      node_access *rest);
 /* The same without bounds. */
 node_access access_unbounded(const node_access *a);
 /* As an address: offset and strides of a row-major array. */

@@ -145,8 +145,7 @@ bool contract_as_loop(const scheduler *f, int32_t node)
         last_shared = c->extent[d] > 1 ? roles[d] == ROLE_BATCH : last_shared;
     }
     int64_t rows = extent[ROLE_ROW], columns = extent[ROLE_COLUMN];
-    return (last_shared && !windowed) || (rows == 1 && columns == 1) ||
-           (windowed && (rows < FEW || columns < FEW));
+    return (last_shared && !windowed) || (rows == 1 && columns == 1) || (windowed && (rows < FEW || columns < FEW));
 }
 
 /* ---------------------------------------------------------------- operands */
@@ -245,14 +244,15 @@ static void find_plain(scheduler *f, contract_operands *x)
     x->m = extent[ROLE_ROW];
     x->n = extent[ROLE_COLUMN];
     x->k = extent[ROLE_DEPTH];
-    x->matrix[0] = (plan_matrix){-1, address[0].offset, stride[0][ROLE_BATCH], stride[0][ROLE_ROW], stride[0][ROLE_DEPTH]};
+    x->matrix[0] =
+        (plan_matrix){-1, address[0].offset, stride[0][ROLE_BATCH], stride[0][ROLE_ROW], stride[0][ROLE_DEPTH]};
     x->matrix[1] =
         (plan_matrix){-1, address[1].offset, stride[1][ROLE_BATCH], stride[1][ROLE_DEPTH], stride[1][ROLE_COLUMN]};
     x->plain = is_matrix(&x->matrix[0], x->m, x->k) && is_matrix(&x->matrix[1], x->k, x->n);
 }
 
-/* Whether the last dimension of the result that has more than one element is a's, and b has some, too: then the operands
- * change places, so that columns are b's. Windows are a's and phases b's, in any case. */
+/* Whether the last dimension of the result that has more than one element is a's, and b has some, too: then the
+ * operands change places, so that columns are b's. Windows are a's and phases b's, in any case. */
 static bool must_swap(const scheduler *f, int32_t node)
 {
     const contraction *c = of_node(f, node);
@@ -289,8 +289,8 @@ static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
 }
 
 /* The space of a contraction with windows: what both operands have comes first, then rows, then columns. A column that
- * says which part of a window is summed (a phase of a strided gradient) comes first, too: what is summed differs. Rows of
- * few elements come before longer ones, which make better tiles. */
+ * says which part of a window is summed (a phase of a strided gradient) comes first, too: what is summed differs. Rows
+ * of few elements come before longer ones, which make better tiles. */
 static void order_windows(const scheduler *f, int32_t node, bool swap, contract_operands *x)
 {
     enum { FEW = 4, PASSES = 4 };
@@ -304,10 +304,7 @@ static void order_windows(const scheduler *f, int32_t node, bool swap, contract_
         for (int d = 0; d < c->rank; d++) {
             bool summed = d >= c->result_rank;
             bool early = !summed && (roles[d] == ROLE_BATCH || is_phase(c, b, columns, d));
-            int own = summed                   ? PASSES
-                      : early                  ? 0
-                      : roles[d] == ROLE_ROW   ? 1 + (c->extent[d] >= FEW)
-                                               : 3;
+            int own = summed ? PASSES : early ? 0 : roles[d] == ROLE_ROW ? 1 + (c->extent[d] >= FEW) : 3;
             if (own != pass)
                 continue;
             x->place[d] = c->extent[d] == 1 ? -1 : x->whole.rank;

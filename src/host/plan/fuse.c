@@ -1,12 +1,14 @@
 /* Fusion: which nodes share a step.
  *
- * Nodes are visited in topological order. Maps and views wait until something demands them; reductions, matrix
- * products and scatter-adds are placed into a group when visited, and pull the accesses and views under them into it. A
- * value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group runs after the
- * groups with smaller indices, so a node may join a group if every value it reads from memory was made by an earlier
- * one; it joins the latest such group of the same iteration space, else it opens a new one. That is greedy and linear.
+ * Nodes are visited in topological order. Elementwise nodes and views wait until something demands them; reductions,
+ * matrix products and scatter-adds are placed into a group when visited, and pull the elementwise nodes and views under
+ * them into it. A value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group
+ * runs after the groups with smaller indices, so a node may join a group if every value it reads from memory was made
+ * by an earlier one; it joins the latest such group of the same iteration space, else it opens a new one. That is
+ * greedy and linear.
  *
- * A access read by several groups is evaluated again in each if that is cheap, else stored by the first. */
+ * An elementwise node that several groups read is evaluated again in each if that is cheap, else stored by the first.
+ */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -69,7 +71,8 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
 bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access)
 {
     int64_t count = f->s->nodes[node].count;
-    return (access == g->full_access && count == g->full_count) || (access == g->outer_access && count == g->outer_count);
+    return (access == g->full_access && count == g->full_count) ||
+           (access == g->outer_access && count == g->outer_count);
 }
 
 static int32_t *latest_slot(scheduler *f, int64_t count)
@@ -305,7 +308,7 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
         if (changed->kind != STEP_LOOP || memcmp(&sp, own, sizeof sp) ||
             (changed->sp.inner && changed->sp.inner != own->inner))
             return false;
-        if (!changed->sp.inner) { /* a group of accesses begins to reduce */
+        if (!changed->sp.inner) { /* an elementwise group begins to reduce */
             group wider;
             if (!group_fill(f, &wider, STEP_LOOP, *own) || wider.split)
                 return false;
@@ -324,7 +327,7 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
                 changed->cost + w->cost <= f->traits.max_body;
     if (changed->split && w->inside_outer && access == changed->full_access)
         return false;
-    /* a access that shares nothing with a reduction or matrix product gains nothing from its loops */
+    /* an elementwise node that shares nothing with a reduction or matrix product gains nothing from its loops */
     if (!reduces && (changed->sp.inner || changed->kind != STEP_LOOP) && !w->inside)
         return false;
     return good;
@@ -502,7 +505,7 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     }
 }
 
-/* Marks the accesses that steps of other kinds will read from memory. */
+/* Marks the elementwise nodes that steps of other kinds will read from memory. */
 static void mark_dense(scheduler *f)
 {
     const subgraph *s = f->s;
@@ -510,9 +513,12 @@ static void mark_dense(scheduler *f)
         const sub_node *n = &s->nodes[i];
         op_kind kind = clg_ops[n->op].kind;
         f->state[i].dense |= n->output;
-        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(f, i)) || kind == KIND_SCATTER || (kind == KIND_GATHER && !k)); k++) {
+        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(f, i)) || kind == KIND_SCATTER ||
+                                  (kind == KIND_GATHER && !k));
+             k++) {
             int32_t base = n->src[k];
-            while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD && s->nodes[base].op != OP_VIEW)
+            while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD &&
+                   s->nodes[base].op != OP_VIEW)
                 base = s->nodes[base].src[0];
             f->state[base].dense = true;
         }

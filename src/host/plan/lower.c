@@ -274,8 +274,9 @@ static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, i
                                                           .dtype = (clg_dtype)n->dtype,
                                                           .count = splits * l->g->outer_count,
                                                           .node = n->id});
-        targets[i] = (target){
-            .value = values_build(l, nodes[i], l->g->outer_access), .buffer = partials[i], .access = l->g->outer_access};
+        targets[i] = (target){.value = values_build(l, nodes[i], l->g->outer_access),
+                              .buffer = partials[i],
+                              .access = l->g->outer_access};
         if (partials[i] < 0)
             l->status = CLG_ERROR_MEMORY;
     }

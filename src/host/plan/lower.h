@@ -11,7 +11,7 @@
 
 typedef enum level { LEVEL_ONCE, LEVEL_OUTER, LEVEL_INNER } level;
 
-/* One value of the body: a node at a access. Operands precede it. */
+/* One value of the body: a node at an access. Operands precede it. */
 typedef struct value {
     int32_t node, access;
     int32_t src[3];

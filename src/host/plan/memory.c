@@ -92,8 +92,9 @@ static int32_t list_dying(const plan *p, int32_t i, dying_buffer *list, int32_t 
     return count;
 }
 
-/* Results of an elementwise step take the place of operands that die there, if all loads of the operand are at the access
- * and in the section of the store: then each element is read before it is overwritten, by whoever overwrites it. */
+/* Results of an elementwise step take the place of operands that die there, if all loads of the operand are at the
+ * access and in the section of the store: then each element is read before it is overwritten, by whoever overwrites it.
+ */
 static void join_step(plan *p, int32_t i, dying_buffer *list, int32_t *index_of, int32_t *unit_of)
 {
     enum { TRIES = 32 }; /* keeps the pass linear */
@@ -111,7 +112,8 @@ static void join_step(plan *p, int32_t i, dying_buffer *list, int32_t *index_of,
                 first++;
             for (int32_t c = first; c < count && c < first + TRIES; c++) {
                 const plan_buffer *x = &p->buffers[list[c].buffer];
-                if (list[c].section != s || list[c].access != in->access || x->bytes != b->bytes || x->dtype != b->dtype)
+                if (list[c].section != s || list[c].access != in->access || x->bytes != b->bytes ||
+                    x->dtype != b->dtype)
                     continue;
                 unit_of[in->buffer] = unit_of[list[c].buffer];
                 list[c].section = -1; /* taken */

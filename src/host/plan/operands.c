@@ -23,7 +23,8 @@ static access_outcome read_at(scheduler *f, int32_t node, const node_access *a, 
     return ACCESS_DONE;
 }
 
-access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3], node_access *row)
+access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3],
+                                 node_access *row)
 {
     const subgraph *s = f->s;
     const sub_node *n = &s->nodes[node];

@@ -10,8 +10,8 @@
  *                  accumulate over the inner positions and may be read by later OUTER and INNER sections
  *
  * Registers of an INNER section are read only in that section, except INSTR_REDUCE. Registers of ONCE and
- * OUTER sections may be read by any later section. So a plain elementwise step is one OUTER section; a softmax over the last axis
- * is INNER (max), INNER (sum of exp), OUTER (reciprocal), INNER (store).
+ * OUTER sections may be read by any later section. So a plain elementwise step is one OUTER section; a softmax over the
+ * last axis is INNER (max), INNER (sum of exp), OUTER (reciprocal), INNER (store).
  *
  * A step with splits > 1 cuts the flattened inner range into that many pieces of inner_piece positions (the last may
  * be shorter) which are computed independently as further outermost positions: its stores are at
@@ -88,7 +88,7 @@ typedef struct plan_axis {
  */
 typedef struct plan_operand {
     int32_t buffer, access; /* of step.accesses; outside its bounds it is 0 */
-    int axis_count;         /* the same as axes, where it has windows or bounds, and each bound is one of an axis; else 0 */
+    int axis_count; /* the same as axes, where it has windows or bounds, and each bound is one of an axis; else 0 */
     plan_axis axis[PLAN_MAX_DIMS];
 } plan_operand;
 
@@ -97,7 +97,8 @@ typedef struct plan_step {
     clg_dtype dtype; /* MATMUL, CONTRACT: of the product; SCATTER_ADD: of the updates */
 
     /* LOOP, and the epilogue of MATMUL (outer dimensions batch, m, n; no inner ones) and CONTRACT (the inner ones are
-     * those of the sum). Adjacent dimensions are already merged where all accesses allow it (not in MATMUL); extents are
+     * those of the sum). Adjacent dimensions are already merged where all accesses allow it (not in MATMUL); extents
+     * are
      * >= 1 except in empty steps (count 0). */
     int outer_rank, inner_rank;
     int64_t extent[PLAN_MAX_DIMS]; /* outer then inner */

@@ -16,12 +16,12 @@ enum { NO_MASK = -2 };
 
 /* What a contraction reads: nodes in memory, and how. */
 typedef struct contract_operands {
-    space whole;        /* the result's dimensions without those of extent 1, then the summed ones, which are inner */
+    space whole; /* the result's dimensions without those of extent 1, then the summed ones, which are inner */
     int place[PLAN_MAX_DIMS]; /* of each of the contraction's dimensions: where it is in whole; -1: extent 1 */
-    int32_t node[2];    /* -1: none */
-    int32_t access[2];  /* over whole */
-    int32_t mask;       /* an access over whole, outside whose bounds the result is 0; NO_MASK: none */
-    bool plain;         /* a batch of plain matrix products: */
+    int32_t node[2];          /* -1: none */
+    int32_t access[2];        /* over whole */
+    int32_t mask;             /* an access over whole, outside whose bounds the result is 0; NO_MASK: none */
+    bool plain;               /* a batch of plain matrix products: */
     int64_t batch, m, n, k;
     plan_matrix matrix[2]; /* without their buffers */
 } contract_operands;
@@ -32,12 +32,12 @@ typedef struct group {
     space sp;
     int64_t full_count, outer_count;
     int32_t full_access, outer_access; /* the two canonical accesses: where values of the group live */
-    int32_t cost;                /* instructions so far, about */
-    bool split;                  /* too few outer positions for the device: partial reductions, then a second step */
-    int32_t node;                /* MATMUL, CONTRACT, SCATTER_ADD: the node */
-    int32_t first_store;         /* list of stores, by store.next */
+    int32_t cost;                      /* instructions so far, about */
+    bool split;                 /* too few outer positions for the device: partial reductions, then a second step */
+    int32_t node;               /* MATMUL, CONTRACT, SCATTER_ADD: the node */
+    int32_t first_store;        /* list of stores, by store.next */
     contract_operands operands; /* MATMUL, CONTRACT */
-    int32_t copy_from, copy_to;  /* >= 0: the group only copies one buffer to another */
+    int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer to another */
 } group;
 
 typedef struct store {
@@ -51,12 +51,12 @@ typedef struct node_state {
     bool stored;   /* kept in memory (buffer) by its group; leaves always are */
     bool dense;    /* a matrix product, scatter-add or gather reads it, or it is an output: it will be stored */
     int32_t buffer;
-    uint16_t cost, loads;   /* of evaluating it inline: instructions, full-size loads; saturating */
-    int32_t reader, strays; /* INPUT: last group that reads it; last that reads it at another access than its own */
+    uint16_t cost, loads;      /* of evaluating it inline: instructions, full-size loads; saturating */
+    int32_t reader, strays;    /* INPUT: last group that reads it; last that reads it at another access than its own */
     int32_t seen, seen_access; /* walk stamp */
 } node_state;
 
-/* A node's value at a access. */
+/* A node's value at an access. */
 typedef struct located {
     int32_t node, access;
 } located;
@@ -100,15 +100,17 @@ clg_status fuse_keep(scheduler *f, int32_t node); /* keeps the value of a placed
 clg_status contract_place(scheduler *f, int32_t node, contract_operands *operands);
 /* The access of the result's elements over the space of its dimensions. */
 node_access contract_result(const scheduler *f, int32_t node, const contract_operands *operands);
-/* The access of operand number which of contraction node over a space: the result's dimensions, then the summed ones. */
+/* The access of operand number which of contraction node over a space: the result's dimensions, then the summed ones.
+ */
 bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result);
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
 bool contract_as_loop(const scheduler *f, int32_t node);
-/* operands.c. What a node that is evaluated in place reads, at which accesses: up to three operands, node -1 where none.
- * row: of a gather, the access of the element in its row. BLOCKED: the node must be materialised; OTHER_FILL: what lies
- * outside the access's bounds is not what the operands give there. */
-access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3], node_access *row);
+/* operands.c. What a node that is evaluated in place reads, at which accesses: up to three operands, node -1 where
+ * none. row: of a gather, the access of the element in its row. BLOCKED: the node must be materialised; OTHER_FILL:
+ * what lies outside the access's bounds is not what the operands give there. */
+access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3],
+                                 node_access *row);
 /* Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 /* Records that a group reads a node's buffer; stray: at another access than the group's own. */

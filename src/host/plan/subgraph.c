@@ -113,9 +113,7 @@ clg_status subgraph_key(const subgraph *s, char **key, size_t *size)
     } record;
     size_t outputs = (size_t)s->output_count * sizeof *s->outputs, bytes = (size_t)s->count * sizeof(record) + outputs;
     for (int32_t i = 0; i < s->count; i++)
-        bytes += has_map(&s->nodes[i])             ? sizeof *s->maps
-                 : s->nodes[i].op == OP_CONTRACT ? sizeof *s->contractions
-                                                   : 0;
+        bytes += has_map(&s->nodes[i]) ? sizeof *s->maps : s->nodes[i].op == OP_CONTRACT ? sizeof *s->contractions : 0;
     record *records = calloc(1, bytes + 1);
     if (!records)
         return clg_fail_memory();

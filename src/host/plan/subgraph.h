@@ -24,10 +24,10 @@ typedef struct sub_node {
 typedef struct subgraph {
     sub_node *nodes;
     int32_t count;
-    const clg_shape *shapes;  /* the graph's */
-    const index_map *maps;          /* the graph's */
+    const clg_shape *shapes;         /* the graph's */
+    const index_map *maps;           /* the graph's */
     const contraction *contractions; /* the graph's */
-    int32_t *outputs;         /* subgraph node that holds each requested output */
+    int32_t *outputs;                /* subgraph node that holds each requested output */
     int32_t output_count;
     int32_t binding_count;
     int32_t *leaves; /* graph ids of the bindings of leaves, in order */

@@ -182,7 +182,8 @@ static int32_t classified(lowering *l, value v)
 }
 
 /* src: values. */
-static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t src[3], const node_access *row, bool masked)
+static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t src[3], const node_access *row,
+                          bool masked)
 {
     const sub_node *n = &l->f->s->nodes[node];
     op_kind kind = clg_ops[n->op].kind;

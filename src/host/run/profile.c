@@ -91,8 +91,7 @@ static clg_step_profile describe(const clg_program *program, int32_t index, cons
     char shape[30], over[24] = "", operations[sizeof profile.name];
     format_node(program, step->name_node, shape, sizeof shape);
     if (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT)
-        snprintf(over, sizeof over, " over %lld",
-                 (long long)(step->kind == STEP_MATMUL ? step->k : step->inner_count));
+        snprintf(over, sizeof over, " over %lld", (long long)(step->kind == STEP_MATMUL ? step->k : step->inner_count));
     list_operations(step, operations, sizeof operations - strlen(shape) - strlen(over));
     if (snprintf(profile.name, sizeof profile.name, "%s%s%s", operations, shape, over) < 0)
         profile.name[0] = '\0';

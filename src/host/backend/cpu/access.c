@@ -49,8 +49,8 @@ typedef struct walk {
     const cpu_bound *bounds;
     int rank, bound_count;
     int64_t coord[PLAN_MAX_DIMS];
-    int64_t offset; /* element of the current lane */
-    int64_t left;   /* lanes still to do */
+    int64_t offset;              /* element of the current lane */
+    int64_t left;                /* lanes still to do */
     int64_t base[PLAN_MAX_DIMS]; /* of each bound's form, what depends on the loop */
 } walk;
 
@@ -205,9 +205,7 @@ COPIES(8, word8)
 
 /* The function for elements of a size. */
 #define BY_SIZE(function, size, ...)                                                                                   \
-    ((size) == 4   ? function##_4(__VA_ARGS__)                                                                         \
-     : (size) == 8 ? function##_8(__VA_ARGS__)                                                                         \
-                   : function##_1(__VA_ARGS__))
+    ((size) == 4 ? function##_4(__VA_ARGS__) : (size) == 8 ? function##_8(__VA_ARGS__) : function##_1(__VA_ARGS__))
 
 static void gather(void *d, const void *s, int64_t stride, int64_t n, int size)
 {

@@ -11,7 +11,8 @@
 /* Contiguous lanes that move on with the tasks. */
 static bool moves(const cpu_tape *t, const cpu_access *x)
 {
-    if (x->buffer < 0 || x->bound_count > 0 || x->row_count > 0 || x->lane_rank != 1 || t->dims[x->lane_first].stride != 1)
+    if (x->buffer < 0 || x->bound_count > 0 || x->row_count > 0 || x->lane_rank != 1 ||
+        t->dims[x->lane_first].stride != 1)
         return false;
     return t->step->inner_rank == 0 || (x->loop_rank > 0 && t->dims[x->loop_first + x->loop_rank - 1].stride != 0);
 }

@@ -79,7 +79,8 @@ typedef struct cpu_tape {
     cpu_phase *phases;
     uint8_t *slot_kind;
     int32_t entry_count, once_count, access_count, dim_count, bound_count, constant_count, phase_count, slot_count;
-    int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, bound_capacity, constant_capacity, slot_capacity;
+    int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, bound_capacity, constant_capacity,
+        slot_capacity;
     int64_t slot_bytes[SLOT_KINDS];
     int64_t scratch_bytes;         /* a thread, pointer table included */
     int64_t work;                  /* element operations a run, about */
@@ -143,7 +144,7 @@ typedef struct cpu_vectors {
 
 /* ---------------------------------------------------------------- the other files */
 
-/* access.c. Entries: d slot, a access (b: slot of the rows), except stores: a slot, b access. */
+/* access.c. Entries: d slot, an access (b: slot of the rows), except stores: a slot, b access. */
 void cpu_load_view(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_one(cpu_runner *, const cpu_entry *, int64_t n); /* one value for all lanes */
 void cpu_load_walk(cpu_runner *, const cpu_entry *, int64_t n);

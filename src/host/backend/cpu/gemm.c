@@ -78,7 +78,7 @@ typedef float32x4_t turn_vector;
 static inline turn_vector load_lanes(const char *const *from) { return vld1q_f32((const float *)from[0]); }
 #endif
 
-#define ROW_VECTORS 8 /* of a tile of one row */
+#define ROW_VECTORS 8                 /* of a tile of one row */
 enum { BY_COLUMN, BY_ROW, BY_TABLE }; /* how a tile's rows lie */
 
 #define INLINE static inline __attribute__((always_inline))

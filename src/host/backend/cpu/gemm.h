@@ -47,8 +47,8 @@ typedef struct gemm_product {
      * element is in one block. NULL: not called. */
     void (*done)(void *context, int64_t row, int64_t m, int64_t column, int64_t n);
     void *context;
-    gemm_pack *pack_a, *pack_b; /* not NULL: the operand is what they take; of its strides only counts whether the last
-                                   one is 1, as in a matrix */
+    gemm_pack *pack_a, *pack_b;  /* not NULL: the operand is what they take; of its strides only counts whether the last
+                                    one is 1, as in a matrix */
     const gemm_windows *windows; /* not NULL: a is what they know, and is not packed */
 } gemm_product;
 

@@ -6,7 +6,7 @@
 #define ROW_STEP ROW_STEP_OF(T)
 #define COLUMN_STEP COLUMN_STEP_OF(T)
 #define TILE_SPACE TILE_SPACE_OF(T)
-#define LANE (16 / (int)sizeof(T))          /* elements in 16 bytes */
+#define LANE (16 / (int)sizeof(T)) /* elements in 16 bytes */
 #define V FN(TYPE, vector)
 #define U FN(TYPE, unaligned)
 
@@ -205,7 +205,7 @@ typedef struct FN(TYPE, block) {
 
     int64_t p, k; /* the block of k */
     int64_t row, m;
-    bool transposed; /* c is */
+    bool transposed;    /* c is */
     gemm_window window; /* of the block, if a is one */
 } FN(TYPE, block);
 

@@ -1,6 +1,6 @@
-/* Contractions of the CPU backend: batches of matrix products. The product is cut into parts (batches, rows, columns), one a thread; a thread
- * computes its part block by block and runs the step's body on each block while it is in cache: bias, activation and
- * gradient masks cost no trip to memory.
+/* Contractions of the CPU backend: batches of matrix products. The product is cut into parts (batches, rows, columns),
+ * one a thread; a thread computes its part block by block and runs the step's body on each block while it is in cache:
+ * bias, activation and gradient masks cost no trip to memory.
  *
  * Two providers compute parts: gemm.c ("native"), and a CBLAS ("blas"), which the environment variable
  * CLGRAD_CPU_MATMUL chooses for tests and comparison. Where gemm.c has fused multiply-adds it is the default: libraries
@@ -178,8 +178,8 @@ static bool blas_product(clg_dtype dtype, const gemm_product *g)
 {
     CBLAS_TRANSPOSE ta, tb;
     int64_t lda, ldb;
-    if (g->m > INT_MAX || g->n > INT_MAX || g->k > INT_MAX || g->ldc > INT_MAX ||
-        g->pack_a || g->pack_b || g->windows || !blas_layout(g->a_stride, g->m, g->k, &ta, &lda) ||
+    if (g->m > INT_MAX || g->n > INT_MAX || g->k > INT_MAX || g->ldc > INT_MAX || g->pack_a || g->pack_b ||
+        g->windows || !blas_layout(g->a_stride, g->m, g->k, &ta, &lda) ||
         !blas_layout(g->b_stride, g->k, g->n, &tb, &ldb))
         return false;
     int m = (int)g->m, n = (int)g->n, k = (int)g->k, ldc = (int)g->ldc;
@@ -249,8 +249,8 @@ typedef struct shifted_block {
     int64_t first;
 } shifted_block;
 
-static void pack_shifted(const void *operand, int64_t first, int64_t count, int64_t p, int64_t k, void *to, int64_t step,
-                         int64_t depth_step)
+static void pack_shifted(const void *operand, int64_t first, int64_t count, int64_t p, int64_t k, void *to,
+                         int64_t step, int64_t depth_step)
 {
     const shifted_block *s = operand;
     contract_pack(s->block, s->first + first, count, p, k, to, step, depth_step);
@@ -290,7 +290,8 @@ static void piece_run(const piece *p, int64_t m, int64_t n, void *scratch)
         }
         contract_windows windows;
         if (c->windows) {
-            contract_windows_begin(&windows, c, &block[0], p->row, (char *)scratch + packing_bytes(c, j->dtype, j->table));
+            contract_windows_begin(&windows, c, &block[0], p->row,
+                                   (char *)scratch + packing_bytes(c, j->dtype, j->table));
             g.a = &windows;
             g.windows = &contract_window_functions;
         }

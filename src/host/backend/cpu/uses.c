@@ -39,7 +39,8 @@ uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors,
 bool cpu_loads_one_row(const plan_step *step, const uint8_t *flags, int32_t i)
 {
     const plan_instr *in = &step->instrs[i];
-    return in->kind == INSTR_LOAD && in->src[0] >= 0 && flags[in->src[0]] & CPU_ONE && step->accesses[in->access].bound_count == 0;
+    return in->kind == INSTR_LOAD && in->src[0] >= 0 && flags[in->src[0]] & CPU_ONE &&
+           step->accesses[in->access].bound_count == 0;
 }
 
 /* Whether instruction i of a section with lanes has one value for all of them. */

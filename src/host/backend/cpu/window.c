@@ -1,6 +1,6 @@
 /* An operand that is read through windows: rows of a product at row[i] + depth[p] of an array. Where its borders are
- * padded, a block's part of it is copied first, with zeros around it: all windows of the block then lie within the copy,
- * and an element that several windows read is copied once. */
+ * padded, a block's part of it is copied first, with zeros around it: all windows of the block then lie within the
+ * copy, and an element that several windows read is copied once. */
 #include "contract.h"
 
 #include <string.h>
@@ -173,7 +173,8 @@ static void open_window(void *operand, int64_t row, int64_t m, int64_t p, int64_
         for (int d = 0; d < s->depth.rank; d++)
             depth[d] += stride[i] * s->depth.axis[i][d];
     }
-    int64_t step = s->own.rank > 0 ? own[s->own.rank - 1] : 0, in_run = (w->first + row) % w->contract->run, slack = step < 0 ? -step : step;
+    int64_t step = s->own.rank > 0 ? own[s->own.rank - 1] : 0, in_run = (w->first + row) % w->contract->run,
+            slack = step < 0 ? -step : step;
     char *copy = w->copy + slack * s->size; /* a tile of an odd height reads a row more */
     fill(w, &b, copy);
     offsets(s->own.extent, own, s->own.rank, w->first + row, m, w->row);

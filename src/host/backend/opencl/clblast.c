@@ -99,7 +99,8 @@ static bool body_is_store(const plan_step *step)
             step->instrs[instr->src[0]].kind != INSTR_PRODUCT)
             return false;
         const plan_access *access = &step->accesses[instr->access];
-        if (access->offset != 0 || (step->n > 1 && access->stride[2] != 1) || (step->m > 1 && access->stride[1] != step->n) ||
+        if (access->offset != 0 || (step->n > 1 && access->stride[2] != 1) ||
+            (step->m > 1 && access->stride[1] != step->n) ||
             (step->batch > 1 && access->stride[0] != step->m * step->n))
             return false;
     }

@@ -9,7 +9,7 @@ enum { MOST_ROWS = 8, WORK_OF_SHARE = 1 << 16, MOST_SHARES = 8 /* for a compute 
 
 typedef struct contract {
     loop l;
-    plan_step reads;          /* the step's dimensions, with two loads as its body */
+    plan_step reads; /* the step's dimensions, with two loads as its body */
     plan_instr instrs[2];
     bool uniform[2], crossing[2];
     int row, rows; /* the dimension of which rows are taken together, and how many; -1: none */
@@ -66,13 +66,13 @@ static void open_row(contract *c, int i)
         body_line(&c->l.p, "const %s p%d = row + %d;", c->l.p.index, c->row, i);
 }
 
-/* Whether a bound narrows the loop over summed dimension d: it depends on no other one, and is the same for all lanes and
- * rows. One that depends on none narrows the first one. */
+/* Whether a bound narrows the loop over summed dimension d: it depends on no other one, and is the same for all lanes
+ * and rows. One that depends on none narrows the first one. */
 static bool narrows(const contract *c, const plan_bound *bound, int d)
 {
     const plan_step *step = c->l.step;
-    bool result = (bound->coef[d] > 0 || (d == step->outer_rank && bound->coef[d] == 0)) && (c->l.last < 0 || bound->coef[c->l.last] == 0) &&
-                  (c->row < 0 || bound->coef[c->row] == 0);
+    bool result = (bound->coef[d] > 0 || (d == step->outer_rank && bound->coef[d] == 0)) &&
+                  (c->l.last < 0 || bound->coef[c->l.last] == 0) && (c->row < 0 || bound->coef[c->row] == 0);
     for (int e = step->outer_rank; e < step->outer_rank + step->inner_rank; e++)
         result &= e == d || bound->coef[e] == 0;
     return result;
@@ -234,8 +234,7 @@ static clg_status print(contract *c, launch_list *list, int32_t number, int32_t 
     bool shared = !l->gpu && parts > 1;
     loop_print_kernel(l, &source, parts, shared);
     launch *added = NULL;
-    clg_status status =
-        launch_add(list, number, &source, arguments + !shared, l->p.argument_count + shared, &added);
+    clg_status status = launch_add(list, number, &source, arguments + !shared, l->p.argument_count + shared, &added);
     if (status == CLG_OK) {
         added->dimensions = 1;
         added->local[0] = (size_t)l->group;

@@ -234,7 +234,8 @@ void body_print_mask(const body_printer *p, int32_t reg)
         text one = {0};
         add_bounds(p, &one, access, lane, 1);
         text_add(p->out, lane ? ", " : " : (%s_t)(", body_suffix(instr->dtype, width).s);
-        text_add(p->out, one.size ? "(%.*s) ? " : "%.*s", (int)larger((int64_t)one.size - 4, 0), one.data ? one.data : "");
+        text_add(p->out, one.size ? "(%.*s) ? " : "%.*s", (int)larger((int64_t)one.size - 4, 0),
+                 one.data ? one.data : "");
         body_add_operand(p, p->out, instr->src[0], 1);
         if (from > 1)
             text_add(p->out, ".s%x", (unsigned)lane);

@@ -217,7 +217,7 @@ typedef struct body_printer {
 /* Allocates and fills uniform and crossing for the printer's lane dimension. */
 clg_status body_analyse(body_printer *p);
 void body_free(body_printer *p);
-/* The index of a map's element where the printer stands; the number of a buffer among the kernel's arguments. */
+/* The index of an access's element where the printer stands; the number of a buffer among the kernel's arguments. */
 void body_add_address(const body_printer *p, text *t, const plan_access *access);
 int body_argument(const body_printer *p, int32_t buffer);
 /* A register as an operand of so many lanes; "const f32x16_t r7 = ", or "r7[t] = " for an element of an array; a

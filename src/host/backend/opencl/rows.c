@@ -28,10 +28,7 @@ static bool same_value(const body_printer *p, const int32_t *same, int32_t first
 }
 
 /* Operations that computing a register takes in its section. */
-static int32_t own_cost(const plan_instr *instr)
-{
-    return instr->kind == INSTR_MAP ? clg_ops[instr->op].cost : 0;
-}
+static int32_t own_cost(const plan_instr *instr) { return instr->kind == INSTR_MAP ? clg_ops[instr->op].cost : 0; }
 
 static void find_same(const body_printer *p, const plan_section *section, int32_t *same, int32_t *cost)
 {

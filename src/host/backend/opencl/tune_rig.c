@@ -91,7 +91,8 @@ static void describe_step(tune_rig *r, const clg_tune_shape *s)
     r->instrs[1] = (plan_instr){.kind = INSTR_LOAD, .dtype = dtype, .src = {-1, -1, -1}, .buffer = BUFFER_BIAS};
     r->instrs[2] =
         (plan_instr){.kind = INSTR_MAP, .op = OP_ADD, .dtype = dtype, .src = {0, 1, -1}, .buffer = -1, .access = -1};
-    r->instrs[3] = (plan_instr){.kind = INSTR_STORE, .dtype = dtype, .src = {2, -1, -1}, .buffer = BUFFER_C, .access = 1};
+    r->instrs[3] =
+        (plan_instr){.kind = INSTR_STORE, .dtype = dtype, .src = {2, -1, -1}, .buffer = BUFFER_C, .access = 1};
     r->section = (plan_section){SECTION_OUTER, 0, 4};
     r->accesses[0] = (plan_access){.stride = {0, 0, 1}};
     r->accesses[1] = (plan_access){.stride = {s->m * s->n, s->n, 1}};
