@@ -3,24 +3,6 @@
 
 #include <math.h>
 
-int ops_axis(const char *op, clg_var x, int axis)
-{
-    if (!graph_check(op, &x, 1))
-        return -1;
-    int rank = clg_shape_of(x).rank;
-    if (axis >= -rank && axis < rank)
-        return axis < 0 ? axis + rank : axis;
-    graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: axis %d is not an axis of shape %s", op, axis,
-               shape_text(clg_shape_of(x)));
-    return -1;
-}
-
-clg_var ops_as_float(clg_var x)
-{
-    bool integer = clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8;
-    return integer ? clg_cast(x, CLG_F32) : x;
-}
-
 /* x - max(x) along the axis: exp of it cannot overflow. The maximum cancels from every result, and so does its
  * gradient. */
 static clg_var shifted(clg_var x, int axis) { return clg_sub(x, clg_stop_gradient(clg_max(x, CLG_AXES(axis), true))); }

@@ -199,7 +199,7 @@ clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape)
         double value = repeat == OP_SAME ? n->attr.value : evaluate[repeat](n->attr.value, (double)count, 0);
         return exact(dtype, value) ? ops_constant(g, dtype, shape, value) : POISON(g);
     }
-    if (clg_ops[n->op].kind != KIND_VIEW || n->op == OP_RESHAPE || n->op == OP_STOP_GRADIENT)
+    if (!views_are_mapped((clg_op)n->op))
         return POISON(g);
     const index_map map = g->maps[n->attr.integer];
     for (int k = 0; k < CLG_MAX_DIMS; k++)

@@ -110,6 +110,8 @@ clg_var ops_like(clg_var x, double value);
 void ops_bound_input(clg_var indices, int64_t classes, const char *op);
 
 /* views.c */
+/* Whether an operation's nodes have an index map: all views but reshape and stop_gradient. */
+bool views_are_mapped(clg_op op);
 /* A view: element p of the result is x's element map(p), or map.fill where that is outside x. */
 clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map);
 /* x with before[d] elements more in front of axis d (negative: fewer), as part of an array of a shape; fill elsewhere.

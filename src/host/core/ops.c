@@ -176,6 +176,24 @@ clg_var clg_cast(clg_var x, clg_dtype dtype)
     return map_cast(x, dtype);
 }
 
+int ops_axis(const char *op, clg_var x, int axis)
+{
+    if (!graph_check(op, &x, 1))
+        return -1;
+    int rank = clg_shape_of(x).rank;
+    if (axis >= -rank && axis < rank)
+        return axis < 0 ? axis + rank : axis;
+    graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: axis %d is not an axis of shape %s", op, axis,
+               shape_text(clg_shape_of(x)));
+    return -1;
+}
+
+clg_var ops_as_float(clg_var x)
+{
+    bool integer = clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8;
+    return integer ? clg_cast(x, CLG_F32) : x;
+}
+
 /* ---------------------------------------------------------------- reductions */
 
 clg_var ops_reduce(clg_op op, clg_var x, uint32_t mask)

@@ -79,7 +79,7 @@ static bool is_identity(const index_map *map, clg_shape result, clg_shape operan
     return true;
 }
 
-static bool is_mapped(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_RESHAPE && op != OP_STOP_GRADIENT; }
+bool views_are_mapped(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_RESHAPE && op != OP_STOP_GRADIENT; }
 
 clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
 {
@@ -105,7 +105,7 @@ clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
         return ops_constant(g, dtype, id, own.fill);
     if (graph_at(x)->op == OP_CONST && (inside || empty || graph_at(x)->attr.value == own.fill))
         return ops_constant(g, dtype, id, graph_at(x)->attr.value);
-    if (inside && is_mapped((clg_op)graph_at(x)->op)) { /* a view of a view: one */
+    if (inside && views_are_mapped((clg_op)graph_at(x)->op)) { /* a view of a view: one */
         const index_map *inner = graph_map_of(x);
         clg_var base = clg_operand(x, 0);
         index_map both = {.fill = inner->fill};

@@ -21,6 +21,12 @@ void plan_free(plan *p)
     free(p);
 }
 
+const char *plan_step_name(const plan_step *step)
+{
+    static const char *const names[] = {"loop", "matmul", "contract", "scatter_add"};
+    return names[step->kind];
+}
+
 /* Elements that an access touches. */
 static double touched(const plan_step *step, const plan_access *access)
 {

@@ -160,6 +160,8 @@ typedef struct plan {
 } plan;
 
 void plan_free(plan *p);
+/* "loop", "matmul", "contract", "scatter_add". */
+const char *plan_step_name(const plan_step *step);
 /* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer
  * positions (columns reduced side by side). true: inner. Shared by the backends so that both agree with print.c. */
 bool plan_lanes_inner(const plan_step *step);

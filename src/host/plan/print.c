@@ -86,10 +86,9 @@ static void print_matrix(const plan *p, const plan_matrix *m, FILE *out)
 
 static void print_step(const plan *p, int32_t i, FILE *out)
 {
-    static const char *const kinds[] = {"loop", "matmul", "contract", "scatter_add"};
     static const char *const sections[] = {"once", "outer", "inner"};
     const plan_step *step = &p->steps[i];
-    fprintf(out, "step %d: %s ", (int)i, kinds[step->kind]);
+    fprintf(out, "step %d: %s ", (int)i, plan_step_name(step));
     if (step->kind == STEP_MATMUL) {
         fprintf(out, "(%" PRId64 ", %" PRId64 ", %" PRId64 ") over %" PRId64 ": ", step->batch, step->m, step->n,
                 step->k);

@@ -80,9 +80,8 @@ static void format_node(const clg_program *program, int32_t node, char *text, si
 
 static clg_step_profile describe(const clg_program *program, int32_t index, const backend_span *span)
 {
-    static const char *const kinds[] = {"loop", "matmul", "contract", "scatter_add"};
     const plan_step *step = &program->p->steps[index];
-    clg_step_profile profile = {.kind = kinds[step->kind],
+    clg_step_profile profile = {.kind = plan_step_name(step),
                                 .launches = span->launches,
                                 .begin = span->begin,
                                 .end = span->end,

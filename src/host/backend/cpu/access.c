@@ -124,9 +124,6 @@ static void walk_skip(walk *w, int64_t lanes)
     }
 }
 
-/* a / b rounded up; b > 0. */
-static int64_t ceil_of(int64_t a, int64_t b) { return a / b + (a % b > 0); }
-
 /* The part [*begin, *end) of the run that the bounds let through. */
 static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
 {
@@ -137,24 +134,8 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
         int64_t at = w->base[k], step = w->rank > 0 ? b->coef[w->rank - 1] : 0;
         for (int i = 0; i < w->rank; i++)
             at += b->coef[i] * w->coord[i];
-        int64_t lo = b->lo - at, hi = b->hi - at; /* lo <= step * lane < hi */
-        if (step < 0) {
-            int64_t swap = 1 - hi;
-            hi = 1 - lo;
-            lo = swap;
-            step = -step;
-        }
-        if (step > 0) {
-            lo = step == 1 ? lo : ceil_of(lo, step);
-            hi = step == 1 ? hi : ceil_of(hi, step);
-            *begin = lo > *begin ? lo : *begin;
-            *end = hi < *end ? hi : *end;
-        } else if (lo > 0 || hi <= 0) {
-            *end = 0;
-        }
+        cpu_narrow_run(b->lo - at, b->hi - at, step, begin, end);
     }
-    if (*end < *begin)
-        *begin = *end = 0;
 }
 
 /* n elements of a size from s, stride apart, to consecutive d; and the reverse. */

@@ -193,35 +193,15 @@ void contract_advance(contract_cursor *c, const contract_dims *dims, const int64
     }
 }
 
-static int64_t ceil_of(int64_t a, int64_t b) { return a / b + (a % b > 0); } /* b > 0 */
-
 /* Of a run of positions along one dimension, those within the bounds. */
 static void valid_part(const contract_side *s, const int64_t *form, const contract_dims *dims, int64_t run,
                        int64_t *begin, int64_t *end)
 {
     *begin = 0;
     *end = run;
-    for (int b = 0; b < s->bound_count; b++) {
-        int64_t lo = s->lo[b] - form[b], hi = s->hi[b] - form[b], step = dims->rank ? dims->coef[b][dims->rank - 1] : 0;
-        if (step < 0) {
-            int64_t swap = 1 - hi;
-            hi = 1 - lo;
-            lo = swap;
-            step = -step;
-        }
-        if (step > 1) {
-            lo = ceil_of(lo, step);
-            hi = ceil_of(hi, step);
-        }
-        if (step > 0) {
-            *begin = lo > *begin ? lo : *begin;
-            *end = hi < *end ? hi : *end;
-        } else if (lo > 0 || hi <= 0) {
-            *end = 0;
-        }
-    }
-    if (*end < *begin)
-        *begin = *end = 0;
+    for (int b = 0; b < s->bound_count; b++)
+        cpu_narrow_run(s->lo[b] - form[b], s->hi[b] - form[b], dims->rank ? dims->coef[b][dims->rank - 1] : 0, begin,
+                       end);
 }
 
 /* n elements, zeros but for those from begin to end, which are stride apart from from on. */
@@ -304,8 +284,8 @@ static void narrow(const contract_side *s, const int64_t *form, int d, int64_t *
         for (int e = 0; e < s->own.rank; e++)
             alone &= !s->own.coef[b][e];
         if (alone) {
-            *lo = larger(*lo, ceil_of(s->lo[b] - form[b], step));
-            *hi = smaller(*hi, ceil_of(s->hi[b] - form[b], step));
+            *lo = larger(*lo, cpu_ceil(s->lo[b] - form[b], step));
+            *hi = smaller(*hi, cpu_ceil(s->hi[b] - form[b], step));
         }
     }
 }

@@ -358,12 +358,11 @@ static int32_t count_launches(const backend_program *program) { return program->
 /* The CPU path generates no source; what it decided for each step is worth a line. */
 static clg_status print_program(const backend_program *program, FILE *out)
 {
-    static const char *const kinds[] = {"loop", "matmul", "contract", "scatter_add"};
     for (int32_t i = 0; i < program->steps; i++) {
         const cpu_tape *t = &program->tapes[i];
         fprintf(out,
                 "step %d: %s, %s, tape of %d + %d entries, %d slots, blocks of %" PRId64 " lanes over %s positions\n",
-                (int)i, kinds[t->step->kind], program->device->isa->name, (int)t->once_count, (int)t->entry_count,
+                (int)i, plan_step_name(t->step), program->device->isa->name, (int)t->once_count, (int)t->entry_count,
                 (int)t->slot_count, t->block, t->lanes_inner ? "inner" : "outer");
     }
     return ferror(out) ? clg_fail(CLG_ERROR_IO, "printing the program failed") : CLG_OK;

@@ -144,6 +144,11 @@ typedef struct cpu_vectors {
 
 /* ---------------------------------------------------------------- the other files */
 
+/* bounds.c. a / b rounded up, b > 0. */
+int64_t cpu_ceil(int64_t a, int64_t b);
+/* Narrows a run of lanes, from *begin to *end, to those where lo <= step * lane < hi; an empty one is 0 to 0. */
+void cpu_narrow_run(int64_t lo, int64_t hi, int64_t step, int64_t *begin, int64_t *end);
+
 /* access.c. Entries: d slot, an access (b: slot of the rows), except stores: a slot, b access. */
 void cpu_load_view(cpu_runner *, const cpu_entry *, int64_t n);
 void cpu_load_one(cpu_runner *, const cpu_entry *, int64_t n); /* one value for all lanes */

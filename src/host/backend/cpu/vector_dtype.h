@@ -18,17 +18,17 @@
 #include "../../core/ops.def"
 
 /* Combining two values, in the dtype and in the wide one. */
-#define REDUCE(ID, name, builder, expr, ...)                                                                                    \
+#define REDUCE(ID, name, builder, expr, ...)                                                                           \
     static inline T FN(TYPE, ID##_combine)(T a, T b) { return (T)(expr); }
 #include "../../core/ops.def"
 #undef S
 #define S WIDE
-#define REDUCE(ID, name, builder, expr, ...)                                                                                    \
+#define REDUCE(ID, name, builder, expr, ...)                                                                           \
     static inline W FN(TYPE, ID##_combine_wide)(W a, W b) { return (W)(expr); }
 #include "../../core/ops.def"
 
 /* Tiles: n results side by side. Partial values in the dtype take CPU_FLUSH positions, then join the wide total. */
-#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                                     \
+#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
     static void FN(TYPE, ID##_tile_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                \
     {                                                                                                                  \
         T *partial = r->slot[e->d];                                                                                    \
@@ -68,7 +68,7 @@
 #define FOLD(ID, half)                                                                                                 \
     for (int j = 0; j < (half) && (half) < ROW_LANES; j++)                                                             \
         v[j] = FN(TYPE, ID##_combine)(v[j], v[j + (half)]);
-#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                                     \
+#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
     static void FN(TYPE, ID##_row_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                 \
     {                                                                                                                  \
         (void)n;                                                                                                       \

@@ -37,9 +37,6 @@ static void choose_rows(contract *c, const plan_step *step)
             c->rows = rows;
 }
 
-/* The vectors' dimension: the last one, which is of operand 1 alone. */
-static int choose_width(int64_t extent) { return extent >= 16 ? 16 : extent >= 8 ? 8 : extent >= 4 ? 4 : 1; }
-
 static void print_positions(contract *c, const char *from, int skip)
 {
     const plan_step *step = c->l.step;
@@ -201,15 +198,6 @@ static void make_reads(contract *c, const plan_step *step)
     }
 }
 
-static int add_argument(int32_t *arguments, int count, int32_t buffer)
-{
-    for (int i = 0; i < count; i++)
-        if (arguments[i] == buffer)
-            return count;
-    arguments[count] = buffer;
-    return count + 1;
-}
-
 static clg_status print(contract *c, launch_list *list, int32_t number, int32_t *arguments)
 {
     loop *l = &c->l;
@@ -218,8 +206,6 @@ static clg_status print(contract *c, launch_list *list, int32_t number, int32_t 
     arguments[0] = ARGUMENT_SHARES;
     l->p.arguments = arguments + 1;
     l->p.argument_count = body_buffers(step, arguments + 1);
-    for (int o = 0; o < 2; o++)
-        l->p.argument_count = add_argument(arguments + 1, l->p.argument_count, step->operand[o].buffer);
     body_printer once = l->p;
     once.out = &l->once;
     once.width = 1;
@@ -258,7 +244,7 @@ clg_status contract_add(launch_list *list, int32_t number)
         l->last = -1;
     l->p = (body_printer){.plan = list->plan, .step = step, .tile = 1, .accumulator = "", .indent = 4};
     l->p.lane = l->gpu ? -1 : l->last;
-    l->p.width = l->p.lane < 0 ? 1 : choose_width(step->extent[l->last]);
+    l->p.width = l->p.lane < 0 ? 1 : loop_vector_width(step->extent[l->last]);
     l->p.index = body_index_type(list->plan, step);
     choose_rows(&c, step);
     make_reads(&c, step);

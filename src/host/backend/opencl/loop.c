@@ -16,8 +16,7 @@
 #define TILE_INSTRS 24  /* instructions that the loop over a tile's vectors may unroll to */
 #define LOOP_DEPTH 4    /* spaces of one level */
 
-/* The widest vector that an extent fills. */
-static int vector_width(int64_t extent) { return extent >= 16 ? 16 : extent >= 8 ? 8 : extent >= 4 ? 4 : 1; }
+int loop_vector_width(int64_t extent) { return extent >= 16 ? 16 : extent >= 8 ? 8 : extent >= 4 ? 4 : 1; }
 
 void loop_open(loop *l, const char *head)
 {
@@ -309,7 +308,7 @@ static void choose_lanes(loop *l)
     int rank = step->outer_rank + (l->lanes_inner ? step->inner_rank : 0);
     l->last = rank > (l->lanes_inner ? step->outer_rank : 0) ? rank - 1 : -1;
     l->p.lane = l->gpu && !l->lanes_inner ? -1 : l->last;
-    l->p.width = l->gpu || l->last < 0 ? 1 : vector_width(step->extent[l->last]);
+    l->p.width = l->gpu || l->last < 0 ? 1 : loop_vector_width(step->extent[l->last]);
 }
 
 clg_status loop_add(launch_list *list, int32_t number)

@@ -28,6 +28,8 @@ void loop_print_positions(loop *l, const char *from, int first, int end, int ski
 void loop_open_tile(loop *l, bool unrolled);
 void loop_open_vectors(loop *l);
 void loop_close_tile(loop *l);
+/* The widest vector that an extent fills. */
+int loop_vector_width(int64_t extent);
 /* The kernel around once and unit. shared: work-groups draw their parts, of so many. */
 void loop_print_kernel(loop *l, text *out, int64_t parts, bool shared);
 /* sums.c: an INNER section with its loops and reductions. */

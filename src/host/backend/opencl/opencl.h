@@ -247,7 +247,8 @@ body_suffix_text body_suffix(int dtype, int width);
 int body_register_width(const body_printer *p, int32_t reg);
 /* "int" where all index arithmetic of a step fits 31 bits with room to spare, else "long". */
 const char *body_index_type(const plan *schedule, const plan_step *step);
-/* The buffers of a step's body in order of first use: fills buffers (room for instr_count + 1), returns how many. */
+/* The buffers of a step's body in order of first use, then those of a contraction's operands: fills buffers (room for
+ * instr_count + 3), returns how many. */
 int body_buffers(const plan_step *step, int32_t *buffers);
 /* "global f32_t *b0, global i32_t *b1" */
 void body_parameters(const body_printer *p, text *out);

@@ -147,6 +147,8 @@ int body_buffers(const plan_step *step, int32_t *buffers)
             count = add_buffer(buffers, count, step->instrs[i].buffer);
         else if (step->instrs[i].kind == INSTR_PRODUCT && step->product >= 0)
             count = add_buffer(buffers, count, step->product);
+    for (int o = 0; o < 2 && step->kind == STEP_CONTRACT; o++)
+        count = add_buffer(buffers, count, step->operand[o].buffer);
     return count;
 }
 
