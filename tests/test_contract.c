@@ -294,6 +294,7 @@ static void test_conv_examples(void **state)
     EXPECT(clg_conv(x, w, same), CLG_SHAPE(1, 1, 3), 8, 20, 14);
     EXPECT(clg_conv(x, w, apart), CLG_SHAPE(1, 1, 1), 22);
     EXPECT(clg_conv_transpose(w, w, two), CLG_SHAPE(1, 1, 7), 1, 2, 5, 4, 9, 6, 9);
+    EXPECT(clg_conv_transpose(w, clg_slice(w, 2, 1, 2, 1), same), CLG_SHAPE(1, 1, 6), 2, 0, 4, 0, 6, 0);
     EXPECT(clg_conv(clg_reshape(clg_arange(g, CLG_I32, 3), CLG_SHAPE(1, 1, 3)), w, (clg_conv_options){0}),
            CLG_SHAPE(1, 1, 1), 8); /* as f32 */
     /* PyTorch's documentation of ConvTranspose2d: down and up again */
@@ -513,7 +514,9 @@ static void test_einsum_errors(void **state)
                          "einsum: \"abcde,fghij->abcdefghij\": the result has");
     for (int i = 0; i < 27; i++)
         many[i] = a;
-    support_expect_error(clg_einsum("ij", many, 27), "einsum: ");
+    support_expect_error(clg_einsum("ij", many, 27), "einsum: \"ij\" of 27 operands");
+    support_expect_error(clg_einsum(NULL, many, 2), "einsum: \"(NULL)\"");
+    support_expect_error(clg_einsum("ij", NULL, 0), "einsum: \"ij\" of 0 operands");
     clg_var bad = clg_reshape(a, CLG_SHAPE(7));
     support_expect_error(bad, "reshape: ");
     assert_false(clg_is_valid(EINSUM("ij,i->", a, bad)));
@@ -543,6 +546,10 @@ static void test_conv_errors(void **state)
                          "conv: 4 groups do not divide the output channels");
     support_expect_error(clg_conv(x, w, (clg_conv_options){.groups = 2}), "conv: x (1, 4, 5, 5) has 4 channels");
     support_expect_error(clg_conv(x, w, (clg_conv_options){.dilation = CLG_SHAPE(3, 1)}), "conv: weights (6, 4, 3, 3)");
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.same = true, .before = two}),
+                         "conv: same chooses the padding");
+    const clg_shape most = CLG_SHAPE(INT32_MAX, INT32_MAX);
+    support_expect_error(clg_conv(x, w, (clg_conv_options){.before = most, .after = most}), "too many elements");
     support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){0}), "conv_transpose: x (1, 4, 5, 5) and weights");
     w = counting(g, CLG_SHAPE(4, 4, 3, 3));
     support_expect_error(clg_conv_transpose(x, w, (clg_conv_options){.stride = two, .output_padding = two}),

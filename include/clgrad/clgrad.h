@@ -286,7 +286,7 @@ CLG_API clg_var clg_einsum(const char *equation, const clg_var *operands, int co
  *     y(n, k, o) = sum over c, i of x(n, c, stride o + dilation i - before) w(k, c, i)    with x = 0 outside
  * Extents of stride, dilation, before and after are those of the spatial axes; rank 0: ones, ones, zeros, zeros.
  * same: before and after are such that the result has ceil(extent / stride) elements, an odd one behind (ONNX's
- * SAME_UPPER). groups (0: 1): channels of x and y are cut into so many groups, each convolved by itself; w has
+ * SAME_UPPER); before and after have rank 0 then. groups (0: 1): channels of x and y are cut into so many groups, each convolved by itself; w has
  * C / groups input channels.
  * layout: the axes of x, w and y; N batch, C channels, O and I the output and input channels of w, any other letters
  * spatial ones. NULL: "NCW,OIW->NCW", "NCHW,OIHW->NCHW" or "NCDHW,OIDHW->NCDHW" by the rank of x. */
@@ -301,7 +301,8 @@ typedef struct clg_conv_options {
 CLG_API clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options);
 /* The gradient of clg_conv with respect to its x, as an operation: x has the shape of the convolution's result, and the
  * result that of its operand, (in - 1) stride - before - after + dilation (size - 1) + 1 + output_padding. Weights have
- * the channels of x as O and the result's, divided by groups, as I (PyTorch's conv_transpose, ONNX's ConvTranspose). */
+ * the channels of x as O and the result's, divided by groups, as I (PyTorch's conv_transpose, ONNX's ConvTranspose). same:
+ * in stride + output_padding instead. */
 CLG_API clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options);
 
 /* Pooling over the one to three spatial axes of x: for each position o of the result, over the elements x(n, c, stride

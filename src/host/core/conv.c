@@ -112,6 +112,11 @@ static bool read_options(clg_graph *g, const clg_conv_options *o, clg_shape x, c
             c->spatial);
         return false;
     }
+    if (o->same && (o->before.rank || o->after.rank)) {
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: same chooses the padding: before %s and after %s must have rank 0",
+                   c->op, shape_text(o->before), shape_text(o->after));
+        return false;
+    }
     if (c->groups < 1 || w.dim[find_axis(&c->w, 'O')] % c->groups != 0) {
         graph_fail(g, CLG_ERROR_ARGUMENT, "%s: %lld groups do not divide the output channels of weights %s", c->op,
                    (long long)c->groups, shape_text(w));
@@ -131,23 +136,8 @@ static void pad_same(convolution *c, int i, int64_t n, int64_t size)
 
 /* ---------------------------------------------------------------- groups */
 
-/* The channel axis cut in two where there are several groups: (.., G, channels / G, ..). GROUPS is its name. */
-static clg_var cut_groups(clg_var x, axes_names *axes, char channels, int64_t groups)
-{
-    clg_shape shape = clg_shape_of(x), cut = {.rank = shape.rank + 1};
-    int at = find_axis(axes, channels);
-    if (groups == 1)
-        return x;
-    for (int k = 0; k <= shape.rank; k++)
-        cut.dim[k] = k < at ? shape.dim[k] : k == at ? groups : k == at + 1 ? shape.dim[at] / groups : shape.dim[k - 1];
-    for (int k = axes->rank; k > at; k--)
-        axes->name[k] = axes->name[k - 1];
-    axes->name[at] = GROUPS;
-    axes->rank++;
-    return ops_reshape(x, cut);
-}
-
-/* The same for a shape. */
+/* The channel axis of a shape cut in two where there are several groups: (.., G, channels / G, ..); GROUPS is its name
+ * among the axes. */
 static clg_shape cut_shape(clg_shape shape, axes_names *axes, char channels, int64_t groups)
 {
     int at = find_axis(axes, channels);
@@ -163,6 +153,11 @@ static clg_shape cut_shape(clg_shape shape, axes_names *axes, char channels, int
     shape.rank++;
     axes->rank++;
     return shape;
+}
+
+static clg_var cut_groups(clg_var x, axes_names *axes, char channels, int64_t groups)
+{
+    return x.id < 0 ? x : ops_reshape(x, cut_shape(clg_shape_of(x), axes, channels, groups));
 }
 
 /* ---------------------------------------------------------------- the contraction */
@@ -227,7 +222,7 @@ static bool result_shape(clg_graph *g, convolution *c, bool same, clg_shape x, c
             y->dim[k] = room / c->stride[i] + 1;
         }
     }
-    return true;
+    return graph_check_count(g, c->op, *y);
 }
 
 clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options)
@@ -255,47 +250,58 @@ clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options)
 
 /* ---------------------------------------------------------------- transposed */
 
-/* Of the convolution whose x has the result's shape and whose result has x's. */
+/* The result's shape of a transposed convolution of an array of shape x, whose axes c->x names. False, with an error:
+ * there is none. */
+static bool transposed_shape(clg_graph *g, convolution *c, bool same, const int64_t *extra, clg_shape x, clg_shape w,
+                             clg_shape *y)
+{
+    *y = (clg_shape){.rank = c->y.rank};
+    for (int k = 0; k < c->y.rank; k++) {
+        char name = c->y.name[k];
+        y->dim[k] = name == 'N' ? x.dim[find_axis(&c->x, 'N')] : w.dim[find_axis(&c->w, 'I')] * c->groups;
+        for (int i = 0; i < c->spatial; i++) {
+            if (c->letter[i] != name)
+                continue;
+            int64_t n = x.dim[find_axis(&c->x, name)], size = w.dim[find_axis(&c->w, name)];
+            if (same)
+                pad_same(c, i, n * c->stride[i], size);
+            int64_t reach = (n - 1) * c->stride[i] - c->before[i] - c->after[i] + c->dilation[i] * (size - 1) + 1;
+            y->dim[k] = (same ? n * c->stride[i] : reach) + extra[i];
+            if (n == 0 || y->dim[k] < 0 || extra[i] >= larger(c->stride[i], c->dilation[i])) {
+                graph_fail(g, CLG_ERROR_ARGUMENT,
+                           "%s: no result along %c of x %s: weights %s, stride %lld, padding %lld and %lld, "
+                           "output_padding %lld (below stride or dilation)",
+                           c->op, name, shape_text(x), shape_text(w), (long long)c->stride[i], (long long)c->before[i],
+                           (long long)c->after[i], (long long)extra[i]);
+                return false;
+            }
+        }
+    }
+    return graph_check_count(g, c->op, *y);
+}
+
+/* The gradient of the convolution whose x has the result's shape and whose result has x's. */
 clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
 {
     convolution c = {.op = "conv_transpose"};
     if (!contract_dtype(c.op, &x, &weights))
         return POISON(x.graph);
     clg_graph *g = x.graph;
-    clg_shape from = clg_shape_of(x), w = clg_shape_of(weights), shape = {.rank = from.rank};
+    clg_shape from = clg_shape_of(x), w = clg_shape_of(weights), shape;
     int64_t extra[MOST_SPATIAL];
     if (!read_options(g, &options, from, w, &c))
         return POISON(g);
     if (!read_extents(&options.output_padding, &c, 0, 0, extra))
         return graph_fail(g, CLG_ERROR_ARGUMENT,
-                          "conv_transpose: output_padding %s needs an extent for each of %d "
-                          "spatial axes",
+                          "conv_transpose: output_padding %s needs an extent for each of %d spatial axes",
                           shape_text(options.output_padding), c.spatial);
     if (from.dim[find_axis(&c.x, 'C')] != w.dim[find_axis(&c.w, 'O')])
         return graph_fail(g, CLG_ERROR_ARGUMENT, "conv_transpose: x %s and weights %s differ in channels (O)",
                           shape_text(from), shape_text(w));
-    axes_names small = c.x, large = c.y; /* x is the small one here; layouts name x first all the same */
-    for (int k = 0; k < large.rank; k++) {
-        char name = large.name[k];
-        shape.dim[k] = name == 'N' ? from.dim[find_axis(&small, 'N')] : w.dim[find_axis(&c.w, 'I')] * c.groups;
-        for (int i = 0; i < c.spatial; i++) {
-            if (c.letter[i] != name)
-                continue;
-            int64_t n = from.dim[find_axis(&small, name)], size = w.dim[find_axis(&c.w, name)];
-            if (options.same) { /* of a result of n stride elements */
-                pad_same(&c, i, n * c.stride[i], size);
-            }
-            shape.dim[k] = (n - 1) * c.stride[i] - c.before[i] - c.after[i] + c.dilation[i] * (size - 1) + 1 + extra[i];
-            if (n == 0 || shape.dim[k] < 0 || extra[i] >= larger(c.stride[i], c.dilation[i]))
-                return graph_fail(
-                    g, CLG_ERROR_ARGUMENT,
-                    "conv_transpose: no result along %c of x %s: weights %s, stride %lld, padding %lld and "
-                    "%lld, output_padding %lld (below stride or dilation)",
-                    name, shape_text(from), shape_text(w), (long long)c.stride[i], (long long)c.before[i],
-                    (long long)c.after[i], (long long)extra[i]);
-        }
-    }
-    c.x = large;
+    if (!transposed_shape(g, &c, options.same, extra, from, w, &shape))
+        return POISON(g);
+    axes_names small = c.x; /* of the convolution: x is its result */
+    c.x = c.y;
     c.y = small;
     clg_shape cut = cut_shape(shape, &c.x, 'C', c.groups);
     x = cut_groups(x, &c.y, 'C', c.groups);

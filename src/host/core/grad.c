@@ -77,7 +77,7 @@ RULE(cast) { gx[0] = clg_cast(gy, clg_dtype_of(x[0])); }
 
 /* ---------------------------------------------------------------- reductions and views */
 
-RULE(sum) { gx[0] = clg_broadcast_to(gy, clg_shape_of(x[0])); }
+RULE(sum) { gx[0] = ops_broadcast(gy, clg_shape_of(x[0])); }
 RULE(max)
 {
     clg_var chosen = clg_cast(clg_equal(x[0], y), clg_dtype_of(y));

@@ -173,6 +173,17 @@ clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, cons
     return graph_var(g, g->count++);
 }
 
+bool graph_check_count(clg_graph *g, const char *op, clg_shape shape)
+{
+    bool good = clg_shape_count(shape) <= INT64_MAX / 16;
+    for (int d = 0; d < shape.rank; d++)
+        good &= shape.dim[d] >= 0;
+    if (!good)
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shape %s has a negative extent or too many elements", op,
+                   shape_text(shape));
+    return good;
+}
+
 bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape)
 {
     if ((unsigned)dtype >= CLG_DTYPE_COUNT) {
@@ -183,13 +194,7 @@ bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape s
         graph_fail(g, CLG_ERROR_ARGUMENT, "%s: rank %d is not in 0..%d", op, shape.rank, CLG_MAX_RANK);
         return false;
     }
-    bool good = clg_shape_count(shape) <= INT64_MAX / 16;
-    for (int d = 0; d < shape.rank; d++)
-        good &= shape.dim[d] >= 0;
-    if (!good)
-        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shape %s has a negative extent or too many elements", op,
-                   shape_text(shape));
-    return good;
+    return graph_check_count(g, op, shape);
 }
 
 clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape)

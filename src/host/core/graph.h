@@ -60,6 +60,8 @@ int32_t graph_shape(clg_graph *g, clg_shape shape);
 /* Index of an attribute in graph.maps or graph.contractions; -1 if memory runs out (recorded). */
 int32_t graph_map(clg_graph *g, const index_map *map);
 int32_t graph_contraction(clg_graph *g, const contraction *c);
+/* False (with an error naming op) for a shape with a negative extent or too many elements. */
+bool graph_check_count(clg_graph *g, const char *op, clg_shape shape);
 /* False (with an error naming op) for what cannot be a leaf's dtype or shape. */
 bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape);
 /* A new leaf node. */
@@ -103,6 +105,7 @@ clg_var ops_as_float(clg_var x); /* integers as f32 */
 clg_var ops_map(clg_op op, clg_var a, clg_var b, clg_var c);
 clg_var ops_reduce(clg_op op, clg_var x, uint32_t mask); /* keeps reduced axes with extent 1 */
 clg_var ops_reshape(clg_var x, clg_shape shape);         /* the same number of elements, up to CLG_MAX_DIMS axes */
+clg_var ops_broadcast(clg_var x, clg_shape shape); /* the same */
 clg_var ops_constant(clg_graph *g, clg_dtype dtype, int32_t shape, double value);
 /* A constant like x: same graph, dtype and shape. */
 clg_var ops_like(clg_var x, double value);

@@ -145,7 +145,7 @@ static clg_var join_two(clg_var a, clg_var b, int axis, clg_shape shape)
         row.dim[d] = d == axis ? shape.dim[axis] : 1;
     }
     clg_var first = ops_constant(a.graph, CLG_U8, graph_shape(a.graph, ones), 1);
-    clg_var mask = clg_broadcast_to(views_place(first, row, before, 0), shape);
+    clg_var mask = ops_broadcast(views_place(first, row, before, 0), shape);
     a = views_place(a, shape, before, 0);
     before[axis] = length;
     return clg_where(mask, a, views_place(b, shape, before, 0));
@@ -387,7 +387,7 @@ static clg_var edge(clg_var x, int d, int side, int64_t width)
     clg_shape shape = clg_shape_of(x);
     int64_t at = side ? shape.dim[d] - 1 : 0;
     shape.dim[d] = width;
-    return clg_broadcast_to(clg_slice(x, d, at, at + 1, 1), shape);
+    return ops_broadcast(clg_slice(x, d, at, at + 1, 1), shape);
 }
 
 /* The elements next to the first (side 0) or the last one, in the opposite order. */

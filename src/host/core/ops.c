@@ -116,7 +116,7 @@ static bool broadcast_all(const char *name, clg_var *x, int count, int32_t *shap
             return false;
         }
     for (int i = 0; i < count; i++) {
-        x[i] = clg_broadcast_to(x[i], all);
+        x[i] = ops_broadcast(x[i], all);
         if (x[i].id < 0)
             return false;
     }

@@ -266,7 +266,8 @@ clg_var clg_transpose(clg_var x)
     return clg_permute(x, order);
 }
 
-clg_var clg_broadcast_to(clg_var x, clg_shape shape)
+/* limit: of the result's axes. */
+static clg_var broadcast(clg_var x, clg_shape shape, int limit)
 {
     clg_shape all;
     if (!graph_check("broadcast_to", &x, 1))
@@ -274,7 +275,7 @@ clg_var clg_broadcast_to(clg_var x, clg_shape shape)
     clg_shape from = clg_shape_of(x);
     if (clg_shape_equal(from, shape))
         return x;
-    if (shape.rank > CLG_MAX_DIMS || !shape_broadcast(from, shape, &all) || !clg_shape_equal(all, shape))
+    if (shape.rank > limit || !shape_broadcast(from, shape, &all) || !clg_shape_equal(all, shape))
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "broadcast_to: %s does not broadcast to %s", shape_text(from),
                           shape_text(shape));
     index_map map = {0};
@@ -283,6 +284,9 @@ clg_var clg_broadcast_to(clg_var x, clg_shape shape)
             map.axis[k] = affine_of(k + shape.rank - from.rank);
     return views_map(OP_EXPAND, x, shape, &map);
 }
+
+clg_var ops_broadcast(clg_var x, clg_shape shape) { return broadcast(x, shape, CLG_MAX_DIMS); }
+clg_var clg_broadcast_to(clg_var x, clg_shape shape) { return broadcast(x, shape, CLG_MAX_RANK); }
 
 /* ---------------------------------------------------------------- slices and windows */
 
