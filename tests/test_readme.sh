@@ -13,15 +13,19 @@ if ! diff <(between operations) <("${CLGRAD:?the path of the program}" ops --mar
     failures=1
 fi
 
-# Each line of the example, but its braces and its words, stands in examples/square.c.
-lines=0
-while IFS= read -r line; do
-    line=$(sed -E 's/^ +//; s/;? *$//' <<<"$line")
-    case $line in '' | \`\`\`*) continue ;; esac
-    lines=$((lines + 1))
-    grep -qF -- "$line" examples/square.c || { echo "FAIL: not in examples/square.c: $line"; failures=1; }
-done < <(between example)
-[ "$lines" -ge 6 ] || { echo "FAIL: README.md has no example"; failures=1; }
+# Each line of an example, but its braces and its words, stands in a program that is tested.
+stands_in() { # stands_in NAME SOURCE LEAST: the lines between NAME's markers, at least so many
+    local lines=0 line
+    while IFS= read -r line; do
+        line=$(sed -E 's/^ +//; s/;? *$//' <<<"$line")
+        case $line in '' | \`\`\`*) continue ;; esac
+        lines=$((lines + 1))
+        grep -qF -- "$line" "$2" || { echo "FAIL: not in $2: $line"; failures=1; }
+    done < <(between "$1")
+    [ "$lines" -ge "$3" ] || { echo "FAIL: README.md has no example '$1'"; failures=1; }
+}
+stands_in example examples/square.c 6
+stands_in contractions examples/convolution.c 3
 
 for path in $(grep -oE '\]\([a-zA-Z][^):#]*\)' README.md | tr -d '()]'); do
     [ -e "$path" ] || { echo "FAIL: README.md links to $path, which does not exist"; failures=1; }
