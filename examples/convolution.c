@@ -1,5 +1,6 @@
 /* Edges of a picture by a convolution with two kernels, and attention scores of heads that are not permuted first; each
- * is one step. Prints:
+ * is one step.
+ * Prints:
  *   0 0 8 0 8 0 0 8
  *   steps 1 1 */
 #include <clgrad/clgrad.h>
