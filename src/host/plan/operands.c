@@ -28,18 +28,18 @@ access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, in
 {
     const subgraph *s = f->s;
     const sub_node *n = &s->nodes[node];
-    const node_access own = f->accesses.items[at]; /* the table may move */
+    const node_access *own = &f->accesses.items[at]; /* until something is interned */
     node_access next;
     access_outcome outcome = ACCESS_DONE;
     out[0].node = out[1].node = out[2].node = -1;
     switch (clg_ops[n->op].kind) {
     case KIND_VIEW:
-        outcome = access_through_view(s, n, sp, &own, &next);
+        outcome = access_through_view(s, n, sp, own, &next);
         if (outcome != ACCESS_BLOCKED)
             read_at(f, n->src[0], &next, &out[0]);
         return outcome;
     case KIND_GATHER:
-        if (!access_split_row(sp, &own, s->shapes[n->shape], s->shapes[n->in_shape[1]].rank, &next, row))
+        if (!access_split_row(sp, own, s->shapes[n->shape], s->shapes[n->in_shape[1]].rank, &next, row))
             return ACCESS_BLOCKED;
         return read_at(f, n->src[1], &next, &out[0]);
     case KIND_CONTRACT: {
@@ -61,19 +61,16 @@ access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, in
     default:
         break;
     }
-    for (int k = 0; k < 3; k++) {
-        if (n->src[k] < 0)
-            continue;
-        out[k] = (located){n->src[k], at};
-        if (s->nodes[n->src[k]].op == OP_CONST && own.bound_count > 0) {
-            next = access_unbounded(&own);
+    for (int k = 0; k < 3; k++)
+        if (n->src[k] >= 0)
+            out[k] = (located){n->src[k], at};
+    if (own->bound_count == 0)
+        return ACCESS_DONE;
+    double given = outside(s, n, own->fill);
+    outcome = memcmp(&given, &own->fill, sizeof given) ? ACCESS_OTHER_FILL : ACCESS_DONE;
+    next = access_unbounded(own); /* constants are what they are everywhere */
+    for (int k = 0; k < 3; k++)
+        if (n->src[k] >= 0 && s->nodes[n->src[k]].op == OP_CONST)
             read_at(f, n->src[k], &next, &out[k]);
-        }
-    }
-    if (own.bound_count > 0) {
-        double given = outside(s, n, own.fill);
-        if (memcmp(&given, &own.fill, sizeof given) != 0)
-            return ACCESS_OTHER_FILL;
-    }
-    return ACCESS_DONE;
+    return outcome;
 }

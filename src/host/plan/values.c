@@ -246,7 +246,7 @@ int32_t values_build(lowering *l, int32_t root, int32_t root_access)
         int32_t node = f->stack.items[f->stack.count - 1].node, at = f->stack.items[f->stack.count - 1].access;
         located operand[3];
         int32_t src[3] = {-1, -1, -1}, missing = 0;
-        node_access row = {0};
+        node_access row; /* large: left as it is but for a gather */
         bool found, masked;
         int32_t *slot = remember(l, node, at, &found);
         if (!slot)
