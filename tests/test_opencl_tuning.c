@@ -8,7 +8,6 @@
 #include "run/engine.h"
 
 #include <clgrad/tune.h>
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@ static char cache_folder[] = "/tmp/clgrad-tuning-XXXXXX";
 static clg_random numbers;
 
 static int64_t draw(int64_t most) { return 1 + (int64_t)clg_random_below(&numbers, (uint64_t)most); }
+static int64_t many(int64_t most) { return 1 + draw(most - 1); } /* columns or depth of 1 make no matrix product */
 
 /* A device whose file of measurements is in the test's folder. */
 static clg_device *open_device(const char *strategy, const char *matmul)
@@ -187,12 +187,12 @@ static void test_candidates_cpu(void **state)
 {
     (void)state;
     clg_device *device = open_device("cpu", "generated");
-    try_candidates(device, (clg_tune_shape){CLG_F32, 1, 30 + draw(40), 20 + draw(60), draw(40), false, false}, 1);
+    try_candidates(device, (clg_tune_shape){CLG_F32, 1, 30 + draw(40), 20 + draw(60), many(40), false, false}, 1);
     for (int layout = 0; layout < 4; layout++)
-        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(70), draw(70), draw(40), layout & 1, layout & 2},
+        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(70), many(70), many(40), layout & 1, layout & 2},
                        5);
     if (clg_device_get_info(device)->has_f64)
-        try_candidates(device, (clg_tune_shape){CLG_F64, 1, draw(50), draw(50), draw(20), false, true}, 8);
+        try_candidates(device, (clg_tune_shape){CLG_F64, 1, draw(50), many(50), many(20), false, true}, 8);
     clg_device_close(device);
 }
 
@@ -201,7 +201,7 @@ static void test_candidates_gpu(void **state)
     (void)state;
     clg_device *device = open_device("gpu", "generated");
     for (int layout = 0; layout < 4; layout++)
-        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(90), draw(90), draw(40), layout & 1, layout & 2},
+        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(90), many(90), many(40), layout & 1, layout & 2},
                        2);
     clg_device_close(device);
 }
@@ -556,7 +556,7 @@ static void test_clblast(void **state)
     assert_true(result.builtin_seconds > 0 && result.best_seconds > 0);
     assert_int_equal(device->d->tuned->setting_count, result.better);
     for (int layout = 0; layout < 4; layout++)
-        choice_for(device, (clg_tune_shape){CLG_F32, 1, draw(90), draw(90), draw(90), layout & 1, layout & 2}, NULL);
+        choice_for(device, (clg_tune_shape){CLG_F32, 1, draw(90), many(90), many(90), layout & 1, layout & 2}, NULL);
     check(clg_tune_reset(device));
     clg_device_close(device);
 #else
