@@ -1,4 +1,4 @@
-/* From groups to steps: values (values.c) cut into sections, dimensions merged, large reductions split. */
+/* From groups to steps: values (values.c) cut into sections, dimensions merged. */
 #include "lower.h"
 
 #include <math.h>
@@ -224,6 +224,20 @@ static void hoist_rows(lowering *l, group *g, target *targets, int32_t count)
         targets[t].inner = true;
 }
 
+/* The reductions' graph nodes, in the order of their instructions, for people. */
+static clg_status split(lowering *l)
+{
+    int32_t *nodes = malloc(((size_t)l->count + 1) * sizeof *nodes), count = 0;
+    if (!nodes)
+        return clg_fail_memory();
+    for (int32_t i = 0; i < l->count; i++)
+        if (l->values[i].kind == INSTR_REDUCE)
+            nodes[count++] = l->f->s->nodes[l->values[i].node].id;
+    clg_status status = split_step(l->f, nodes, group_workers(l->g));
+    free(nodes);
+    return status;
+}
+
 static void lower_loop(lowering *l)
 {
     int32_t count;
@@ -240,145 +254,11 @@ static void lower_loop(lowering *l)
         finish_targets(l, targets, count);
     if (l->status == CLG_OK)
         emit_all(l, targets, count);
-    if (l->status == CLG_OK)
+    if (l->status == CLG_OK && g.split)
+        l->status = split(l);
+    else if (l->status == CLG_OK)
         lower_coalesce(l->step);
     free(targets);
-}
-
-/* ---------------------------------------------------------------- split reductions */
-
-/* First step of a split group: every reduction over each piece of the inner range, into partial results of shape
- * (pieces, outer positions). Returns their buffers by reduction in *partials (node, buffer pairs). */
-static int32_t lower_partial(lowering *l, const int32_t *nodes, int32_t count, int32_t *partials)
-{
-    target *targets = malloc(((size_t)count + 1) * sizeof *targets);
-    start(l);
-    if (!targets || l->status != CLG_OK) {
-        free(targets);
-        l->status = clg_fail_memory();
-        return 0;
-    }
-    fill_extents(l);
-    plan_step *step = l->step;
-    int64_t workers = group_workers(l->g);
-    int64_t pieces = (l->f->traits.units + workers - 1) / workers, most = step->inner_count / 256;
-    pieces = pieces > most ? most : pieces;
-    pieces = pieces < 2 ? 2 : pieces;
-    step->inner_piece = (step->inner_count + pieces - 1) / pieces;
-    step->inner_piece = (step->inner_piece + 15) / 16 * 16; /* whole vectors */
-    step->splits = (step->inner_count + step->inner_piece - 1) / step->inner_piece;
-    int64_t splits = step->splits;
-    for (int32_t i = 0; i < count && l->status == CLG_OK; i++) {
-        const sub_node *n = &l->f->s->nodes[nodes[i]];
-        partials[i] = schedule_buffer(l->f, (plan_buffer){.kind = BUFFER_ARENA,
-                                                          .dtype = (clg_dtype)n->dtype,
-                                                          .count = splits * l->g->outer_count,
-                                                          .node = n->id});
-        targets[i] = (target){.value = values_build(l, nodes[i], l->g->outer_access),
-                              .buffer = partials[i],
-                              .access = l->g->outer_access};
-        if (partials[i] < 0)
-            l->status = CLG_ERROR_MEMORY;
-    }
-    finish_targets(l, targets, l->status == CLG_OK ? count : 0);
-    if (l->status == CLG_OK)
-        emit_all(l, targets, count);
-    if (l->status == CLG_OK)
-        lower_coalesce(l->step);
-    free(targets);
-    return (int32_t)splits;
-}
-
-/* Second step: combines the pieces and evaluates what follows. */
-static void lower_combine(lowering *l, const int32_t *nodes, int32_t reductions, const int32_t *partials,
-                          int64_t pieces)
-{
-    int32_t count;
-    l->combine_dims = 1;
-    start(l);
-    if (l->status != CLG_OK)
-        return;
-    plan_step *step = l->step;
-    int order[PLAN_MAX_DIMS], rank = lower_dimensions(&l->g->sp, order);
-    step->outer_count = 1;
-    for (int i = 0; i < rank && !(l->g->sp.inner >> order[i] & 1); i++) {
-        step->extent[step->outer_rank++] = l->g->sp.extent[order[i]];
-        step->outer_count *= l->g->sp.extent[order[i]];
-    }
-    step->extent[step->outer_rank] = step->inner_count = step->inner_piece = pieces;
-    step->inner_rank = 1;
-    step->splits = 1;
-    target *targets = gather_targets(l, &count);
-    if (targets)
-        finish_targets(l, targets, count);
-    plan_access access = {0};
-    int64_t stride = 1;
-    for (int d = step->outer_rank; d-- > 0; stride *= step->extent[d])
-        access.stride[d] = step->extent[d] == 1 ? 0 : stride;
-    access.stride[step->outer_rank] = l->g->outer_count;
-    int32_t partial_access = lower_add_access(l, access), first = step->instr_count;
-    /* ONCE and OUTER values of stage 0, then the pieces, then what depends on them */
-    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
-        if (l->values[i].level == LEVEL_ONCE)
-            emit_value(l, &l->values[i]);
-    end_section(l, SECTION_ONCE, first);
-    first = step->instr_count;
-    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
-        if (l->values[i].level == LEVEL_OUTER && l->values[i].kind != INSTR_REDUCE && l->values[i].stage == 0)
-            emit_value(l, &l->values[i]);
-    end_section(l, SECTION_OUTER, first);
-    first = step->instr_count;
-    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++) {
-        value *v = &l->values[i];
-        for (int32_t r = 0; r < reductions && v->kind == INSTR_REDUCE; r++)
-            if (nodes[r] == v->node) {
-                plan_instr load = {.kind = INSTR_LOAD, .dtype = l->f->s->nodes[v->node].dtype, .src = {-1, -1, -1}};
-                load.buffer = partials[r];
-                load.access = partial_access;
-                plan_instr in = {.kind = INSTR_REDUCE, .op = v->op, .dtype = load.dtype};
-                in.src[0] = emit(l, load);
-                in.src[1] = in.src[2] = in.buffer = in.access = -1;
-                v->reg = emit(l, in);
-            }
-    }
-    end_section(l, SECTION_INNER, first);
-    first = step->instr_count;
-    for (int32_t i = 0; i < l->count && l->status == CLG_OK; i++)
-        if (l->values[i].level == LEVEL_OUTER && l->values[i].kind != INSTR_REDUCE && l->values[i].stage > 0)
-            emit_value(l, &l->values[i]);
-    for (int32_t t = 0; t < count && l->status == CLG_OK; t++)
-        emit_store(l, &l->values[targets[t].value], targets[t].buffer, targets[t].access);
-    end_section(l, SECTION_OUTER, first);
-    if (l->status == CLG_OK)
-        lower_coalesce(step);
-    free(targets);
-    l->combine_dims = 0;
-}
-
-/* Whether the group adds up node i over its inner positions. */
-static bool is_reduction(const lowering *l, int32_t i)
-{
-    const sub_node *n = &l->f->s->nodes[i];
-    return l->f->state[i].group == l->index && (clg_ops[n->op].kind == KIND_REDUCE || n->op == OP_CONTRACT);
-}
-
-static void lower_split(lowering *l)
-{
-    int32_t count = 0, total = 0;
-    for (int32_t i = 0; i < l->f->s->count; i++)
-        total += is_reduction(l, i);
-    int32_t *nodes = malloc(((size_t)total + 1) * 2 * sizeof *nodes), *partials = nodes + total + 1;
-    if (!nodes) {
-        l->status = clg_fail_memory();
-        return;
-    }
-    for (int32_t i = 0; i < l->f->s->count; i++)
-        if (is_reduction(l, i))
-            nodes[count++] = i;
-    int64_t pieces = lower_partial(l, nodes, count, partials);
-    if (l->status == CLG_OK)
-        lower_combine(l, nodes, count, partials, pieces);
-    free(nodes);
 }
 
 /* ---------------------------------------------------------------- the other kinds */
@@ -512,8 +392,6 @@ clg_status lower(scheduler *f)
             lower_contract(&l);
         else if (l.g->kind == STEP_SCATTER_ADD)
             lower_scatter(&l);
-        else if (l.g->split)
-            lower_split(&l);
         else
             lower_loop(&l);
     }

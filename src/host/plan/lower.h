@@ -40,7 +40,6 @@ typedef struct lowering {
     int32_t access_of_capacity;
     int32_t constants[16]; /* nodes of the step's first distinct constants */
     int constant_count;
-    uint32_t combine_dims; /* the second step of a split: group dimensions that remain */
     clg_status status;
 } lowering;
 
@@ -59,4 +58,9 @@ int32_t lower_access(lowering *l, int32_t interned);
 void lower_operand_axes(const space *sp, const node_access *from, plan_operand *to);
 /* Merges adjacent dimensions where every access walks through both as through one. */
 void lower_coalesce(plan_step *step);
+
+/* split.c. Rewrites the plan's last step, a loop whose reductions need nothing of each other, as two: each of several
+ * pieces of its inner range, then what the pieces give. nodes: of the graph, one for each reduction; workers: as many
+ * as its outer positions keep busy. */
+clg_status split_step(scheduler *f, const int32_t *nodes, int64_t workers);
 #endif

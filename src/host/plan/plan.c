@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+void plan_step_free(const plan_step *step)
+{
+    free(step->instrs);
+    free(step->sections);
+    free(step->accesses);
+    free(step->bounds);
+}
+
 void plan_free(plan *p)
 {
     if (!p)
         return;
-    for (int32_t i = 0; i < p->step_count; i++) {
-        free(p->steps[i].instrs);
-        free(p->steps[i].sections);
-        free(p->steps[i].accesses);
-        free(p->steps[i].bounds);
-    }
+    for (int32_t i = 0; i < p->step_count; i++)
+        plan_step_free(&p->steps[i]);
     free(p->steps);
     free(p->buffers);
     free(p);

@@ -160,6 +160,8 @@ typedef struct plan {
 } plan;
 
 void plan_free(plan *p);
+/* What a step owns. */
+void plan_step_free(const plan_step *step);
 /* "loop", "matmul", "contract", "scatter_add". */
 const char *plan_step_name(const plan_step *step);
 /* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer

@@ -37,9 +37,6 @@ int32_t lower_access_over(lowering *l, const space *sp, const node_access *from)
 {
     plan_step *step = l->step;
     int order[PLAN_MAX_DIMS], count = lower_dimensions(sp, order);
-    if (l->combine_dims) /* inner dimensions are replaced by that of pieces, on which these values do not depend */
-        while (count > 0 && sp->inner >> order[count - 1] & 1)
-            count--;
     affine address = access_address(from);
     plan_access to = {.offset = address.offset, .first_bound = step->bound_count, .bound_count = from->bound_count};
     reorder(address.coef, order, count, to.stride);

@@ -127,8 +127,6 @@ static void operands(lowering *l, int32_t node, int32_t at, located src[3], node
         *masked = true;
         src[0] = (located){node, l->g->full_access};
     } else if (kind == KIND_REDUCE || n->op == OP_CONTRACT) {
-        if (l->combine_dims) /* the combining step loads partial results instead */
-            return;
         if (kind == KIND_REDUCE)
             src[0] = (located){n->src[0], l->g->full_access};
         else if (schedule_operands(l->f, &l->g->sp, node, at, src, row) == ACCESS_BLOCKED)
@@ -218,10 +216,8 @@ static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t s
         product.op = OP_MUL;
         v.kind = INSTR_REDUCE;
         v.op = OP_SUM;
-        if (!l->combine_dims) {
-            v.src[0] = classified(l, product);
-            v.src[1] = -1;
-        }
+        v.src[0] = classified(l, product);
+        v.src[1] = -1;
         return classified(l, v);
     } else {
         v.kind = INSTR_MAP;
