@@ -23,7 +23,7 @@ static clg_status evaluate_assigned(scheduler *f, int32_t node, int32_t *buffer)
         return f->state[n->src[1]].group >= 0 ? CLG_OK : fuse_place(f, n->src[1], f->state[n->src[0]].reader);
     *buffer = schedule_buffer(
         f, (plan_buffer){.kind = BUFFER_ARENA, .dtype = (clg_dtype)value->dtype, .count = value->count, .node = n->id});
-    fuse_read(f, n->src[1], f->group_count, true);
+    group_read(f, n->src[1], f->group_count, true);
     return add_copy(f, f->state[n->src[1]].buffer, *buffer, value->count);
 }
 
@@ -39,8 +39,8 @@ static clg_status commit_assigned(scheduler *f, int32_t node, int32_t temporary)
     bool simple = g->kind != STEP_SCATTER_ADD && g->copy_from < 0 &&
                   !(g->sp.inner && n->count == g->full_count && g->full_count != g->outer_count);
     if (last && simple)
-        return fuse_store(f, n->src[1], value->group, target->buffer);
-    clg_status status = fuse_keep(f, n->src[1]);
+        return group_store(f, n->src[1], value->group, target->buffer);
+    clg_status status = group_keep(f, n->src[1]);
     return status == CLG_OK ? add_copy(f, value->buffer, target->buffer, n->count) : status;
 }
 

@@ -14,282 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    CHEAP_COST = 8,           /* recompute a value rather than store it up to this many instructions ... */
-    CHEAP_LOADS = 1,          /* ... and this many full-size loads: then it costs no more memory traffic */
-    SPLIT_ELEMENTS = 1 << 18, /* reductions over fewer elements are never split */
-    MAX_DEPTH = 200           /* nested materialisations */
-};
-
-static bool is_inline(const sub_node *n)
-{
-    op_kind kind = clg_ops[n->op].kind;
-    return kind == KIND_MAP || kind == KIND_VIEW || kind == KIND_GATHER;
-}
+enum { MAX_DEPTH = 200 /* nested materialisations */ };
 
 static uint16_t saturate(int64_t value) { return value > 30000 ? 30000 : (uint16_t)value; }
 
-/* ---------------------------------------------------------------- groups */
-
-space group_space(clg_shape shape, uint32_t inner)
-{
-    space sp = {0};
-    for (int d = 0; d < shape.rank; d++) {
-        if (shape.dim[d] == 1)
-            continue;
-        sp.inner |= (inner >> d & 1) << sp.rank;
-        sp.extent[sp.rank++] = shape.dim[d];
-    }
-    return sp;
-}
-
-int64_t group_workers(const group *g)
-{
-    enum { LANE_BLOCK = 128 }; /* outer positions that a worker takes at once when lanes run over them */
-    bool rows = g->sp.inner >> (g->sp.rank - 1) & 1;
-    return rows ? g->outer_count : g->outer_count / LANE_BLOCK + 1;
-}
-
-/* Space of a group that a node opens, and what follows from it. Matrix products keep all three dimensions. */
-bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
-{
-    *g = (group){.kind = kind, .sp = sp, .full_count = 1, .outer_count = 1, .node = -1, .first_store = -1};
-    g->copy_from = g->copy_to = -1;
-    for (int d = 0; d < sp.rank; d++) {
-        g->full_count *= sp.extent[d];
-        g->outer_count *= sp.inner >> d & 1 ? 1 : sp.extent[d];
-    }
-    node_access full = access_identity(&sp, false), outer = access_identity(&sp, true);
-    g->full_access = access_intern(&f->accesses, &full);
-    g->outer_access = access_intern(&f->accesses, &outer);
-    if (sp.inner && kind == STEP_LOOP) {
-        g->split = g->full_count >= SPLIT_ELEMENTS && group_workers(g) < f->traits.units;
-    }
-    return g->full_access >= 0 && g->outer_access >= 0;
-}
-
-bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access)
-{
-    int64_t count = f->s->nodes[node].count;
-    return (access == g->full_access && count == g->full_count) ||
-           (access == g->outer_access && count == g->outer_count);
-}
-
-static int32_t *latest_slot(scheduler *f, int64_t count)
-{
-    return &f->latest[(uint64_t)count * 0x9e3779b97f4a7c15u >> 54 & (uint64_t)(f->latest_capacity - 1)];
-}
-
-int32_t group_append(scheduler *f, const group *g)
-{
-    if (!ARRAY_ROOM(f->groups, f->group_count, f->group_capacity))
-        return -1;
-    f->groups[f->group_count] = *g;
-    *latest_slot(f, g->full_count) = f->group_count;
-    *latest_slot(f, g->outer_count) = f->group_count;
-    return f->group_count++;
-}
-
-/* ---------------------------------------------------------------- storing */
-
-clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer)
-{
-    if (buffer < 0 || !ARRAY_ROOM(f->stores, f->store_count, f->store_capacity))
-        return CLG_ERROR_MEMORY;
-    f->stores[f->store_count] = (store){node, f->groups[group_index].first_store, buffer};
-    f->groups[group_index].first_store = f->store_count++;
-    return CLG_OK;
-}
-
-/* Keeps the value of a placed node in memory. */
-clg_status fuse_keep(scheduler *f, int32_t node)
-{
-    node_state *state = &f->state[node];
-    const sub_node *n = &f->s->nodes[node];
-    if (state->stored)
-        return CLG_OK;
-    state->stored = true;
-    state->buffer = schedule_buffer(f, (plan_buffer){.kind = n->output ? BUFFER_OUTPUT : BUFFER_ARENA,
-                                                     .dtype = (clg_dtype)n->dtype,
-                                                     .count = n->count,
-                                                     .binding = n->output ? n->binding : -1,
-                                                     .node = n->id});
-    return fuse_store(f, node, state->group, state->buffer);
-}
-
-/* ---------------------------------------------------------------- walking the tree under a node */
-
-typedef struct walk {
-    const group *g; /* the space to evaluate in */
-    int32_t index;  /* the group's index; the number of groups if it is a new one */
-    bool commit;    /* record what was found */
-    bool fits;
-    int32_t blocker;   /* a node that must be materialised first, -1: none */
-    int32_t latest;    /* latest group among what is read */
-    bool inside;       /* reads a value that the group itself makes */
-    bool inside_outer; /* ... one that is the same for all inner positions */
-    int32_t cost;      /* new instructions */
-    clg_status status;
-} walk;
-
-/* Records that a group reads a node's buffer; stray: at another access than the group's own. */
-void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray)
-{
-    node_state *state = &f->state[node];
-    state->reader = index > state->reader ? index : state->reader;
-    if (stray)
-        state->strays = index > state->strays ? index : state->strays;
-}
-
-static void read_leaf(scheduler *f, walk *w, int32_t node, int32_t access)
-{
-    if (!w->commit)
-        return;
-    fuse_read(f, node, w->index, !group_canonical(f, w->g, node, access));
-}
-
-static void push(scheduler *f, walk *w, int32_t node, int32_t access)
-{
-    if (access < 0 || !schedule_push(f, node, access))
-        w->status = CLG_ERROR_MEMORY;
-}
-
-/* What lies under an inline node at an access. */
-static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
-{
-    located operand[3];
-    node_access row;
-    access_outcome outcome = schedule_operands(f, &w->g->sp, node, at, operand, &row);
-    w->cost += outcome == ACCESS_OTHER_FILL ? 2 : 1;
-    if (outcome == ACCESS_BLOCKED) {
-        w->blocker = node;
-        return;
-    }
-    if (clg_ops[f->s->nodes[node].op].kind == KIND_GATHER) {
-        int32_t table = f->s->nodes[node].src[0], group_index = f->state[table].group;
-        if (f->s->nodes[table].op == OP_INPUT) {
-            if (w->commit)
-                fuse_read(f, table, w->index, true);
-        } else if (group_index >= w->index) {
-            w->fits = false;
-        } else if (group_index > w->latest) {
-            w->latest = group_index;
-        }
-    }
-    for (int s = 0; s < 3; s++)
-        if (operand[s].node >= 0)
-            push(f, w, operand[s].node, operand[s].access);
-}
-
-/* Whether a function is better kept in memory than computed anew in each of the windows that overlap there. */
-static bool is_repeated(const scheduler *f, const walk *w, int32_t node, int32_t at)
-{
-    enum { MOST_COST = 16 };
-    const sub_node *n = &f->s->nodes[node];
-    const node_access *a = &f->accesses.items[at];
-    affine address = access_address(a);
-    uint32_t dims = access_bound_dims(a, w->g->sp.rank);
-    double times = 1;
-    if (clg_ops[n->op].kind != KIND_MAP || n->count == 0)
-        return false;
-    for (int d = 0; d < w->g->sp.rank; d++)
-        if (address.coef[d] || dims >> d & 1)
-            times *= (double)w->g->sp.extent[d];
-    times /= (double)n->count;
-    return times >= 2 && times * f->state[node].cost > MOST_COST;
-}
-
-/* One value at one access: read from memory, made in the group already, or evaluated here (then go deeper). */
-static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
-{
-    const sub_node *n = &f->s->nodes[node];
-    node_state *state = &f->state[node];
-    if (n->op == OP_INPUT) {
-        read_leaf(f, w, node, access);
-        w->cost++;
-        return;
-    }
-    if (n->op == OP_CONST || n->op == OP_IOTA) {
-        w->cost++;
-        return;
-    }
-    if (state->group == w->index && group_canonical(f, w->g, node, access)) {
-        w->inside = true;
-        w->inside_outer |= access == w->g->outer_access && n->count != w->g->full_count;
-        return;
-    }
-    if (state->group >= w->index) { /* made later, or here at another access: evaluated again, if it can be */
-        if (is_inline(n))
-            push_operands(f, w, node, access);
-        else
-            w->fits = false;
-        return;
-    }
-    if (state->group >= 0) {
-        /* storing a value much smaller than the space costs next to nothing */
-        int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
-        bool again = !state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS;
-        if (again) {
-            push_operands(f, w, node, access);
-            return;
-        }
-        w->latest = state->group > w->latest ? state->group : w->latest;
-        w->cost++;
-        if (w->commit && fuse_keep(f, node) != CLG_OK)
-            w->status = CLG_ERROR_MEMORY;
-        return;
-    }
-    if (!is_inline(n)) { /* cannot be: those were placed when visited */
-        w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
-        return;
-    }
-    if (is_repeated(f, w, node, access)) {
-        w->blocker = node;
-        return;
-    }
-    push_operands(f, w, node, access);
-    /* in a split group full-size values exist only piecewise: they are nobody else's */
-    if (w->commit && group_canonical(f, w->g, node, access) && !(w->g->split && n->count == w->g->full_count))
-        state->group = w->index;
-}
-
-static void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
-{
-    schedule_new_stamp(f);
-    w->fits = true;
-    w->blocker = w->latest = -1;
-    w->cost = 0;
-    w->inside = w->inside_outer = false;
-    w->status = CLG_OK;
-    f->stack.count = 0;
-    if (clg_ops[f->s->nodes[root].op].kind == KIND_REDUCE)
-        push(f, w, f->s->nodes[root].src[0], w->g->full_access);
-    else if (is_inline(&f->s->nodes[root]) || f->s->nodes[root].op == OP_CONTRACT)
-        push_operands(f, w, root, access);
-    else
-        visit(f, w, root, access); /* a leaf or constant to be copied */
-    w->cost++;
-    while (f->stack.count && w->status == CLG_OK && w->fits && w->blocker < 0) {
-        located top = f->stack.items[--f->stack.count];
-        int32_t node = top.node, at = top.access;
-        node_state *state = &f->state[node];
-        bool found = state->seen == f->stamp && state->seen_access == at;
-        if (state->seen != f->stamp) {
-            state->seen = f->stamp;
-            state->seen_access = at;
-        } else if (!found && !schedule_seen(f, node, at, &found)) {
-            w->status = CLG_ERROR_MEMORY;
-            return;
-        }
-        if (!found)
-            visit(f, w, node, at);
-    }
-}
-
 /* ---------------------------------------------------------------- placing */
-
-/* Whether a node is made by adding up over inner positions. */
-static bool is_reduction(const sub_node *n) { return clg_ops[n->op].kind == KIND_REDUCE || n->op == OP_CONTRACT; }
 
 /* Tries to put root into an existing group; on success *changed is the group as it is to become. */
 static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, const space *own, group *changed, walk *w)
@@ -300,7 +29,7 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
     *changed = f->groups[index];
     if (changed->kind == STEP_SCATTER_ADD || changed->copy_from >= 0)
         return false;
-    bool reduces = is_reduction(n);
+    bool reduces = walk_is_reduction(n);
     int32_t access = changed->full_access;
     if (reduces) {
         space sp = changed->sp;
@@ -313,6 +42,7 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
             if (!group_fill(f, &wider, STEP_LOOP, *own) || wider.split)
                 return false;
             wider.first_store = changed->first_store;
+            wider.first_walked = changed->first_walked;
             wider.cost = changed->cost;
             *changed = wider;
         }
@@ -336,9 +66,9 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
 static clg_status commit(scheduler *f, int32_t root, int32_t index, const group *g)
 {
     int32_t access = g->full_access;
-    if (!is_reduction(&f->s->nodes[root]) && f->s->nodes[root].count != g->full_count)
+    if (!walk_is_reduction(&f->s->nodes[root]) && f->s->nodes[root].count != g->full_count)
         access = g->outer_access;
-    group copy = *g; /* fuse_keep() may move or change the array's groups, not this one's stores */
+    group copy = *g; /* group_keep() may move or change the array's groups, not this one's stores */
     walk w = {.g = &copy, .index = index, .commit = true};
     walk_tree(f, &w, root, access);
     f->groups[index].cost += w.cost;
@@ -355,13 +85,13 @@ static clg_status materialise(scheduler *f, int32_t node)
     if (f->s->nodes[node].op == OP_INPUT)
         return CLG_OK;
     clg_status status = f->state[node].group < 0 ? fuse_place(f, node, 0) : CLG_OK;
-    return status == CLG_OK ? fuse_keep(f, node) : status;
+    return status == CLG_OK ? group_keep(f, node) : status;
 }
 
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
 {
     const sub_node *n = &f->s->nodes[root];
-    bool reduces = is_reduction(n);
+    bool reduces = walk_is_reduction(n);
     space own = n->op == OP_CONTRACT ? contract_space(f, root)
                 : reduces            ? group_space(f->s->shapes[n->in_shape[0]], (uint32_t)n->attr.integer)
                                      : group_space(f->s->shapes[n->shape], 0);
@@ -384,7 +114,7 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
             continue;
         }
         f->depth--;
-        int32_t candidates[2] = {*latest_slot(f, reduces ? fresh.full_count : n->count), w.latest};
+        int32_t candidates[2] = {*group_latest(f, reduces ? fresh.full_count : n->count), w.latest};
         if (w.cost <= f->traits.max_body) /* else it is alone anyway */
             for (int i = 0; i < 2; i++) {
                 group changed;
@@ -435,7 +165,7 @@ static clg_status place_contract(scheduler *f, int32_t node)
     f->state[node].group = group_append(f, &g);
     f->state[node].cost = f->state[node].loads = 1;
     for (int o = 0; o < 2; o++)
-        fuse_read(f, operands.node[o], f->group_count - 1, true);
+        group_read(f, operands.node[o], f->group_count - 1, true);
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
 }
 
@@ -450,8 +180,8 @@ static clg_status place_scatter(scheduler *f, int32_t node)
     f->state[node].group = group_append(f, &g);
     f->state[node].cost = f->state[node].loads = 1;
     for (int i = 0; i < 2; i++)
-        fuse_read(f, n->src[i], f->group_count - 1, true);
-    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : fuse_keep(f, node);
+        group_read(f, n->src[i], f->group_count - 1, true);
+    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : group_keep(f, node);
 }
 
 /* ---------------------------------------------------------------- the pass */

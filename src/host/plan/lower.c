@@ -160,14 +160,14 @@ static plan_step *append_step(scheduler *f)
 static void start(lowering *l)
 {
     l->step = append_step(l->f);
-    l->count = l->instr_capacity = l->section_capacity = l->access_capacity = l->bound_capacity = l->constant_count = 0;
+    l->instr_capacity = l->section_capacity = l->access_capacity = l->bound_capacity = 0;
     if (!l->step) {
         l->status = CLG_ERROR_MEMORY;
         return;
     }
     if (l->access_of)
         memset(l->access_of, 0, (size_t)l->access_of_capacity * sizeof *l->access_of);
-    schedule_new_stamp(l->f);
+    values_begin(l);
 }
 
 /* Builds the values of all stores of the group; returns their targets (malloc'ed). */
@@ -375,8 +375,8 @@ static void lower_copy(lowering *l)
 clg_status lower(scheduler *f)
 {
     lowering l = {.f = f, .status = CLG_OK};
-    l.slot_of = malloc(((size_t)f->s->count + 1) * sizeof *l.slot_of);
-    if (!l.slot_of)
+    l.entry_of = malloc(((size_t)f->s->count + 1) * sizeof *l.entry_of);
+    if (!l.entry_of)
         return clg_fail_memory();
     f->p->binding_count = f->s->binding_count;
     for (int32_t i = 0; i < f->group_count && l.status == CLG_OK; i++) {
@@ -396,7 +396,7 @@ clg_status lower(scheduler *f)
             lower_loop(&l);
     }
     free(l.values);
-    free(l.slot_of);
+    free(l.entry_of);
     free(l.access_of);
     return l.status;
 }

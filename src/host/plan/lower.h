@@ -33,7 +33,7 @@ typedef struct lowering {
     int32_t index; /* of the group */
     value *values;
     int32_t count, capacity;
-    int32_t *slot_of; /* per node: value of its first access */
+    int32_t *entry_of; /* per node: what was walked of it, at its first access in the step */
     plan_step *step;
     int32_t instr_capacity, section_capacity, access_capacity, bound_capacity;
     int32_t *access_of; /* interned access -> access of the step + 1 */
@@ -43,6 +43,8 @@ typedef struct lowering {
     clg_status status;
 } lowering;
 
+/* Begins a step of the group. */
+void values_begin(lowering *l);
 /* The value of (node, access) with all that it needs; -1 (and l->status) on failure. */
 int32_t values_build(lowering *l, int32_t root, int32_t root_access);
 /* The level of what depends on a group's dimensions, of which some are inner. */

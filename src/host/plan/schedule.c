@@ -24,6 +24,7 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     free(f.latest);
     free(f.groups);
     free(f.stores);
+    free(f.walked);
     free(f.stack.items);
     free(f.seen.key);
     free(f.seen.stamp);

@@ -36,6 +36,7 @@ typedef struct group {
     bool split;                 /* too few outer positions for the device: partial reductions, then a second step */
     int32_t node;               /* MATMUL, CONTRACT, SCATTER_ADD: the node */
     int32_t first_store;        /* list of stores, by store.next */
+    int32_t first_walked;       /* list of what the group evaluates, by walked.next */
     contract_operands operands; /* MATMUL, CONTRACT */
     int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer to another */
 } group;
@@ -61,6 +62,30 @@ typedef struct located {
     int32_t node, access;
 } located;
 
+/* A value that a group evaluates, and what it reads: found by the walk that put it there. */
+typedef struct walked {
+    located at;
+    located operand[3]; /* node -1: none */
+    int32_t row;        /* of a gather: the access of the element in its row */
+    bool masked;        /* outside the access's bounds it is not what the operands give there */
+    int32_t next;       /* of the same group, -1: none */
+    int32_t value;      /* lowering's: the value in the step's body, -1: not made yet */
+} walked;
+
+/* A walk of the tree under a node. */
+typedef struct walk {
+    const group *g; /* the space to evaluate in */
+    int32_t index;  /* the group's index; the number of groups if it is a new one */
+    bool commit;    /* record what was found */
+    bool fits;
+    int32_t blocker;   /* a node that must be materialised first, -1: none */
+    int32_t latest;    /* latest group among what is read */
+    bool inside;       /* reads a value that the group itself makes */
+    bool inside_outer; /* ... one that is the same for all inner positions */
+    int32_t cost;      /* new instructions */
+    clg_status status;
+} walk;
+
 typedef struct scheduler {
     const subgraph *s;
     schedule_traits traits;
@@ -71,6 +96,8 @@ typedef struct scheduler {
     int32_t group_count, group_capacity;
     store *stores;
     int32_t store_count, store_capacity;
+    walked *walked;
+    int32_t walked_count, walked_capacity;
     struct {
         located *items;
         int32_t count, capacity;
@@ -90,12 +117,25 @@ clg_status fuse(scheduler *f);
 /* Appends the steps of all groups to the plan. */
 clg_status lower(scheduler *f);
 
-/* fuse.c, for assign.c. */
+/* groups.c */
 space group_space(clg_shape shape, uint32_t inner); /* without extents of 1; inner: mask of reduced axes */
+/* A group that a node opens in a space, and what follows from that. Matrix products keep all three dimensions. */
 bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp);
 int32_t group_append(scheduler *f, const group *g);
-clg_status fuse_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer);
-clg_status fuse_keep(scheduler *f, int32_t node); /* keeps the value of a placed node in memory */
+/* The latest group of so many elements, full or outer; -1: none. A hash: it may be one of others. */
+int32_t *group_latest(scheduler *f, int64_t count);
+/* How many workers a reducing group can keep busy without being split. */
+int64_t group_workers(const group *g);
+/* Whether an access is the one at which a node's value lives in a group. */
+bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access);
+clg_status group_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer);
+clg_status group_keep(scheduler *f, int32_t node); /* keeps the value of a placed node in memory */
+/* Records that a group reads a node's buffer; stray: at another access than the group's own. */
+void group_read(scheduler *f, int32_t node, int32_t index, bool stray);
+/* walk.c */
+bool walk_is_inline(const sub_node *n);    /* evaluated where it is used */
+bool walk_is_reduction(const sub_node *n); /* made by adding up over inner positions */
+void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access);
 /* contract.c: what a contraction reads: nodes that have to be in memory. */
 clg_status contract_place(scheduler *f, int32_t node, contract_operands *operands);
 /* The access of the result's elements over the space of its dimensions. */
@@ -106,15 +146,8 @@ bool contract_access(const scheduler *f, int32_t node, int which, const space *w
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
 bool contract_as_loop(const scheduler *f, int32_t node);
-/* operands.c. What a node that is evaluated in place reads, at which accesses: up to three operands, node -1 where
- * none. row: of a gather, the access of the element in its row. BLOCKED: the node must be materialised; OTHER_FILL:
- * what lies outside the access's bounds is not what the operands give there. */
-access_outcome schedule_operands(scheduler *f, const space *sp, int32_t node, int32_t at, located out[3],
-                                 node_access *row);
-/* Puts a node into a group with an index of at least least. */
+/* fuse.c. Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
-/* Records that a group reads a node's buffer; stray: at another access than the group's own. */
-void fuse_read(scheduler *f, int32_t node, int32_t index, bool stray);
 /* assign.c: after all other nodes. */
 clg_status fuse_assignments(scheduler *f);
 
@@ -125,9 +158,6 @@ bool schedule_push(scheduler *f, int32_t node, int32_t access);
 int32_t *schedule_seen(scheduler *f, int32_t node, int32_t access, bool *found);
 void schedule_new_stamp(scheduler *f);
 int32_t schedule_buffer(scheduler *f, plan_buffer buffer);
-/* How many workers a reducing group can keep busy without being split. */
-int64_t group_workers(const group *g);
-bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access);
 
 /* The whole stage: subgraph to plan, with memory placed. The plan is freed with plan_free. */
 clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out);

@@ -1,5 +1,4 @@
-/* The values of a step's body: the tree under its stores, walked through views to what is really read, operands
- * first. */
+/* The values of a step's body: what the walk found under its stores, without the views, operands first. */
 #include "lower.h"
 
 #include <stdlib.h>
@@ -32,24 +31,51 @@ static int32_t new_value(lowering *l, value v)
     return l->count++;
 }
 
-/* Slot that remembers the value of (node, access) in this step. */
-static int32_t *remember(lowering *l, int32_t node, int32_t access, bool *found)
+/* Where the number of the entry of (node, access) is kept in this step. */
+static int32_t *slot_of(lowering *l, located at, bool *found)
 {
-    node_state *state = &l->f->state[node];
-    if (state->seen != l->f->stamp) {
-        state->seen = l->f->stamp;
-        state->seen_access = access;
-        *found = false;
-        return &l->slot_of[node];
+    node_state *state = &l->f->state[at.node];
+    if (at.access == l->g->outer_access && l->g->outer_count == l->g->full_count)
+        at.access = l->g->full_access;
+    *found = state->seen == l->f->stamp && state->seen_access == at.access;
+    if (state->seen == l->f->stamp && !*found) {
+        int32_t *slot = schedule_seen(l->f, at.node, at.access, found);
+        if (!slot)
+            l->status = CLG_ERROR_MEMORY;
+        return slot;
     }
-    if (state->seen_access == access) {
-        *found = true;
-        return &l->slot_of[node];
-    }
-    int32_t *slot = schedule_seen(l->f, node, access, found);
-    if (!slot)
+    state->seen = l->f->stamp;
+    state->seen_access = at.access;
+    return &l->entry_of[at.node];
+}
+
+/* What the walk found of a node at an access; an empty entry where it had no need to look further. */
+static int32_t entry(lowering *l, located at)
+{
+    scheduler *f = l->f;
+    const located none = {-1, -1};
+    bool found;
+    int32_t *slot = slot_of(l, at, &found);
+    if (slot && found)
+        return *slot;
+    if (!slot || !ARRAY_ROOM(f->walked, f->walked_count, f->walked_capacity)) {
         l->status = CLG_ERROR_MEMORY;
-    return slot;
+        return -1;
+    }
+    f->walked[f->walked_count] = (walked){at, {none, none, none}, -1, false, -1, -1};
+    return *slot = f->walked_count++;
+}
+
+void values_begin(lowering *l)
+{
+    schedule_new_stamp(l->f);
+    l->constant_count = l->count = 0;
+    for (int32_t i = l->g->first_walked; i >= 0 && l->status == CLG_OK; i = l->f->walked[i].next) {
+        bool found;
+        int32_t *slot = slot_of(l, l->f->walked[i].at, &found);
+        if (slot && !found)
+            *slot = i;
+    }
 }
 
 /* Equal constants of any shape are one value: the first seen stands for all, at one access. */
@@ -68,43 +94,10 @@ static void merge_constant(lowering *l, int32_t *node, int32_t *access)
         l->constants[l->constant_count++] = *node;
 }
 
-/* Walks through views to what is really read at which access. */
-static void resolve(lowering *l, int32_t *node, int32_t *at)
-{
-    for (;;) {
-        const sub_node *n = &l->f->s->nodes[*node];
-        const node_state *state = &l->f->state[*node];
-        located operand[3];
-        node_access row;
-        if (*at < 0) {
-            l->status = CLG_ERROR_MEMORY;
-            return;
-        }
-        if (n->op == OP_CONST && !state->stored && l->f->accesses.items[*at].bound_count == 0)
-            merge_constant(l, node, at);
-        if (clg_ops[n->op].kind != KIND_VIEW || (state->stored && state->group < l->index))
-            return;
-        access_outcome outcome = schedule_operands(l->f, &l->g->sp, *node, *at, operand, &row);
-        if (outcome == ACCESS_OTHER_FILL)
-            return;
-        if (outcome == ACCESS_BLOCKED) {
-            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s is not affine", clg_ops[n->op].name);
-            return;
-        }
-        *node = operand[0].node;
-        *at = operand[0].access;
-    }
-}
-
 static bool from_memory(const lowering *l, int32_t node)
 {
-    const sub_node *n = &l->f->s->nodes[node];
     const node_state *state = &l->f->state[node];
-    if (n->op == OP_INPUT)
-        return true;
-    if (state->stored && state->group < l->index)
-        return true;
-    return false;
+    return l->f->s->nodes[node].op == OP_INPUT || (state->stored && state->group < l->index);
 }
 
 /* The product that a step of another kind makes. */
@@ -113,33 +106,47 @@ static bool is_product(const lowering *l, int32_t node)
     return l->f->s->nodes[node].op == OP_CONTRACT && l->g->kind != STEP_LOOP;
 }
 
-/* The operands of a value after resolve; node -1 where none. masked: what they give outside is to be replaced. */
-static void operands(lowering *l, int32_t node, int32_t at, located src[3], node_access *row, bool *masked)
+/* The entry of what is really read at an access, beyond views. */
+static int32_t resolve(lowering *l, located at)
 {
-    const sub_node *n = &l->f->s->nodes[node];
-    op_kind kind = clg_ops[n->op].kind;
-    *masked = false;
-    for (int s = 0; s < 3; s++)
-        src[s].node = -1;
-    if (from_memory(l, node) || is_product(l, node))
-        return;
-    if (n->op == OP_CONST && l->f->accesses.items[at].bound_count > 0) {
-        *masked = true;
-        src[0] = (located){node, l->g->full_access};
-    } else if (kind == KIND_REDUCE || n->op == OP_CONTRACT) {
-        if (kind == KIND_REDUCE)
-            src[0] = (located){n->src[0], l->g->full_access};
-        else if (schedule_operands(l->f, &l->g->sp, node, at, src, row) == ACCESS_BLOCKED)
-            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: contraction with too many bounds");
-    } else if (kind != KIND_LEAF) {
-        access_outcome outcome = schedule_operands(l->f, &l->g->sp, node, at, src, row);
-        if (outcome == ACCESS_BLOCKED)
-            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s is not affine", clg_ops[n->op].name);
-        *masked = outcome == ACCESS_OTHER_FILL;
+    for (;;) {
+        const sub_node *n = &l->f->s->nodes[at.node];
+        if (at.access < 0) {
+            l->status = CLG_ERROR_MEMORY;
+            return -1;
+        }
+        if (n->op == OP_CONST && !l->f->state[at.node].stored && l->f->accesses.items[at.access].bound_count == 0)
+            merge_constant(l, &at.node, &at.access);
+        int32_t number = entry(l, at);
+        if (number < 0 || clg_ops[n->op].kind != KIND_VIEW || from_memory(l, at.node) || l->f->walked[number].masked)
+            return number;
+        at = l->f->walked[number].operand[0];
+        if (at.node < 0) { /* cannot be: what is not in memory was walked */
+            l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s was not walked", clg_ops[n->op].name);
+            return -1;
+        }
     }
-    for (int s = 0; s < 3 && l->status == CLG_OK; s++)
-        if (src[s].node >= 0)
-            resolve(l, &src[s].node, &src[s].access);
+}
+
+/* The entries of what an entry reads, -1 where none. masked: what they give outside is to be replaced. */
+static void operands(lowering *l, int32_t number, int32_t src[3], bool *masked)
+{
+    const walked at = l->f->walked[number];
+    const sub_node *n = &l->f->s->nodes[at.at.node];
+    src[0] = src[1] = src[2] = -1;
+    *masked = at.masked;
+    if (from_memory(l, at.at.node) || is_product(l, at.at.node)) {
+        *masked = false;
+    } else if (n->op == OP_CONST && l->f->accesses.items[at.at.access].bound_count > 0) {
+        *masked = true;
+        src[0] = resolve(l, (located){at.at.node, l->g->full_access});
+    } else if (clg_ops[n->op].kind != KIND_LEAF && at.operand[0].node < 0) { /* cannot be */
+        l->status = clg_fail(CLG_ERROR_UNSUPPORTED, "lower: %s was not walked", clg_ops[n->op].name);
+    } else {
+        for (int s = 0; s < 3 && l->status == CLG_OK; s++)
+            if (at.operand[s].node >= 0)
+                src[s] = resolve(l, at.operand[s]);
+    }
 }
 
 /* Level and stage follow from the operands and the value's own access. */
@@ -180,9 +187,9 @@ static int32_t classified(lowering *l, value v)
 }
 
 /* src: values. */
-static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t src[3], const node_access *row,
-                          bool masked)
+static int32_t make_value(lowering *l, int32_t number, const int32_t src[3], bool masked)
 {
+    const int32_t node = l->f->walked[number].at.node, at = l->f->walked[number].at.access;
     const sub_node *n = &l->f->s->nodes[node];
     op_kind kind = clg_ops[n->op].kind;
     value v = {.node = node, .access = at, .src = {src[0], src[1], src[2]}, .buffer = -1}, mask = v;
@@ -203,7 +210,7 @@ static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t s
         v.buffer = l->f->state[n->src[0]].buffer;
         v.row_stride = rows ? n->count / rows : 0;
         v.row_count = v.row_stride ? l->f->s->nodes[n->src[0]].count / v.row_stride : 0;
-        v.access = access_intern(&l->f->accesses, row);
+        v.access = l->f->walked[number].row;
     } else if (is_product(l, node)) {
         v.kind = INSTR_PRODUCT;
         masked = l->g->operands.mask != NO_MASK;
@@ -231,55 +238,36 @@ static int32_t make_value(lowering *l, int32_t node, int32_t at, const int32_t s
 }
 
 /* Makes the values under (node, access), operands first, without recursion: bodies can be very deep. */
-int32_t values_build(lowering *l, int32_t root, int32_t root_access)
+int32_t values_build(lowering *l, int32_t node, int32_t access)
 {
     scheduler *f = l->f;
-    resolve(l, &root, &root_access);
+    const int32_t root = resolve(l, (located){node, access});
     f->stack.count = 0;
-    if (l->status == CLG_OK && !schedule_push(f, root, root_access))
+    if (l->status == CLG_OK && !schedule_push(f, root, 0))
         l->status = CLG_ERROR_MEMORY;
     while (f->stack.count && l->status == CLG_OK) {
-        int32_t node = f->stack.items[f->stack.count - 1].node, at = f->stack.items[f->stack.count - 1].access;
-        located operand[3];
-        int32_t src[3] = {-1, -1, -1}, missing = 0;
-        node_access row; /* large: left as it is but for a gather */
-        bool found, masked;
-        int32_t *slot = remember(l, node, at, &found);
-        if (!slot)
-            break;
-        if (found && *slot >= 0) {
+        int32_t number = f->stack.items[f->stack.count - 1].node, src[3], missing = 0;
+        bool masked;
+        if (f->walked[number].value >= 0) {
             f->stack.count--;
             continue;
         }
-        *slot = -1; /* being built */
-        operands(l, node, at, operand, &row, &masked);
+        operands(l, number, src, &masked);
         for (int s = 0; s < 3 && l->status == CLG_OK; s++) {
-            src[s] = -1;
-            if (operand[s].node < 0)
+            if (src[s] < 0)
                 continue;
-            int32_t *known = remember(l, operand[s].node, operand[s].access, &found);
-            if (!known)
-                break;
-            if (!found)
-                *known = -1;
-            src[s] = *known;
-            if (*known < 0) {
+            int32_t made = f->walked[src[s]].value;
+            if (made < 0) {
                 missing++;
-                if (!schedule_push(f, operand[s].node, operand[s].access))
+                if (!schedule_push(f, src[s], 0))
                     l->status = CLG_ERROR_MEMORY;
             }
+            src[s] = made;
         }
         if (missing || l->status != CLG_OK)
             continue;
         f->stack.count--;
-        int32_t made = make_value(l, node, at, src, &row, masked);
-        slot = remember(l, node, at, &found);
-        if (slot)
-            *slot = made;
+        f->walked[number].value = make_value(l, number, src, masked);
     }
-    if (l->status != CLG_OK)
-        return -1;
-    bool found;
-    int32_t *slot = remember(l, root, root_access, &found);
-    return slot ? *slot : -1;
+    return l->status == CLG_OK ? f->walked[root].value : -1;
 }
