@@ -16,6 +16,7 @@
 typedef struct cpu_entry cpu_entry;
 typedef struct cpu_contract cpu_contract; /* contract.h */
 typedef struct cpu_runner cpu_runner;
+typedef struct cpu_sweep cpu_sweep; /* sweep.c */
 typedef void (*cpu_fn)(cpu_runner *, const cpu_entry *, int64_t n);
 
 struct cpu_entry {
@@ -54,6 +55,7 @@ typedef struct cpu_range {
 typedef struct cpu_phase {
     plan_section_kind kind;
     cpu_range init, body, flush, finish;
+    cpu_sweep *sweep; /* INNER: what is done instead, NULL: nothing; owned */
 } cpu_phase;
 
 #define CPU_FLUSH 128
@@ -133,12 +135,33 @@ typedef struct cpu_join {
     cpu_fn form[CPU_JOIN_FORMS];
 } cpu_join;
 
+/* A row of results, each reduced from some terms: x at a lane, or that times w. */
+typedef struct cpu_row {
+    void *d; /* the first lane's */
+    const void *x, *w;
+    const int64_t *x_at, *w_at;     /* of each term: where its lane 0 is, in elements */
+    const int64_t *begin, *end;     /* the lanes that it has */
+    int64_t x_stride, w_stride;     /* of lanes */
+    int64_t lane, n;                /* lanes lane ... lane + n - 1 */
+    int64_t whole_begin, whole_end; /* lanes that all terms have */
+    int count;
+    bool readable; /* all lanes of all terms are in the buffers, strides are what the loop is for */
+} cpu_row;
+typedef void (*cpu_sweep_fn)(const cpu_row *);
+
+/* Rows by form: x alone, times one value, times neighbours. And by x's stride: 1 or any, 2. */
+enum { SWEEP_PLAIN, SWEEP_BY_ONE, SWEEP_BY_LANES, SWEEP_FORMS };
+typedef struct cpu_sweeps {
+    cpu_sweep_fn sum[SWEEP_FORMS][2], max[2];
+} cpu_sweeps;
+
 typedef struct cpu_vectors {
     cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT][CPU_FORMS]; /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT][2]; /* [from][to], lanes or one value */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
     const cpu_join *joins;
     int join_count;
+    cpu_sweeps sweep[2]; /* f32, f64 */
     cpu_fn stream; /* d a view of the destination, a the source, b the size of an element: copied past the caches */
 } cpu_vectors;
 
@@ -213,6 +236,13 @@ bool cpu_section_is_wide(const cpu_tape *tape, plan_section_kind kind);
 /* share.c. A copy of a step without the instructions of INNER sections that compute what an earlier one has: right
  * where every section runs once for a row. The caller frees it. */
 clg_status cpu_share_sections(const plan_step *step, plan_step **result);
+
+/* sweep.c. What an INNER section does, if that can be done row by row; NULL if not. slot: of the registers. */
+clg_status cpu_sweep_new(const plan *p, const cpu_tape *tape, const plan_section *section, const cpu_vectors *vectors,
+                         const int32_t *slot, cpu_sweep **result);
+void cpu_sweep_free(cpu_sweep *sweep);
+/* Does it for n outer positions. */
+void cpu_sweep_run(cpu_runner *r, const cpu_sweep *sweep, int64_t n);
 
 /* tape.c. address: of the plan's buffers, to see which share memory. */
 clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,

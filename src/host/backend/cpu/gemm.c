@@ -5,41 +5,27 @@
  * ROWS_MAX x 2 vectors of accumulators, two of b and one of a fill the vector registers. Multiply-adds are written as
  * intrinsics: whether a compiler fuses an expression depends on its version and tuning, and the bits on that. */
 #include "gemm.h"
+#include "simd.h"
 
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-#if defined(__ARM_FEATURE_SVE_BITS) && __ARM_FEATURE_SVE_BITS > 0
-#define SVE
-#include <arm_sve.h>
-#endif
-
 #if defined(__AVX512F__)
-#define VECTOR_BYTES 64
 #define ROWS_MAX 14
 #define FMA_f32(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define FMA_f64(a, b, c) _mm512_fmadd_pd(a, b, c)
 #elif defined(__AVX2__) && defined(__FMA__)
-#define VECTOR_BYTES 32
 #define ROWS_MAX 6
 #define FMA_f32(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define FMA_f64(a, b, c) _mm256_fmadd_pd(a, b, c)
 #elif defined(SVE)
-#define VECTOR_BYTES (__ARM_FEATURE_SVE_BITS / 8)
 #define ROWS_MAX 12
 #define FMA_f32(a, b, c) svmla_x(svptrue_b32(), c, a, b)
 #define FMA_f64(a, b, c) svmla_x(svptrue_b64(), c, a, b)
 #elif defined(__aarch64__)
-#define VECTOR_BYTES 16
 #define ROWS_MAX 12
 #define FMA_f32(a, b, c) vfmaq_f32(c, a, b)
 #define FMA_f64(a, b, c) vfmaq_f64(c, a, b)
 #else
-#define VECTOR_BYTES 16
 #define ROWS_MAX 4
 #define UNFUSED
 #define FMA_f32(a, b, c) ((a) * (b) + (c))
@@ -81,12 +67,6 @@ static inline turn_vector load_lanes(const char *const *from) { return vld1q_f32
 #define ROW_VECTORS 8                 /* of a tile of one row */
 enum { BY_COLUMN, BY_ROW, BY_TABLE }; /* how a tile's rows lie */
 
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
 #define KEEP(pointer) __asm__("" : "+r"(pointer)) /* in a register, not computed from others */
 #define JOIN(a, b) JOIN_(a, b)
 #define JOIN_(a, b) a##b
@@ -97,7 +77,6 @@ enum { BY_COLUMN, BY_ROW, BY_TABLE }; /* how a tile's rows lie */
 #define DEPTH_BYTES 1536
 #define PAD_BYTES 64 /* behind a row of packed a, so that rows do not fall on the same cache sets */
 #define BLOCK_TILES ((56 + ROWS_MAX - 1) / ROWS_MAX)
-#define WIDTH_OF(T) (VECTOR_BYTES / (int)sizeof(T))
 #define DEPTH_OF(T) (DEPTH_BYTES / (int)sizeof(T))
 #define ROW_STEP_OF(T) (DEPTH_OF(T) + PAD_BYTES / (int)sizeof(T)) /* from row to row of packed a */
 /* from column to column, where a's rows are neighbours */

@@ -471,10 +471,14 @@ static clg_status compile_section(builder *b, const plan_section *section, cpu_p
     for (int32_t i = b->section_first; i < b->section_end; i++)
         if (b->step->instrs[i].kind == INSTR_STORE && b->step->instrs[i].src[0] >= 0)
             find_direct(b, i);
-    if (section->kind == SECTION_INNER)
-        return compile_inner(b, phase);
     int32_t first = b->tape->entry_count;
     clg_status status = CLG_OK;
+    if (section->kind == SECTION_INNER) {
+        status = compile_inner(b, phase);
+        if (status != CLG_OK || b->flags[section->first + section->count - 1] & CPU_ONE)
+            return status;
+        return cpu_sweep_new(b->p, b->tape, section, b->vectors, b->slot, &phase->sweep);
+    }
     for (int32_t i = b->section_first; i < b->section_end && status == CLG_OK; i++)
         status = compile_instr(b, i);
     phase->body = range_from(b, first);
@@ -569,6 +573,8 @@ void cpu_tape_free(cpu_tape *tape)
     free(tape->dims);
     free(tape->bounds);
     free(tape->constants);
+    for (int32_t s = 0; tape->phases && s < tape->phase_count; s++)
+        cpu_sweep_free(tape->phases[s].sweep);
     free(tape->phases);
     free(tape->slot_kind);
     free(tape->shared);

@@ -2,11 +2,10 @@
  * Compiled once for each instruction set (CLG_ISA names the table); which one runs is chosen when a device opens.
  * vector_dtype.h is the part that depends on the dtype. */
 #include "cpu.h"
+#include "simd.h"
 
+#include <math.h>
 #include <string.h>
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
 
 #if defined(__GNUC__)
 /* the integer instances of expressions such as a < 0 or a != a are constant, and meant to be */
@@ -116,6 +115,15 @@
 
 #include "vector_join.h"
 
+#define TYPE f32
+#define T float
+#define LANE int32_t
+#include "sweep_dtype.h"
+#define TYPE f64
+#define T double
+#define LANE int64_t
+#include "sweep_dtype.h"
+
 #define CAST_KERNEL(from, to) FORMS_1(from##_to_##to, FN(from, t), FN(from, t), FN(to, t), FN(to, from_##from)(a))
 #define CAST_KERNELS(from) CAST_KERNEL(from, f32) CAST_KERNEL(from, f64) CAST_KERNEL(from, i32) CAST_KERNEL(from, u8)
 CAST_KERNELS(f32)
@@ -184,6 +192,14 @@ extern const cpu_vectors THIS;
         TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8)                  \
     }
 
+#define SWEEPS(T)                                                                                                      \
+    {                                                                                                                  \
+        {{T##_sweep_sum_1, T##_sweep_sum_2},                                                                           \
+         {T##_sweep_by_one_1, T##_sweep_by_one_2},                                                                     \
+         {T##_sweep_by_lanes_1, T##_sweep_by_lanes_2}},                                                                \
+            {T##_sweep_max_1, T##_sweep_max_2},                                                                        \
+    }
+
 const cpu_vectors THIS = {
     .map =
         {
@@ -192,6 +208,7 @@ const cpu_vectors THIS = {
         },
     .joins = joins,
     .join_count = sizeof joins / sizeof joins[0],
+    .sweep = {SWEEPS(f32), SWEEPS(f64)},
     .stream = stream,
     .cast = {CAST_ROW(f32), CAST_ROW(f64), CAST_ROW(i32), CAST_ROW(u8)},
     .reduce =

@@ -1,0 +1,280 @@
+/* INNER sections that only add up (or take the largest of) what they load, or products of two loads, over few inner
+ * positions: depthwise convolution, pooling. Lanes run over outer positions, and each result stays in a register from
+ * the first inner position to the last: no slots, no bounds looked at where all terms exist. A term that is outside
+ * its bounds changes nothing: 0 in a sum, -inf among what the largest is taken of; elsewhere the section stays a tape.
+ *
+ * A row is the lanes of the last outer dimension. A bound depends on the lane alone (then terms have a range of lanes,
+ * the same in all rows) or on the row alone (then a row has the term or not). */
+#include "sweep.h"
+
+#include <stdlib.h>
+
+enum { MOST_TERMS = CPU_FLUSH }; /* as many as a tape adds up before it rounds */
+
+typedef struct row_bound { /* one of a row, with its part that depends on the term */
+    const plan_bound *bound;
+    int64_t least, most; /* of the parts */
+} row_bound;
+
+struct cpu_sweep {
+    const plan_step *step;
+    int32_t slot; /* of the result */
+    cpu_sweep_fn run;
+    int32_t buffer[2];
+    int32_t size;
+    const plan_access *access[2]; /* the second NULL: there is one load */
+    int64_t elements[2];          /* of the buffers */
+    int64_t lane_stride[2];
+    int count, bound_count;
+    int64_t *at[2], *begin, *end; /* of the terms: element offsets, lanes */
+    int64_t least[2], most[2];    /* of the offsets of all terms and lanes */
+    row_bound *bounds;
+    int64_t *parts; /* bound_count x count */
+    int64_t *memory;
+};
+
+/* ---------------------------------------------------------------- terms */
+
+/* The part of a form that depends on a row: on the outer dimensions but the last. */
+static int64_t row_part(const plan_step *step, const int64_t *coef, const int64_t *coord)
+{
+    int64_t sum = 0;
+    for (int d = 0; d + 1 < step->outer_rank; d++)
+        sum += coord[d] * coef[d];
+    return sum;
+}
+
+static bool depends_on_row(const plan_step *step, const int64_t *coef)
+{
+    for (int d = 0; d + 1 < step->outer_rank; d++)
+        if (coef[d] && step->extent[d] > 1)
+            return true;
+    return false;
+}
+
+/* Sorts the bounds of an access into those of lanes, which narrow the terms, and those of rows. false: neither. */
+static bool sort_bounds(cpu_sweep *s)
+{
+    const plan_step *step = s->step;
+    const int last = step->outer_rank - 1;
+    for (int32_t i = 0; i < s->access[0]->bound_count; i++) {
+        const plan_bound *bound = &step->bounds[s->access[0]->first_bound + i];
+        const bool row = depends_on_row(step, bound->coef);
+        if (row && bound->coef[last] && step->extent[last] > 1)
+            return false;
+        if (!row) {
+            for (int q = 0; q < s->count; q++) {
+                int64_t part = cpu_inner_part(step, bound->coef, q);
+                cpu_narrow_run(bound->lo - part, bound->hi - part, bound->coef[last], &s->begin[q], &s->end[q]);
+            }
+            continue;
+        }
+        row_bound *of_row = &s->bounds[s->bound_count];
+        int64_t *parts = s->parts + (ptrdiff_t)s->bound_count++ * s->count;
+        *of_row = (row_bound){bound, INT64_MAX, INT64_MIN};
+        for (int q = 0; q < s->count; q++) {
+            parts[q] = cpu_inner_part(step, bound->coef, q);
+            of_row->least = smaller(of_row->least, parts[q]);
+            of_row->most = larger(of_row->most, parts[q]);
+        }
+    }
+    return true;
+}
+
+static void place_terms(cpu_sweep *s)
+{
+    const plan_step *step = s->step;
+    const int64_t lanes = step->extent[step->outer_rank - 1] - 1;
+    for (int k = 0; k < 2 && s->access[k]; k++) {
+        s->least[k] = INT64_MAX;
+        s->most[k] = INT64_MIN;
+        s->lane_stride[k] = lanes > 0 ? s->access[k]->stride[step->outer_rank - 1] : 0;
+        for (int q = 0; q < s->count; q++) {
+            s->at[k][q] = cpu_inner_part(step, s->access[k]->stride, q);
+            s->least[k] = smaller(s->least[k], s->at[k][q]);
+            s->most[k] = larger(s->most[k], s->at[k][q]);
+        }
+        s->least[k] += smaller(0, lanes * s->lane_stride[k]);
+        s->most[k] += larger(0, lanes * s->lane_stride[k]);
+    }
+}
+
+/* Which of two factors is the one whose lanes may be anything: the other is one value or neighbours. */
+static void order_factors(const plan_step *step, cpu_reduction *found)
+{
+    const int last = step->outer_rank - 1;
+    if (!found->load[1] || step->accesses[found->load[1]->access].stride[last] == 0)
+        return;
+    const int64_t first = step->accesses[found->load[0]->access].stride[last];
+    if (first == 0 || (first == 1 && step->accesses[found->load[1]->access].stride[last] != 1)) {
+        const plan_instr *other = found->load[0];
+        found->load[0] = found->load[1];
+        found->load[1] = other;
+    }
+}
+
+/* The loop for what the lanes' strides are. */
+static cpu_sweep_fn choose(const cpu_sweep *s, const cpu_vectors *vectors, const cpu_reduction *found)
+{
+    int form = !found->load[1] ? SWEEP_PLAIN : s->lane_stride[1] == 0 ? SWEEP_BY_ONE : SWEEP_BY_LANES;
+    const cpu_sweeps *table = &vectors->sweep[found->reduce->dtype == CLG_F64];
+    return found->reduce->op == OP_MAX ? table->max[s->lane_stride[0] == 2] : table->sum[form][s->lane_stride[0] == 2];
+}
+
+static bool take_memory(cpu_sweep *s, int32_t bounds)
+{
+    const size_t count = (size_t)s->count;
+    s->memory = malloc((4 + (size_t)bounds) * count * sizeof *s->memory);
+    s->bounds = malloc(((size_t)bounds + 1) * sizeof *s->bounds);
+    if (!s->memory || !s->bounds)
+        return false;
+    s->at[0] = s->memory;
+    s->at[1] = s->memory + count;
+    s->begin = s->memory + 2 * count;
+    s->end = s->memory + 3 * count;
+    s->parts = s->memory + 4 * count;
+    return true;
+}
+
+void cpu_sweep_free(cpu_sweep *s)
+{
+    if (!s)
+        return;
+    free(s->memory);
+    free(s->bounds);
+    free(s);
+}
+
+clg_status cpu_sweep_new(const plan *p, const cpu_tape *tape, const plan_section *section, const cpu_vectors *vectors,
+                         const int32_t *slot, cpu_sweep **result)
+{
+    const plan_step *step = tape->step;
+    cpu_reduction found;
+    *result = NULL;
+    if (tape->lanes_inner || step->splits > 1 || step->outer_rank == 0 || step->inner_count == 0 ||
+        step->inner_count > MOST_TERMS || !cpu_reduction_find(step, section, &found))
+        return CLG_OK;
+    order_factors(step, &found);
+    cpu_sweep *s = malloc(sizeof *s);
+    if (!s)
+        return clg_fail_memory();
+    *s = (cpu_sweep){.step = step, .slot = slot[found.result], .count = (int)step->inner_count};
+    s->size = found.reduce->dtype == CLG_F64 ? 8 : 4;
+    for (int k = 0; k < 2 && found.load[k]; k++) {
+        s->buffer[k] = found.load[k]->buffer;
+        s->access[k] = &step->accesses[found.load[k]->access];
+        s->elements[k] = p->buffers[s->buffer[k]].count;
+    }
+    if (!take_memory(s, s->access[0]->bound_count)) {
+        cpu_sweep_free(s);
+        return clg_fail_memory();
+    }
+    for (int q = 0; q < s->count; q++) {
+        s->begin[q] = 0;
+        s->end[q] = step->extent[step->outer_rank - 1];
+    }
+    if (!sort_bounds(s)) {
+        cpu_sweep_free(s);
+        return CLG_OK;
+    }
+    place_terms(s);
+    s->run = choose(s, vectors, &found);
+    *result = s;
+    return CLG_OK;
+}
+
+/* ---------------------------------------------------------------- a block */
+
+/* The terms that a row has: all of them, or a list of those whose bounds hold. */
+typedef struct terms {
+    int64_t at[2][MOST_TERMS], begin[MOST_TERMS], end[MOST_TERMS];
+} terms;
+
+/* Whether the row has every term. */
+static bool has_all(const cpu_sweep *s, const int64_t *part)
+{
+    for (int i = 0; i < s->bound_count; i++)
+        if (part[i] + s->bounds[i].least < s->bounds[i].bound->lo ||
+            part[i] + s->bounds[i].most >= s->bounds[i].bound->hi)
+            return false;
+    return true;
+}
+
+static int select_terms(const cpu_sweep *s, const int64_t *part, terms *list)
+{
+    int count = 0;
+    for (int q = 0; q < s->count; q++) {
+        bool has = true;
+        for (int i = 0; i < s->bound_count; i++) {
+            int64_t at = part[i] + s->parts[(ptrdiff_t)i * s->count + q];
+            has &= at >= s->bounds[i].bound->lo && at < s->bounds[i].bound->hi;
+        }
+        if (!has)
+            continue;
+        list->at[0][count] = s->at[0][q];
+        list->at[1][count] = s->at[1][q];
+        list->begin[count] = s->begin[q];
+        list->end[count++] = s->end[q];
+    }
+    return count;
+}
+
+static void set_range(cpu_row *row)
+{
+    row->whole_begin = 0;
+    row->whole_end = INT64_MAX;
+    for (int q = 0; q < row->count; q++) {
+        row->whole_begin = larger(row->whole_begin, row->begin[q]);
+        row->whole_end = smaller(row->whole_end, row->end[q]);
+    }
+}
+
+/* Lanes lane ... lane + n - 1 of the row at coord. */
+static void run_row(const cpu_runner *r, const cpu_sweep *s, const int64_t *coord, cpu_row *row, terms *list)
+{
+    const plan_step *step = s->step;
+    int64_t part[PLAN_MAX_DIMS], base[2] = {0};
+    row->readable = true;
+    for (int k = 0; k < 2 && s->access[k]; k++) {
+        base[k] = s->access[k]->offset + row_part(step, s->access[k]->stride, coord);
+        row->readable &= base[k] + s->least[k] >= 0 && base[k] + s->most[k] < s->elements[k];
+    }
+    row->readable &= s->lane_stride[0] == 1 || s->lane_stride[0] == 2;
+    row->readable &= s->lane_stride[1] == 0 || s->lane_stride[1] == 1;
+    row->x = r->address[s->buffer[0]] + base[0] * s->size;
+    row->w = r->address[s->buffer[1]] + base[1] * s->size;
+    for (int i = 0; i < s->bound_count; i++)
+        part[i] = row_part(step, s->bounds[i].bound->coef, coord);
+    if (has_all(s, part)) {
+        row->count = s->count;
+        row->x_at = s->at[0], row->w_at = s->at[1], row->begin = s->begin, row->end = s->end;
+    } else {
+        row->count = select_terms(s, part, list);
+        row->x_at = list->at[0], row->w_at = list->at[1], row->begin = list->begin, row->end = list->end;
+    }
+    set_range(row);
+    s->run(row);
+}
+
+void cpu_sweep_run(cpu_runner *r, const cpu_sweep *s, int64_t n)
+{
+    const plan_step *step = s->step;
+    const int last = step->outer_rank - 1;
+    int64_t coord[PLAN_MAX_DIMS], rest = r->lane;
+    terms list;
+    cpu_row row = {.d = r->slot[s->slot], .x_stride = s->lane_stride[0], .w_stride = s->lane_stride[1]};
+    for (int d = last; d >= 0; d--) {
+        coord[d] = rest % step->extent[d];
+        rest /= step->extent[d];
+    }
+    while (n > 0) {
+        row.lane = coord[last];
+        row.n = smaller(step->extent[last] - coord[last], n);
+        run_row(r, s, coord, &row, &list);
+        row.d = (char *)row.d + row.n * s->size;
+        n -= row.n;
+        coord[last] = 0;
+        for (int d = last - 1; d >= 0 && ++coord[d] == step->extent[d] && d > 0; d--)
+            coord[d] = 0;
+    }
+}
