@@ -17,6 +17,7 @@ typedef struct cpu_entry cpu_entry;
 typedef struct cpu_contract cpu_contract; /* contract.h */
 typedef struct cpu_runner cpu_runner;
 typedef struct cpu_sweep cpu_sweep; /* sweep.c */
+typedef struct cpu_dot cpu_dot;     /* dot.c */
 typedef void (*cpu_fn)(cpu_runner *, const cpu_entry *, int64_t n);
 
 struct cpu_entry {
@@ -56,6 +57,7 @@ typedef struct cpu_phase {
     plan_section_kind kind;
     cpu_range init, body, flush, finish;
     cpu_sweep *sweep; /* INNER: what is done instead, NULL: nothing; owned */
+    cpu_dot *dot;     /* the same, lanes over inner positions */
 } cpu_phase;
 
 #define CPU_FLUSH 128
@@ -149,10 +151,20 @@ typedef struct cpu_row {
 } cpu_row;
 typedef void (*cpu_sweep_fn)(const cpu_row *);
 
+/* Rows that are added up to one result: lanes begin ... end - 1 of each, of x or of x times w. */
+typedef struct cpu_rows {
+    const void *x, *w;
+    const int64_t *x_at, *w_at; /* of each row: where its lane 0 is, in elements */
+    int64_t begin, end, flush;  /* flush: rows that are added up in the dtype */
+    int count;
+} cpu_rows;
+typedef double (*cpu_dot_fn)(const cpu_rows *);
+
 /* Rows by form: x alone, times one value, times neighbours. And by x's stride: 1 or any, 2. */
 enum { SWEEP_PLAIN, SWEEP_BY_ONE, SWEEP_BY_LANES, SWEEP_FORMS };
 typedef struct cpu_sweeps {
     cpu_sweep_fn sum[SWEEP_FORMS][2], max[2];
+    cpu_dot_fn dot[SWEEP_FORMS]; /* x's stride is 1 */
 } cpu_sweeps;
 
 typedef struct cpu_vectors {
@@ -243,6 +255,12 @@ clg_status cpu_sweep_new(const plan *p, const cpu_tape *tape, const plan_section
 void cpu_sweep_free(cpu_sweep *sweep);
 /* Does it for n outer positions. */
 void cpu_sweep_run(cpu_runner *r, const cpu_sweep *sweep, int64_t n);
+
+/* dot.c. The same for lanes over inner positions, one outer position at a time. */
+clg_status cpu_dot_new(const cpu_tape *tape, const plan_section *section, const cpu_vectors *vectors,
+                       const int32_t *slot, cpu_dot **result);
+void cpu_dot_free(cpu_dot *dot);
+void cpu_dot_run(cpu_runner *r, const cpu_dot *dot);
 
 /* tape.c. address: of the plan's buffers, to see which share memory. */
 clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *address, const cpu_vectors *vectors,

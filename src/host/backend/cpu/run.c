@@ -135,6 +135,8 @@ static void run_sections(cpu_runner *r, int64_t n, int64_t begin, int64_t end)
         const cpu_phase *phase = &t->phases[s];
         if (phase->kind != SECTION_INNER)
             execute(r, phase->body, n);
+        else if (phase->dot)
+            cpu_dot_run(r, phase->dot);
         else if (phase->sweep)
             cpu_sweep_run(r, phase->sweep, n);
         else if (t->lanes_inner)

@@ -154,6 +154,8 @@ clg_status cpu_sweep_new(const plan *p, const cpu_tape *tape, const plan_section
     if (tape->lanes_inner || step->splits > 1 || step->outer_rank == 0 || step->inner_count == 0 ||
         step->inner_count > MOST_TERMS || !cpu_reduction_find(step, section, &found))
         return CLG_OK;
+    if (step->accesses[found.load[0]->access].bound_count > PLAN_MAX_DIMS)
+        return CLG_OK;
     order_factors(step, &found);
     cpu_sweep *s = malloc(sizeof *s);
     if (!s)

@@ -120,6 +120,55 @@ SWEEP(by_one, false, SWEEP_BY_ONE)
 SWEEP(by_lanes, false, SWEEP_BY_LANES)
 
 #undef SWEEP
+
+INLINE V FN(TYPE, dot_term)(const T *x, const T *w, const int form, int64_t at)
+{
+    const V y = *(const U *)(x + at);
+    return form == SWEEP_PLAIN ? y : form == SWEEP_BY_ONE ? y * (*w - (V){0}) : y * *(const U *)(w + at);
+}
+
+/* Adds up rows of products (or of x alone): FOUR vectors of partial sums, then their lanes in wider numbers. */
+INLINE double FN(TYPE, dot_rows)(const cpu_rows *rows, const int form)
+{
+    enum { FOUR = 4 };
+    const int64_t begin = rows->begin, end = rows->end, whole = begin + (end - begin) / WIDTH * WIDTH;
+    V sum[FOUR] = {0};
+    T rest = 0;
+    double total = 0;
+    I lane;
+    UNROLL for (int l = 0; l < WIDTH; l++) lane[l] = l;
+    /* the lanes of the last vector that no other one has; a row of less than a vector is added up lane by lane */
+    const I behind = lane >= (LANE)(WIDTH - (end - whole));
+    const bool masked = whole < end && whole > begin, scalar = whole == begin;
+    for (int64_t q = 0; q < rows->count; q++) {
+        const T *x = (const T *)rows->x + rows->x_at[q], *w = (const T *)rows->w + rows->w_at[q];
+        int64_t i = begin;
+        for (; i + FOUR * WIDTH <= whole; i += FOUR * WIDTH)
+            UNROLL for (int k = 0; k < FOUR; k++) sum[k] += FN(TYPE, dot_term)(x, w, form, i + k * WIDTH);
+        UNROLL for (int k = 0; k < FOUR - 1; k++)
+        {
+            if (i + k * WIDTH < whole)
+                sum[k] += FN(TYPE, dot_term)(x, w, form, i + k * WIDTH);
+        }
+        if (masked)
+            sum[FOUR - 1] += (V)((I)FN(TYPE, dot_term)(x, w, form, end - WIDTH) & behind);
+        for (; scalar && i < end; i++)
+            rest += form == SWEEP_PLAIN ? x[i] : x[i] * w[form == SWEEP_BY_ONE ? 0 : i];
+        if (q % rows->flush == rows->flush - 1 || q + 1 == rows->count) {
+            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            for (int l = 0; l < WIDTH; l++)
+                total += (double)sum[0][l];
+            total += (double)rest;
+            UNROLL for (int k = 0; k < FOUR; k++) sum[k] = (V){0};
+            rest = 0;
+        }
+    }
+    return total;
+}
+static double FN(TYPE, dot_plain)(const cpu_rows *rows) { return FN(TYPE, dot_rows)(rows, SWEEP_PLAIN); }
+static double FN(TYPE, dot_by_one)(const cpu_rows *rows) { return FN(TYPE, dot_rows)(rows, SWEEP_BY_ONE); }
+static double FN(TYPE, dot_by_lanes)(const cpu_rows *rows) { return FN(TYPE, dot_rows)(rows, SWEEP_BY_LANES); }
+
 #undef WIDTH
 #undef V
 #undef U

@@ -461,6 +461,21 @@ static clg_status compile_inner(builder *b, cpu_phase *phase)
     return status;
 }
 
+/* What is done instead of the body, if the section only reduces what it loads, and nothing else reads that. */
+static clg_status compile_reduction(builder *b, const plan_section *section, cpu_phase *phase)
+{
+    const int32_t result = section->first + section->count - 1;
+    clg_status status = CLG_OK;
+    for (int32_t i = section->first; i < result; i++)
+        if (b->last_use[i] > result)
+            return CLG_OK;
+    if (!(b->flags[result] & CPU_ONE))
+        status = cpu_sweep_new(b->p, b->tape, section, b->vectors, b->slot, &phase->sweep);
+    if (status == CLG_OK && !(b->flags[result] & CPU_SPREAD))
+        status = cpu_dot_new(b->tape, section, b->vectors, b->slot, &phase->dot);
+    return status;
+}
+
 static clg_status compile_section(builder *b, const plan_section *section, cpu_phase *phase)
 {
     b->section = section->kind;
@@ -475,9 +490,7 @@ static clg_status compile_section(builder *b, const plan_section *section, cpu_p
     clg_status status = CLG_OK;
     if (section->kind == SECTION_INNER) {
         status = compile_inner(b, phase);
-        if (status != CLG_OK || b->flags[section->first + section->count - 1] & CPU_ONE)
-            return status;
-        return cpu_sweep_new(b->p, b->tape, section, b->vectors, b->slot, &phase->sweep);
+        return status == CLG_OK ? compile_reduction(b, section, phase) : status;
     }
     for (int32_t i = b->section_first; i < b->section_end && status == CLG_OK; i++)
         status = compile_instr(b, i);
@@ -573,8 +586,10 @@ void cpu_tape_free(cpu_tape *tape)
     free(tape->dims);
     free(tape->bounds);
     free(tape->constants);
-    for (int32_t s = 0; tape->phases && s < tape->phase_count; s++)
+    for (int32_t s = 0; tape->phases && s < tape->phase_count; s++) {
         cpu_sweep_free(tape->phases[s].sweep);
+        cpu_dot_free(tape->phases[s].dot);
+    }
     free(tape->phases);
     free(tape->slot_kind);
     free(tape->shared);

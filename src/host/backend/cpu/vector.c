@@ -197,7 +197,7 @@ extern const cpu_vectors THIS;
         {{T##_sweep_sum_1, T##_sweep_sum_2},                                                                           \
          {T##_sweep_by_one_1, T##_sweep_by_one_2},                                                                     \
          {T##_sweep_by_lanes_1, T##_sweep_by_lanes_2}},                                                                \
-            {T##_sweep_max_1, T##_sweep_max_2},                                                                        \
+            {T##_sweep_max_1, T##_sweep_max_2}, {T##_dot_plain, T##_dot_by_one, T##_dot_by_lanes},                     \
     }
 
 const cpu_vectors THIS = {
