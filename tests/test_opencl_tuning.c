@@ -189,16 +189,21 @@ static void try_candidates(clg_device *device, clg_tune_shape shape, int stride)
     free_product(&p);
 }
 
+/* One whose operands are matrices: with an extent of 1 it may be a step of another kind. */
+static clg_tune_shape draw_shape(int64_t most, int layout)
+{
+    return (clg_tune_shape){CLG_F32, draw(2), 1 + draw(most), 1 + draw(most), 1 + draw(40), layout & 1, layout & 2};
+}
+
 static void test_candidates_cpu(void **state)
 {
     (void)state;
     clg_device *device = open_device("cpu", "generated");
-    try_candidates(device, (clg_tune_shape){CLG_F32, 1, 30 + draw(40), 20 + draw(60), draw(40), false, false}, 1);
+    try_candidates(device, (clg_tune_shape){CLG_F32, 1, 30 + draw(40), 20 + draw(60), 1 + draw(40), false, false}, 1);
     for (int layout = 0; layout < 4; layout++)
-        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(70), draw(70), draw(40), layout & 1, layout & 2},
-                       5);
+        try_candidates(device, draw_shape(70, layout), 5);
     if (clg_device_get_info(device)->has_f64)
-        try_candidates(device, (clg_tune_shape){CLG_F64, 1, draw(50), draw(50), draw(20), false, true}, 8);
+        try_candidates(device, (clg_tune_shape){CLG_F64, 1, 1 + draw(50), 1 + draw(50), 1 + draw(20), false, true}, 8);
     clg_device_close(device);
 }
 
@@ -207,8 +212,7 @@ static void test_candidates_gpu(void **state)
     (void)state;
     clg_device *device = open_device("gpu", "generated");
     for (int layout = 0; layout < 4; layout++)
-        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(90), draw(90), draw(40), layout & 1, layout & 2},
-                       2);
+        try_candidates(device, draw_shape(90, layout), 2);
     clg_device_close(device);
 }
 
