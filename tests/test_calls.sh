@@ -50,7 +50,8 @@ done
 opencl=backend/opencl
 faults "OpenCL: code generation calls another room" "$(above $opencl/codegen backend/)"
 faults "OpenCL: the driver calls what stands on it" "$(above $opencl/driver $opencl/ | grep -v " $opencl/codegen/")"
-faults "OpenCL: tuning calls what stands on it" "$(above $opencl/tuning $opencl/ | grep -vE " $opencl/(codegen|driver)/")"
+faults "OpenCL: tuning calls what stands on it" \
+    "$(above $opencl/tuning $opencl/ | grep -vE " $opencl/(codegen|driver)/")"
 faults "OpenCL: only the driver calls OpenCL and CLBlast" \
     "$(grep -E '[ :]U (cl[A-Z]|CLBlast)' "$work/symbols" | grep -v "^\./$opencl/driver/")"
 

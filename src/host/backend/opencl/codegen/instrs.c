@@ -7,31 +7,31 @@
 /* The product, from the register tile of a matrix kernel or from the buffer that a library filled. */
 static void print_product(const body_printer *p, int32_t reg)
 {
+    const plan_step *step = p->body->step;
     body_begin_value(p, reg);
     if (p->product) {
         text_add(p->out, "%s;\n", p->product);
         return;
     }
-    const plan_access dense = {.stride = {p->body->step->m * p->body->step->n, p->body->step->n, 1}};
+    const plan_access dense = {.stride = {step->m * step->n, step->n, 1}};
     text address = {0};
     body_add_address(p, &address, &dense);
     if (p->width == 1)
-        text_add(p->out, "b%d[%s];\n", body_argument(p->body, p->body->step->product),
-                 address.data ? address.data : "0");
+        text_add(p->out, "b%d[%s];\n", body_argument(p->body, step->product), address.data ? address.data : "0");
     else
-        text_add(p->out, "VECTOR_AT(global, %s, b%d + %s);\n",
-                 body_suffix(p->body->step->instrs[reg].dtype, p->width).s,
-                 body_argument(p->body, p->body->step->product), address.data ? address.data : "0");
+        text_add(p->out, "VECTOR_AT(global, %s, b%d + %s);\n", body_suffix(step->instrs[reg].dtype, p->width).s,
+                 body_argument(p->body, step->product), address.data ? address.data : "0");
     p->out->failed |= address.failed;
     text_free(&address);
 }
 
 static void print_map(const body_printer *p, int32_t reg)
 {
-    const plan_instr *instr = &p->body->step->instrs[reg];
+    const plan_step *step = p->body->step;
+    const plan_instr *instr = &step->instrs[reg];
     const op_row *row = &clg_ops[instr->op];
     int width = body_register_width(p, reg);
-    int source = p->body->step->instrs[instr->src[0]].dtype;
+    int source = step->instrs[instr->src[0]].dtype;
     body_begin_value(p, reg);
     if (row->types == TYPES_CAST)
         text_add(p->out, "FN(%s, from_%s)(", body_suffix(instr->dtype, width).s, body_suffix(source, 1).s);
@@ -47,9 +47,10 @@ static void print_map(const body_printer *p, int32_t reg)
 
 static void print_reduce(const body_printer *p, int32_t reg)
 {
-    const plan_instr *instr = &p->body->step->instrs[reg];
+    const plan_step *step = p->body->step;
+    const plan_instr *instr = &step->instrs[reg];
     /* folded registers count as uniform, but their accumulators have all lanes */
-    int width = p->body->lane >= p->body->step->outer_rank ? p->width : body_register_width(p, reg);
+    int width = p->body->lane >= step->outer_rank ? p->width : body_register_width(p, reg);
     char name[40];
     snprintf(name, sizeof name, "a%d%s%s", reg, p->accumulator, p->tile > 1 ? "[t]" : "");
     text_indent(p->out);
@@ -74,8 +75,9 @@ static bool streams(const body_printer *p, int32_t reg)
 
 static void print_store(const body_printer *p, int32_t reg)
 {
-    const plan_instr *instr = &p->body->step->instrs[reg];
-    const plan_access *access = &p->body->step->accesses[instr->access];
+    const plan_step *step = p->body->step;
+    const plan_instr *instr = &step->instrs[reg];
+    const plan_access *access = &step->accesses[instr->access];
     int buffer = body_argument(p->body, instr->buffer);
     int64_t stride = p->body->lane >= 0 ? access->stride[p->body->lane] : 0;
     text value = {0};

@@ -23,9 +23,10 @@ static void add_stride(const body_printer *p, text *t, int64_t stride)
 
 void body_add_address(const body_printer *p, text *t, const plan_access *access)
 {
+    const plan_step *step = p->body->step;
     int terms = 0;
-    for (int d = 0; d < p->body->step->outer_rank + p->body->step->inner_rank; d++) {
-        if (access->stride[d] == 0 || p->body->step->extent[d] <= 1)
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++) {
+        if (access->stride[d] == 0 || step->extent[d] <= 1)
             continue;
         text_add(t, "%sp%d", terms++ ? " + " : "", d);
         add_stride(p, t, access->stride[d]);
@@ -37,9 +38,10 @@ void body_add_address(const body_printer *p, text *t, const plan_access *access)
 /* "3 * p1 + p2", with a constant added; "5" if there is no position. */
 static void add_form(const body_printer *p, text *t, const plan_bound *bound, int64_t constant)
 {
+    const plan_step *step = p->body->step;
     int terms = 0;
-    for (int d = 0; d < p->body->step->outer_rank + p->body->step->inner_rank; d++) {
-        if (bound->coef[d] == 0 || p->body->step->extent[d] <= 1)
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++) {
+        if (bound->coef[d] == 0 || step->extent[d] <= 1)
             continue;
         text_add(t, terms++ ? " + " : "");
         if (bound->coef[d] == 1)

@@ -2,7 +2,6 @@
 #include "body.h"
 #include "codegen.h"
 
-#define LEVEL 4   /* spaces */
 #define BLOCK 8   /* of a transposition in registers; 16 takes three times as long to compile */
 #define LEADING 3 /* most buffers before those of the body */
 
@@ -58,7 +57,7 @@ static void print_once(product *x, stride_names *strides)
 {
     body_printer p = body_print_to(&x->body, &x->once);
     p.strides = strides;
-    x->once.indent = LEVEL;
+    x->once.indent = TEXT_LEVEL;
     body_print_sections(&p, SECTION_ONCE);
 }
 
@@ -84,7 +83,7 @@ static void print_epilogue(product *x)
     p.strides = &x->strides;
     p.width = x->tile.width;
     p.product = "AT(private, tile + (i * NV + v) * W)";
-    out->indent = 5 * LEVEL;
+    out->indent = 5 * TEXT_LEVEL;
     text_line(out, "ROLLED");
     text_open(out, "for (int v = 0; v < NV; v++)");
     text_line(out, "const INDEX p2 = column + v * W;");
@@ -92,7 +91,7 @@ static void print_epilogue(product *x)
         text_open(out, "if (p2 >= first_column && p2 + W <= columns)");
     body_print_sections(&p, SECTION_OUTER);
     if (edge) {
-        out->indent -= LEVEL;
+        out->indent -= TEXT_LEVEL;
         text_open(out, "} else");
         print_edge(&p);
         text_close(out);
@@ -206,7 +205,7 @@ static clg_status add_gpu(product *x)
     const size_t side = (size_t)x->tile.width;
     body_printer p = body_print_to(&x->body, &x->epilogue);
     p.product = "sum[i]";
-    x->epilogue.indent = 3 * LEVEL;
+    x->epilogue.indent = 3 * TEXT_LEVEL;
     print_once(x, NULL);
     body_print_sections(&p, SECTION_OUTER);
     print_head(x);

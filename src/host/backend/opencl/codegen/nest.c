@@ -1,14 +1,12 @@
 /* The loops around a body: positions from a flattened index, tiles of vectors, and the kernel as a whole. */
 #include "nest.h"
 
-#define LEVEL 4 /* spaces */
-
 nest nest_new(const kernel_target *target)
 {
     return (nest){.target = target,
                   .gpu = target->strategy == STRATEGY_GPU,
                   .group = kernel_group(target),
-                  .unit = {.indent = 2 * LEVEL}};
+                  .unit = {.indent = 2 * TEXT_LEVEL}};
 }
 
 void nest_close(nest *n)
@@ -82,7 +80,7 @@ static void add_scratch(const nest *n, text *t)
 static void print_kernel(const nest *n, text *out, int64_t parts, bool shared)
 {
     static const char *const names[] = {"once", "unit"};
-    text once = {.indent = LEVEL};
+    text once = {.indent = TEXT_LEVEL};
     const body_printer p = body_print_to(&n->body, &once);
     body_print_sections(&p, SECTION_ONCE);
     const char *bodies[] = {once.data, n->unit.data};

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVEL 4 /* spaces */
-
 static bool reserve(text *t, size_t more)
 {
     if (t->failed)
@@ -111,12 +109,12 @@ void text_line(text *t, const char *format, ...)
 void text_open(text *t, const char *head)
 {
     text_line(t, "%s%s{", head, *head ? " " : "");
-    t->indent += LEVEL;
+    t->indent += TEXT_LEVEL;
 }
 
 void text_close(text *t)
 {
-    t->indent -= LEVEL;
+    t->indent -= TEXT_LEVEL;
     text_line(t, "}");
 }
 

@@ -20,6 +20,8 @@ void text_free(text *t);
 /* sscanf that reads numbers likewise. */
 int text_scan(const char *from, const char *format, ...) __attribute__((format(scanf, 2, 3)));
 
+#define TEXT_LEVEL 4 /* spaces of an indent */
+
 /* One line at the indent; the indent alone. */
 void text_line(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_indent(text *t);
