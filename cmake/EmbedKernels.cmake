@@ -4,7 +4,7 @@
 #
 # Each line becomes one string literal.
 set(source "/* Made by cmake/EmbedKernels.cmake from kernels/: edit those. */\n")
-string(APPEND source "#include \"backend/opencl/opencl.h\"\n\nconst kernel_file clg_kernel_files[] = {\n")
+string(APPEND source "#include \"backend/opencl/codegen/text.h\"\n\nconst kernel_file clg_kernel_files[] = {\n")
 foreach(file IN LISTS FILES)
   get_filename_component(name "${file}" NAME)
   file(READ "${file}" content)

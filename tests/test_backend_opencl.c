@@ -4,7 +4,7 @@
 #define _GNU_SOURCE
 #include "plan_cases.h"
 
-#include "backend/opencl/opencl.h"
+#include "backend/opencl/driver/driver.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -90,8 +90,8 @@ static void test_tiles_fit(void **state)
     (void)state;
     static const int64_t memory[] = {16384, 32768, 65536, 262144, 2097152}, sizes[] = {1, 10, 100, 512, 2048};
     for (int i = 0; i < 5 * 3 * 125 * 4; i++) {
-        backend_device other = {.local_memory = memory[i % 5], .vector_bytes = 16 << i / 5 % 3};
-        other.info.compute_units = 2;
+        const kernel_target other = {
+            .compute_units = 2, .local_memory = memory[i % 5], .vector_bytes = 16 << i / 5 % 3};
         int64_t m = sizes[i / 15 % 5], n = sizes[i / 75 % 5], k = sizes[i / 375 % 5];
         bool ta = i / 1875 & 1, tb = i / 1875 & 2;
         clg_dtype dtype = i & 1 ? CLG_F32 : CLG_F64;
@@ -228,7 +228,7 @@ static void test_errors(void **state)
     plan_check_status(backend_opencl.write(device, buffer, 0, NULL, 0));
     assert_int_equal(backend_opencl.write(device, buffer, 0, "x", 1), CLG_ERROR_ARGUMENT);
     backend_opencl.free(device, buffer);
-    device->has_f64 = false; /* a device without it */
+    device->target.has_f64 = false; /* a device without it */
     plan_builder *b = plan_new_builder();
     backend_program *program;
     plan_add_leaf(b, CLG_F64, 1, 0, 1);
@@ -247,7 +247,7 @@ static void test_errors(void **state)
 static void test_digest(void **state)
 {
     (void)state;
-    assert_string_equal(cache_digest_of("a", 1).digits, "d228cb696f1a8caf78912b704e4a8964");
+    assert_string_equal(store_digest_of("a", 1).digits, "d228cb696f1a8caf78912b704e4a8964");
 }
 
 static void test_list(void **state)

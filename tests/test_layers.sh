@@ -15,8 +15,11 @@ forbid() {
     fi
 }
 
-mapfile -t elsewhere < <(find src include tests examples kernels bench -name '*.[ch]' -not -path 'src/host/backend/opencl/*' 2>/dev/null)
-forbid "only backend/opencl may include OpenCL and CLBlast headers" '[<"](CL/|OpenCL/|clblast)' "${elsewhere[@]}"
+mapfile -t elsewhere < <(find src include tests examples kernels bench -name '*.[ch]' -not -path 'src/host/backend/opencl/driver/*' 2>/dev/null)
+forbid "only the driver of backend/opencl may include OpenCL and CLBlast headers" '[<"](CL/|OpenCL/|clblast)' "${elsewhere[@]}"
+forbid "OpenCL: code generation knows nothing of the driver and of tuning" '"[^"]*((driver|tuning|program)\.h|backend\.h)' \
+    src/host/backend/opencl/codegen
+forbid "OpenCL: the driver knows nothing of tuning" '"[^"]*tuning' src/host/backend/opencl/driver
 
 # Public headers have angle brackets; what a folder says of itself has quotes and no folder.
 forbid "cli includes only public headers and its own" '"[^"]*/' src/host/cli

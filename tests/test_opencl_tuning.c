@@ -1,10 +1,10 @@
 /* Tuning on OpenCL: every candidate of a product computes it, against an f64 oracle; what was measured is kept, found
- * again and used; files that are no good are ignored, and so are choices that a product does not allow. Without an
- * OpenCL device the test says that it is skipped; with CLGRAD_REQUIRE_OPENCL=1 that is a failure. */
+ * again and used; what is no good is ignored. Without an OpenCL device: skipped; a failure with
+ * CLGRAD_REQUIRE_OPENCL=1. */
 #define _GNU_SOURCE
 #include "support.h"
 
-#include "backend/opencl/tuning.h"
+#include "backend/opencl/tuning/tuning.h"
 #include "run/engine.h"
 
 #include <clgrad/tune.h>
@@ -15,9 +15,7 @@
 
 static char cache_folder[] = "/tmp/clgrad-tuning-XXXXXX";
 static clg_random numbers;
-
 static int64_t draw(int64_t most) { return 1 + (int64_t)clg_random_below(&numbers, (uint64_t)most); }
-static int64_t many(int64_t most) { return 1 + draw(most - 1); } /* columns or depth of 1 make no matrix product */
 
 /* A device whose file of measurements is in the test's folder. */
 static clg_device *open_device(const char *strategy, const char *matmul)
@@ -134,7 +132,7 @@ static product_choice choice_for(clg_device *device, clg_tune_shape shape, produ
     clg_program *program = compile(&p);
     product_choice choice = tuning_choose(device->d, matmul_step(program));
     if (builtin)
-        *builtin = matmul_builtin(device->d, matmul_step(program));
+        *builtin = choice_builtin(device->d, matmul_step(program));
     free(run_and_compare(&p, program, "the choice"));
     clg_program_free(program);
     free_product(&p);
@@ -155,6 +153,11 @@ static void assert_builtin(clg_device *device, clg_tune_shape shape)
     assert_same(choice, builtin);
 }
 
+static tuning_entry entry_of(clg_tune_shape shape, product_choice choice)
+{
+    return (tuning_entry){.shape = shape, .choice = choice, .seconds = 1e-3, .builtin_seconds = 2e-3};
+}
+
 /* ---------------------------------------------------------------- candidates */
 
 /* Each candidate (every stride-th) computes the product, and on CPUs the very bits of the built-in choice. */
@@ -163,36 +166,41 @@ static void try_candidates(clg_device *device, clg_tune_shape shape, int stride)
     product p = make_product(device, shape);
     clg_program *program = compile(&p);
     product_choice list[40];
-    int count = matmul_candidates(device->d, matmul_step(program), list, 40);
+    int count = choice_candidates(device->d, matmul_step(program), list, 40);
     assert_true(count >= 1 && count <= 40);
     void *builtin = run_and_compare(&p, program, "built in");
     for (int i = (int)draw(stride) - 1; i < count; i += stride) {
         char name[64];
         tuning_format_choice(&list[i], name, sizeof name);
         clg_program_free(program);
-        device->d->forced = &list[i];
+        tuning_entry entry = entry_of(shape, list[i]); /* as if it had been measured to be the best */
+        check(tuning_keep_product(device->d, &entry));
         program = compile(&p);
         assert_same(tuning_choose(device->d, matmul_step(program)), list[i]);
-        device->d->forced = NULL;
         void *got = run_and_compare(&p, program, name);
         assert_memory_equal(got, builtin, p.bytes);
         free(got);
     }
+    check(clg_tune_reset(device));
     free(builtin);
-    clg_program_free(program);
-    free_product(&p);
+    clg_program_free(program), free_product(&p);
+}
+
+/* One whose operands are matrices: with an extent of 1 it may be a step of another kind. */
+static clg_tune_shape draw_shape(int64_t most, int layout)
+{
+    return (clg_tune_shape){CLG_F32, draw(2), 1 + draw(most), 1 + draw(most), 1 + draw(40), layout & 1, layout & 2};
 }
 
 static void test_candidates_cpu(void **state)
 {
     (void)state;
     clg_device *device = open_device("cpu", "generated");
-    try_candidates(device, (clg_tune_shape){CLG_F32, 1, 30 + draw(40), 20 + draw(60), many(40), false, false}, 1);
+    try_candidates(device, (clg_tune_shape){CLG_F32, 1, 30 + draw(40), 20 + draw(60), 1 + draw(40), false, false}, 1);
     for (int layout = 0; layout < 4; layout++)
-        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(70), many(70), many(40), layout & 1, layout & 2},
-                       5);
+        try_candidates(device, draw_shape(70, layout), 5);
     if (clg_device_get_info(device)->has_f64)
-        try_candidates(device, (clg_tune_shape){CLG_F64, 1, draw(50), many(50), many(20), false, true}, 8);
+        try_candidates(device, (clg_tune_shape){CLG_F64, 1, 1 + draw(50), 1 + draw(50), 1 + draw(20), false, true}, 8);
     clg_device_close(device);
 }
 
@@ -201,8 +209,7 @@ static void test_candidates_gpu(void **state)
     (void)state;
     clg_device *device = open_device("gpu", "generated");
     for (int layout = 0; layout < 4; layout++)
-        try_candidates(device, (clg_tune_shape){CLG_F32, draw(2), draw(90), many(90), many(40), layout & 1, layout & 2},
-                       2);
+        try_candidates(device, draw_shape(90, layout), 2);
     clg_device_close(device);
 }
 
@@ -215,7 +222,7 @@ static void test_check_notices(void **state)
     const clg_tune_shape shape = {CLG_F32, 1, 48, n, 32, false, false};
     tune_rig rig;
     check(rig_new(device->d, &shape, &rig));
-    contender c = {.choice = matmul_builtin(device->d, &rig.step)};
+    contender c = {.choice = choice_builtin(device->d, &rig.step)};
     check(contender_prepare(&rig, &c));
     float row[64], changed[64];
     const int64_t bytes = (int64_t)sizeof row, offset = (draw(32) - 1) * bytes;
@@ -244,12 +251,7 @@ static void test_check_notices(void **state)
 /* A choice that the built-in model does not make. */
 static product_choice odd_choice(const clg_device *device)
 {
-    return (product_choice){MATMUL_GENERATED, {5, 3, device->d->vector_bytes / 4, false, true, 1, 1}};
-}
-
-static tuning_entry entry_of(clg_tune_shape shape, product_choice choice)
-{
-    return (tuning_entry){.shape = shape, .choice = choice, .seconds = 1e-3, .builtin_seconds = 2e-3};
+    return (product_choice){MATMUL_GENERATED, {5, 3, device->d->target.vector_bytes / 4, false, true, 1, 1}};
 }
 
 static void test_round_trip(void **state)
@@ -340,7 +342,7 @@ static void assert_line_ignored(const char *path, const char *content, const cha
     char changed[4096];
     int length = snprintf(changed, sizeof changed, "%.*s%s\n", (int)(end + 1 - content), content, line);
     length += snprintf(changed + length, sizeof changed - (size_t)length, "end %s\n",
-                       cache_digest_of(changed, (size_t)length).digits);
+                       store_digest_of(changed, (size_t)length).digits);
     assert_ignored(path, changed, (size_t)length, false);
 }
 
@@ -415,7 +417,7 @@ static void test_illegal_choices(void **state)
         assert_builtin(device, shape);
     }
     clg_tune_shape deep = {CLG_F32, 1, 20, 128, 0, false, false}; /* a panel that local memory does not hold */
-    deep.k = device->d->local_memory / 2 / 4 / 128 + 1;
+    deep.k = device->d->target.local_memory / 2 / 4 / 128 + 1;
     if (deep.k < 1 << 20) {
         tuning_entry entry = entry_of(deep, (product_choice){MATMUL_GENERATED, {2, 8, 16, false, true, 1, 1}});
         check(tuning_keep_product(device->d, &entry));
@@ -532,15 +534,14 @@ static void test_parameters(void **state)
     assert_int_equal(device->d->tuned->setting_count, 1);
     read = device->d->tuned->settings[0];
     assert_memory_equal(read.value, s.value, (size_t)clblast_kernels[0].count * sizeof *s.value);
-    device->d->local_memory = 0; /* a device that cannot have them */
-    s.value[10] = 1;             /* SA */
+    device->d->target.local_memory = 0; /* a device that cannot have them */
+    s.value[10] = 1;                    /* SA */
     assert_false(clblast_setting_is_legal(device->d, &s));
     check(clg_tune_reset(device));
     clg_device_close(device);
 }
 
-/* Parameters that were kept are used by CLBlast, and what it computes with them is right. PoCL compiles for half a
- * minute. */
+/* Parameters that were kept are used, and what CLBlast computes with them is right. PoCL compiles for half a minute. */
 static void test_clblast(void **state)
 {
     (void)state;
@@ -556,7 +557,7 @@ static void test_clblast(void **state)
     assert_true(result.builtin_seconds > 0 && result.best_seconds > 0);
     assert_int_equal(device->d->tuned->setting_count, result.better);
     for (int layout = 0; layout < 4; layout++)
-        choice_for(device, (clg_tune_shape){CLG_F32, 1, draw(90), many(90), many(90), layout & 1, layout & 2}, NULL);
+        choice_for(device, draw_shape(90, layout), NULL);
     check(clg_tune_reset(device));
     clg_device_close(device);
 #else

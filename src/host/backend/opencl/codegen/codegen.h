@@ -1,0 +1,29 @@
+/* Code generation: OpenCL C from the steps of a plan. Knows plans and what is said of a device in kernels.h; calls
+ * neither OpenCL nor the other rooms of the backend.
+ *
+ *   text.c      a growing text, skeletons           loop.c, sums.c  a LOOP step as a kernel
+ *   kernels.c   what is made: kernels as data       contract.c      a CONTRACT step
+ *   body.c      what is known of a step's body      matmul.c        a MATMUL step
+ *   loads.c     what a body reads, addresses        tile.c          how a CPU device cuts a product up
+ *   instrs.c    a body's instructions               scatter.c       a SCATTER_ADD step
+ *   rows.c      rows on CPUs: what keeps them near  prelude.c       what the kernels of a program share
+ *   nest.c      the loops around a body */
+#ifndef CLG_OPENCL_CODEGEN_H
+#define CLG_OPENCL_CODEGEN_H
+
+#include "kernels.h"
+#include "tile.h"
+
+/* Each adds a step's kernels to a list; none where it has nothing to do.
+ * loop: a LOOP step, or the body of a MATMUL step run on its own with the product in a buffer.
+ * matmul: with the body as its epilogue, by such tiles. */
+clg_status loop_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
+clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int32_t step, product_tile tile,
+                          kernel_list *list);
+clg_status contract_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
+clg_status scatter_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
+
+/* What kernels share that are built together: math for the dtypes and widths they name, operations. */
+void prelude_print(const char *const *sources, int count, text *out);
+
+#endif

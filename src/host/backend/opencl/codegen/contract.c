@@ -1,0 +1,238 @@
+/* A CONTRACT step as an OpenCL C kernel, set into kernels/loop.cl. A unit is a run of columns by a few rows: vectors
+ * along the last dimension, an accumulator a row, one chain of fused multiply-adds over the summed dimensions for each
+ * element, in their order, as on the CPU path. Operands are read where they lie. */
+#include "codegen.h"
+#include "nest.h"
+
+enum { MOST_ROWS = 8, WORK_OF_SHARE = 1 << 16, MOST_SHARES = 8 /* for a compute unit */ };
+
+typedef struct contract {
+    nest n;
+    const plan_step *step;
+    plan_step reads; /* the step's dimensions, with two loads as its body */
+    plan_instr instrs[2];
+    bool uniform[2], crossing[2];
+    body operands; /* that body */
+    int column;    /* the dimension along which runs of columns lie; -1: none */
+    int row, rows; /* the dimension of which rows are taken together, and how many; -1: none */
+} contract;
+
+static bool depends(const plan_step *step, int32_t access, int d)
+{
+    const plan_access *a = &step->accesses[access];
+    bool result = a->stride[d] != 0;
+    for (int32_t i = 0; i < a->bound_count; i++)
+        result |= step->bounds[a->first_bound + i].coef[d] != 0;
+    return result;
+}
+
+static int choose_column(const plan_step *step)
+{
+    int last = step->outer_rank - 1;
+    return last >= 0 && depends(step, step->operand[0].access, last) ? -1 : last;
+}
+
+/* The last dimension of operand 0 alone; rows that divide its extent, so that no row is in two units. */
+static void choose_rows(contract *c)
+{
+    const plan_step *step = c->step;
+    c->row = -1;
+    c->rows = 1;
+    for (int d = 0; d < step->outer_rank && d != c->column; d++)
+        if (depends(step, step->operand[0].access, d) && !depends(step, step->operand[1].access, d))
+            c->row = d;
+    for (int rows = 2; c->row >= 0 && rows <= MOST_ROWS; rows++)
+        if (step->extent[c->row] % rows == 0)
+            c->rows = rows;
+}
+
+static void print_positions(const contract *c, text *out, int skip)
+{
+    const char *index = c->n.body.index;
+    text_line(out, "%s q = unit;", index);
+    for (int d = c->step->outer_rank - 1; d >= 0; d--) {
+        long long extent = (long long)c->step->extent[d], tiles = extent / c->rows;
+        if (d == skip || extent <= 1)
+            continue;
+        if (d == c->row)
+            text_line(out, "const %s row = q %% %lld * %d; q /= %lld;", index, tiles, c->rows, tiles);
+        else
+            text_line(out, "const %s p%d = q %% %lld; q /= %lld;", index, d, extent, extent);
+    }
+}
+
+/* A block in which the position of the rows' dimension is that of row number i. */
+static void open_row(const contract *c, text *out, int i)
+{
+    text_open(out, "");
+    if (c->row >= 0 && c->step->extent[c->row] > 1)
+        text_line(out, "const %s p%d = row + %d;", c->n.body.index, c->row, i);
+}
+
+/* Whether a bound narrows the loop over summed dimension d: it depends on no other one, and is the same for all lanes
+ * and rows. One that depends on none narrows the first one. */
+static bool narrows(const contract *c, const plan_bound *bound, int d)
+{
+    const plan_step *step = c->step;
+    bool result = (bound->coef[d] > 0 || (d == step->outer_rank && bound->coef[d] == 0)) &&
+                  (c->column < 0 || bound->coef[c->column] == 0) && (c->row < 0 || bound->coef[c->row] == 0);
+    for (int e = step->outer_rank; e < step->outer_rank + step->inner_rank; e++)
+        result &= e == d || bound->coef[e] == 0;
+    return result;
+}
+
+/* Narrows from..to of the loop over summed dimension d to what a bound allows. */
+static void print_bound(const body_printer *p, const plan_bound *bound, int d)
+{
+    const long long by = (long long)bound->coef[d], lo = (long long)bound->lo, hi = (long long)bound->hi;
+    const char *index = p->body->index;
+    plan_access rest = {0};
+    for (int e = 0; e < p->body->step->outer_rank; e++)
+        rest.stride[e] = bound->coef[e];
+    text form = {0};
+    body_add_address(p, &form, &rest);
+    const char *at = form.data ? form.data : "0";
+    if (by == 0) {
+        text_line(p->out, "to%d = %s >= %lld && %s < %lld ? to%d : 0;", d, at, lo, at, hi, d);
+    } else {
+        text_line(p->out, "from%d = max(from%d, (%s)(%lld - (%s)) / %lld);", d, d, index, lo + by - 1, at, by);
+        text_line(p->out, "to%d = min(to%d, (%s)(%lld - (%s)) / %lld);", d, d, index, hi + by - 1, at, by);
+    }
+    p->out->failed |= form.failed;
+    text_free(&form);
+}
+
+/* Opens the loop over summed dimension d, over the positions where no operand is outside for all of the block: what is
+ * left out would add 0. */
+static void open_sum(const contract *c, const body_printer *p, int d)
+{
+    const plan_step *step = c->step;
+    const char *index = p->body->index;
+    char head[96];
+    text_line(p->out, "%s from%d = 0, to%d = %lld;", index, d, d, (long long)step->extent[d]);
+    for (int o = 0; o < 2; o++) {
+        const plan_access *at = &step->accesses[step->operand[o].access];
+        for (int32_t i = 0; i < at->bound_count; i++)
+            if (narrows(c, &step->bounds[at->first_bound + i], d))
+                print_bound(p, &step->bounds[at->first_bound + i], d);
+    }
+    text_line(p->out, "ROLLED");
+    snprintf(head, sizeof head, "for (%s p%d = from%d; p%d < to%d; p%d++)", index, d, d, d, d, d);
+    text_open(p->out, head);
+}
+
+/* The sum, then the body on each row's. */
+static void print_block(const contract *c, const body_printer *p)
+{
+    const plan_step *step = c->step;
+    const body_suffix_text s = body_suffix(step->dtype, p->width);
+    body_printer reads = *p;
+    reads.body = &c->operands;
+    for (int i = 0; i < c->rows; i++)
+        text_line(p->out, "%s_t s%d = (%s_t)(0);", s.s, i, s.s);
+    for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++)
+        open_sum(c, p, d);
+    body_print_load(&reads, 1);
+    for (int i = 0; i < c->rows; i++) {
+        open_row(c, p->out, i);
+        body_print_load(&reads, 0);
+        text_line(p->out, "s%d = fma((%s_t)(r0), (%s_t)(r1), s%d);", i, s.s, s.s, i);
+        text_close(p->out);
+    }
+    for (int d = 0; d < step->inner_rank; d++)
+        text_close(p->out);
+    for (int i = 0; i < c->rows; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "s%d", i);
+        body_printer rest = *p;
+        rest.product = name;
+        open_row(c, p->out, i);
+        body_print_sections(&rest, SECTION_OUTER);
+        text_close(p->out);
+    }
+}
+
+/* Vectors of a run of columns, then those that are left. */
+static void print_columns(const contract *c, const body_printer *p)
+{
+    const int column = c->column, width = p->width;
+    const long long extent = (long long)c->step->extent[column];
+    char head[96];
+    text_line(p->out, "%s p%d = 0;", p->body->index, column);
+    snprintf(head, sizeof head, "for (; p%d + %d <= %lld; p%d += %d)", column, width, extent, column, width);
+    text_line(p->out, "ROLLED");
+    text_open(p->out, head);
+    print_block(c, p);
+    text_close(p->out);
+    if (extent % width == 0)
+        return;
+    body_printer single = *p;
+    single.width = 1;
+    text_line(p->out, "ROLLED");
+    snprintf(head, sizeof head, "for (; p%d < %lld; p%d++)", column, extent, column);
+    text_open(p->out, head);
+    print_block(c, &single);
+    text_close(p->out);
+}
+
+/* On a GPU a unit is one column; else a run of them. */
+static void print_unit(contract *c, const body_printer *p)
+{
+    int64_t positions = c->step->outer_count / c->rows;
+    bool runs = !c->n.gpu && c->column >= 0;
+    c->n.units = runs ? positions / c->step->extent[c->column] : positions;
+    print_positions(c, p->out, runs ? c->column : -1);
+    if (runs)
+        print_columns(c, p);
+    else
+        print_block(c, p);
+}
+
+/* The operands as loads of a step without a body of its own. */
+static void make_reads(contract *c)
+{
+    c->reads = *c->step;
+    c->reads.instrs = c->instrs;
+    c->reads.instr_count = 2;
+    c->operands = c->n.body;
+    c->operands.step = &c->reads;
+    c->operands.uniform = c->uniform;
+    c->operands.crossing = c->crossing;
+    for (int o = 0; o < 2; o++) {
+        const plan_operand *operand = &c->step->operand[o];
+        c->instrs[o] = (plan_instr){.kind = INSTR_LOAD,
+                                    .dtype = (uint8_t)c->step->dtype,
+                                    .src = {-1, -1, -1},
+                                    .buffer = operand->buffer,
+                                    .access = operand->access};
+        c->uniform[o] = body_access_uniform(&c->n.body, &c->step->accesses[operand->access]);
+    }
+}
+
+static int64_t part_count(const contract *c)
+{
+    const kernel_target *target = c->n.target;
+    if (c->n.gpu)
+        return smaller(divide_up(c->n.units, c->n.group), target->compute_units * 32);
+    return smaller(smaller(c->n.units, MOST_SHARES * target->compute_units),
+                   1 + c->step->outer_count * c->step->inner_count / WORK_OF_SHARE);
+}
+
+clg_status contract_kernels(const kernel_target *target, const plan *schedule, int32_t number, kernel_list *list)
+{
+    const plan_step *step = &schedule->steps[number];
+    if (step->outer_count == 0)
+        return CLG_OK;
+    contract c = {.n = nest_new(target), .step = step, .column = choose_column(step)};
+    choose_rows(&c);
+    clg_status status = body_open(&c.n.body, schedule, step, c.n.gpu ? -1 : c.column);
+    if (status == CLG_OK) {
+        make_reads(&c);
+        body_printer p = body_print_to(&c.n.body, &c.n.unit);
+        p.width = c.n.body.lane < 0 ? 1 : nest_vector_width(step->extent[c.column]);
+        print_unit(&c, &p);
+        status = nest_add_kernel(&c.n, part_count(&c), list);
+    }
+    nest_close(&c.n);
+    return status;
+}

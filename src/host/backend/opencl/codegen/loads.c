@@ -1,0 +1,252 @@
+/* Prints what a body reads, and the bounds of accesses, as OpenCL C. */
+#include "body.h"
+
+#include <math.h>
+
+/* " * 512" or, where strides are arguments, " * s1"; nothing for 1. */
+static void add_stride(const body_printer *p, text *t, int64_t stride)
+{
+    stride_names *names = p->strides;
+    int i = 0;
+    while (names && i < names->count && names->value[i] != stride)
+        i++;
+    if (stride == 1)
+        return;
+    if (!names || i == MAX_STRIDES) {
+        text_add(t, " * %lld", (long long)stride);
+        return;
+    }
+    names->value[i] = stride;
+    names->count = i < names->count ? names->count : i + 1;
+    text_add(t, " * s%d", i);
+}
+
+void body_add_address(const body_printer *p, text *t, const plan_access *access)
+{
+    const plan_step *step = p->body->step;
+    int terms = 0;
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++) {
+        if (access->stride[d] == 0 || step->extent[d] <= 1)
+            continue;
+        text_add(t, "%sp%d", terms++ ? " + " : "", d);
+        add_stride(p, t, access->stride[d]);
+    }
+    if (access->offset || !terms)
+        text_add(t, "%s%lld", terms ? " + " : "", (long long)access->offset);
+}
+
+/* "3 * p1 + p2", with a constant added; "5" if there is no position. */
+static void add_form(const body_printer *p, text *t, const plan_bound *bound, int64_t constant)
+{
+    const plan_step *step = p->body->step;
+    int terms = 0;
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++) {
+        if (bound->coef[d] == 0 || step->extent[d] <= 1)
+            continue;
+        text_add(t, terms++ ? " + " : "");
+        if (bound->coef[d] == 1)
+            text_add(t, "p%d", d);
+        else
+            text_add(t, "%lld * p%d", (long long)bound->coef[d], d);
+    }
+    if (constant || !terms)
+        text_add(t, terms ? " + %lld" : "%lld", (long long)constant);
+}
+
+/* The condition under which lane..lane+lanes-1 are within the bounds, each term with " && " behind it. What holds
+ * everywhere is left out. */
+static void add_bounds(const body_printer *p, text *t, const plan_access *access, int lane, int lanes)
+{
+    for (int32_t i = 0; i < access->bound_count; i++) {
+        const plan_bound *bound = &p->body->step->bounds[access->first_bound + i];
+        int64_t least = 0, most = 0, step = p->body->lane >= 0 ? bound->coef[p->body->lane] : 0;
+        for (int d = 0; d < p->body->step->outer_rank + p->body->step->inner_rank; d++)
+            *(bound->coef[d] < 0 ? &least : &most) += bound->coef[d] * larger(p->body->step->extent[d] - 1, 0);
+        int64_t first = step * lane, last = step * (lane + lanes - 1);
+        if (bound->lo >= bound->hi || least >= bound->hi || most < bound->lo) {
+            text_add(t, "false && "); /* nowhere */
+            continue;
+        }
+        if (least < bound->lo) {
+            add_form(p, t, bound, smaller(first, last));
+            text_add(t, " >= %lld && ", (long long)bound->lo);
+        }
+        if (most >= bound->hi) {
+            add_form(p, t, bound, larger(first, last));
+            text_add(t, " < %lld && ", (long long)bound->hi);
+        }
+    }
+}
+
+void body_add_constant(text *t, int dtype, double value)
+{
+    if (dtype == CLG_F32 || dtype == CLG_F64) {
+        double v = dtype == CLG_F32 ? (double)(float)value : value;
+        if (isnan(v))
+            text_add(t, "NAN");
+        else if (isinf(v))
+            text_add(t, v > 0 ? "INFINITY" : "-INFINITY");
+        else
+            text_add(t, dtype == CLG_F32 ? "%af" : "%a", v);
+    } else if (dtype == CLG_I32) {
+        text_add(t, value <= -2147483648.0 ? "INT_MIN" : "%d", value <= -2147483648.0 ? 0 : (int)value);
+    } else {
+        text_add(t, "%d", (int)value & 255);
+    }
+}
+
+static const char *outside_rows(int dtype) { return dtype == CLG_F32 || dtype == CLG_F64 ? "NAN" : "0"; }
+
+/* The row that a load with a row register takes in one lane: "r4" or "r4.s7". */
+static void add_row(const body_printer *p, text *t, const plan_instr *instr, int lane)
+{
+    body_add_operand(p, t, instr->src[0], 1);
+    if (body_register_width(p, instr->src[0]) > 1)
+        text_add(t, ".s%x", (unsigned)lane);
+}
+
+/* " : value" of an instruction outside its bounds. */
+static void add_outside(text *t, const plan_instr *instr, int width)
+{
+    text_add(t, " : (%s_t)(", body_suffix(instr->dtype, width).s);
+    body_add_constant(t, instr->dtype, instr->value);
+    text_add(t, ")");
+}
+
+/* One lane of a load or iota, guarded by its bounds and its row. e%d holds the address of lane 0. */
+static void add_lane(const body_printer *p, text *t, int32_t reg, int lane)
+{
+    const plan_instr *instr = &p->body->step->instrs[reg];
+    const plan_access *access = &p->body->step->accesses[instr->access];
+    int64_t shift = p->body->lane >= 0 ? access->stride[p->body->lane] * lane : 0;
+    body_suffix_text s = body_suffix(instr->dtype, 1);
+    text guard = {0};
+    add_bounds(p, &guard, access, lane, 1);
+    if (guard.size)
+        text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
+    if (instr->kind == INSTR_IOTA) {
+        text_add(t, "(%s_t)(e%d + %lld)", s.s, reg, (long long)shift);
+    } else if (instr->src[0] >= 0) {
+        text row = {0};
+        add_row(p, &row, instr, lane);
+        const char *name = row.data ? row.data : "";
+        text_add(t, "(%s >= 0 && %s < %lld ? b%d[e%d + %lld + (%s)%s * %lld] : (%s_t)(%s))", name, name,
+                 (long long)instr->row_count, body_argument(p->body, instr->buffer), reg, (long long)shift,
+                 p->body->index, name, (long long)instr->row_stride, s.s, outside_rows(instr->dtype));
+        t->failed |= row.failed;
+        text_free(&row);
+    } else {
+        text_add(t, "b%d[e%d + %lld]", body_argument(p->body, instr->buffer), reg, (long long)shift);
+    }
+    if (guard.size)
+        add_outside(t, instr, 1);
+    t->failed |= guard.failed;
+    text_free(&guard);
+}
+
+/* All lanes, one by one. */
+static void add_lanes(const body_printer *p, text *t, int32_t reg, int width)
+{
+    if (width == 1) {
+        add_lane(p, t, reg, 0);
+        return;
+    }
+    text_add(t, "(%s_t)(", body_suffix(p->body->step->instrs[reg].dtype, width).s);
+    for (int lane = 0; lane < width; lane++) {
+        text_add(t, lane ? ", " : "");
+        add_lane(p, t, reg, lane);
+    }
+    text_add(t, ")");
+}
+
+/* A load whose lanes are neighbours: one vector load where the guards hold for all of them. */
+static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int width)
+{
+    const plan_instr *instr = &p->body->step->instrs[reg];
+    if (instr->kind != INSTR_LOAD || width == 1 || p->body->step->accesses[instr->access].stride[p->body->lane] != 1 ||
+        (instr->src[0] >= 0 && !p->body->uniform[instr->src[0]]))
+        return false;
+    text guard = {0};
+    add_bounds(p, &guard, &p->body->step->accesses[instr->access], 0, width);
+    char row[96] = "";
+    if (instr->src[0] >= 0) {
+        text name = {0};
+        add_row(p, &name, instr, 0);
+        text_add(&guard, "%s >= 0 && %s < %lld && ", name.data ? name.data : "", name.data ? name.data : "",
+                 (long long)instr->row_count);
+        snprintf(row, sizeof row, " + (%s)%s * %lld", p->body->index, name.data ? name.data : "",
+                 (long long)instr->row_stride);
+        t->failed |= name.failed;
+        text_free(&name);
+    }
+    if (guard.size)
+        text_add(t, "(%.*s) ? ", (int)guard.size - 4, guard.data);
+    text_add(t, "VECTOR_AT(global, %s, b%d + e%d%s)", body_suffix(instr->dtype, width).s,
+             body_argument(p->body, instr->buffer), reg, row);
+    if (guard.size && p->body->step->accesses[instr->access].bound_count > 0) {
+        text_add(t, " : ");
+        add_lanes(p, t, reg, width);
+    } else if (guard.size) {
+        text_add(t, " : (%s_t)(%s)", body_suffix(instr->dtype, width).s, outside_rows(instr->dtype));
+    }
+    t->failed |= guard.failed;
+    text_free(&guard);
+    return true;
+}
+
+void body_print_address(const body_printer *p, int32_t reg, const plan_access *access, bool with_piece)
+{
+    text address = {0};
+    body_add_address(p, &address, access);
+    if (with_piece && p->body->step->splits > 1)
+        text_add(&address, " + piece * %lld", (long long)p->body->step->outer_count);
+    text_line(p->out, "const %s e%d = %s;", p->body->index, reg, address.data ? address.data : "0");
+    p->out->failed |= address.failed;
+    text_free(&address);
+}
+
+void body_print_load(const body_printer *p, int32_t reg)
+{
+    int width = body_register_width(p, reg);
+    body_print_address(p, reg, &p->body->step->accesses[p->body->step->instrs[reg].access], false);
+    body_begin_value(p, reg);
+    if (!add_vector_load(p, p->out, reg, width))
+        add_lanes(p, p->out, reg, width);
+    text_add(p->out, ";\n");
+}
+
+/* A register where the bounds hold, another value elsewhere. */
+void body_print_mask(const body_printer *p, int32_t reg)
+{
+    const plan_instr *instr = &p->body->step->instrs[reg];
+    const plan_access *access = &p->body->step->accesses[instr->access];
+    int width = body_register_width(p, reg), from = body_register_width(p, instr->src[0]);
+    bool lanes = false;
+    for (int32_t i = 0; i < access->bound_count; i++)
+        lanes |= width > 1 && p->body->step->bounds[access->first_bound + i].coef[p->body->lane] != 0;
+    text guard = {0};
+    add_bounds(p, &guard, access, 0, width);
+    body_begin_value(p, reg);
+    if (guard.size)
+        text_add(p->out, "(%.*s) ? ", (int)guard.size - 4, guard.data);
+    body_add_operand(p, p->out, instr->src[0], width);
+    if (guard.size && !lanes)
+        add_outside(p->out, instr, width);
+    for (int lane = 0; guard.size && lanes && lane < width; lane++) { /* those within one by one */
+        text one = {0};
+        add_bounds(p, &one, access, lane, 1);
+        text_add(p->out, lane ? ", " : " : (%s_t)(", body_suffix(instr->dtype, width).s);
+        text_add(p->out, one.size ? "(%.*s) ? " : "%.*s", (int)larger((int64_t)one.size - 4, 0),
+                 one.data ? one.data : "");
+        body_add_operand(p, p->out, instr->src[0], 1);
+        if (from > 1)
+            text_add(p->out, ".s%x", (unsigned)lane);
+        if (one.size)
+            add_outside(p->out, instr, 1);
+        p->out->failed |= one.failed;
+        text_free(&one);
+    }
+    text_add(p->out, guard.size && lanes ? ");\n" : ";\n");
+    p->out->failed |= guard.failed;
+    text_free(&guard);
+}

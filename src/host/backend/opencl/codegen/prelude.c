@@ -1,0 +1,63 @@
+/* What the kernels of a program share: math for the dtypes and widths that they name, operations, folds. */
+#include "body.h"
+#include "codegen.h"
+
+#include <string.h>
+
+/* Whether a source names a suffix: "f32" is not named by "f32x16". */
+static bool names_suffix(const char *source, const char *suffix)
+{
+    size_t length = strlen(suffix);
+    for (const char *at = strstr(source, suffix); at; at = strstr(at + 1, suffix)) {
+        char next = at[length];
+        if (next != 'x' && !(next >= '0' && next <= '9'))
+            return true;
+    }
+    return false;
+}
+
+/* fold_sum_f32(a, b), ...: reductions as functions, whose arguments may be long. */
+static void print_folds(const char *const *sources, int count, text *out)
+{
+    for (int op = 0; op < OP_COUNT; op++)
+        for (int dtype = 0; clg_ops[op].kind == KIND_REDUCE && dtype < CLG_DTYPE_COUNT; dtype++) {
+            body_suffix_text suffix = body_suffix(dtype, 1);
+            const char *s = suffix.s;
+            char name[64];
+            snprintf(name, sizeof name, "fold_%s_%s(", clg_ops[op].name, s);
+            bool named = false;
+            for (int i = 0; i < count && !named; i++)
+                named = strstr(sources[i], name) != NULL;
+            if (named)
+                text_add(out, "static inline %s_t %s%s_t a, %s_t b) { return op_%s(%s, a, b); }\n", s, name, s, s,
+                         clg_ops[op].name, s);
+        }
+}
+
+void prelude_print(const char *const *sources, int count, text *out)
+{
+    static const int widths[] = {1, 4, 8, 16};
+    for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
+        for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+            body_suffix_text suffix = body_suffix(dtype, widths[w]);
+            bool named = false;
+            for (int i = 0; i < count && !named; i++)
+                named = names_suffix(sources[i], suffix.s);
+            if (!named)
+                continue;
+            text_add(out, "#define MATH_DTYPE %d\n#define MATH_WIDTH %d\n", dtype, widths[w]);
+            text_add_skeleton(out, "math.h", NULL, NULL, 0);
+            text_add(out, "typedef struct __attribute__((packed)) { %s_t vector; } %s_packed_t;\n", suffix.s, suffix.s);
+        }
+    for (int op = 0; op < OP_COUNT; op++) {
+        const op_row *row = &clg_ops[op];
+        static const char *const operands[] = {"", "a", "a, b", "a, b, c"};
+        if (row->kind == KIND_MAP && row->types != TYPES_CAST)
+            text_add(out, "#define op_%s(S, %s) (%s)\n", row->name, operands[row->arity], row->expr);
+        if (row->kind == KIND_REDUCE)
+            text_add(out, "#define op_%s(S, a, b) (%s)\n", row->name, row->expr);
+    }
+    text_add(out, "#define SHARE_STEP %d\n", SHARE_STEP);
+    text_add_skeleton(out, "prelude.cl", NULL, NULL, 0);
+    print_folds(sources, count, out);
+}

@@ -1,0 +1,36 @@
+/* How a product is cut up into tiles. */
+#ifndef CLG_OPENCL_TILE_H
+#define CLG_OPENCL_TILE_H
+
+#include "kernels.h"
+
+/* On a CPU device: register tiles of rows x vectors of width columns (so many columns are a panel), of which a share is
+ * tiles_each rows and panels_each columns. packed_b: from a copy of the panels, which may then be padded; packed_a: the
+ * rows of a tile are copied, too. With the GPU strategy only: rows x vectors elements a work-item, width work-items
+ * along each side of a group. */
+typedef struct product_tile {
+    int rows, vectors, width;
+    bool packed_a, packed_b;
+    int64_t tiles_each, panels_each;
+} product_tile;
+
+#define GPU_TILE 4 /* rows, and columns, of a work-item's tile in kernels/matmul_gpu.cl */
+
+/* For CPU devices. */
+#define TILE_DEPTH 2048 /* of a product of which rows are copied, at the most */
+
+product_tile tile_choose(const kernel_target *target, const plan_step *step);
+/* Sets tiles_each and panels_each; INFINITY if no share is possible, else the cycles that it may take. */
+double tile_share_out(const kernel_target *target, const plan_step *step, product_tile *tile);
+/* Whether the kernel can compute the step by such tiles, whatever their share. */
+bool tile_is_legal(const kernel_target *target, const plan_step *step, const product_tile *tile);
+int tile_candidates(const kernel_target *target, const plan_step *step, product_tile *tiles, int capacity);
+/* Elements of local memory that the copy of panels may take. */
+int64_t tile_panel_limit(const kernel_target *target, const plan_step *step);
+/* Columns of A for which a copy of the rows of a tile has room. */
+int64_t tile_rows_depth(const plan_step *step);
+/* Whether columns, not rows, are dense in memory. */
+bool tile_a_transposed(const plan_step *step);
+bool tile_b_transposed(const plan_step *step);
+
+#endif

@@ -1,0 +1,67 @@
+/* The OpenCL backend as the engine sees it: a device with what was measured on it, and programs whose products are
+ * computed so. Its three rooms, of which each calls only those before it:
+ *
+ *   codegen/  prints OpenCL C from the steps of a plan
+ *   driver/   devices, memory, built programs, launches
+ *   tuning/   how products are computed: measures, keeps and finds it */
+#include "driver/program.h"
+#include "tuning/tuning.h"
+
+static backend_traits describe_traits(const backend_device *device)
+{
+    int units = (int)device->info.compute_units;
+    backend_traits traits = {0};
+    traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
+    traits.max_body = 256;
+    traits.units = device->target.strategy == STRATEGY_CPU ? 4 * units : 8 * units;
+    return traits;
+}
+
+static void close_device(backend_device *device)
+{
+    if (device)
+        tuning_close(device);
+    device_close(device);
+}
+
+clg_status backend_opencl_open(const char *selector, backend_device **opened, backend_traits *traits,
+                               clg_device_info *info, bool *found_any)
+{
+    *opened = NULL;
+    backend_device *device;
+    clg_status status = device_open(selector ? selector : "", &device, found_any);
+    if (status == CLG_OK && device)
+        status = tuning_open(device);
+    if (status != CLG_OK || !device) {
+        close_device(device);
+        return status;
+    }
+    *traits = describe_traits(device);
+    *info = device->info;
+    *opened = device;
+    return CLG_OK;
+}
+
+static clg_status prepare(backend_device *device, const plan *schedule, backend_buffer *const *bindings,
+                          backend_program **prepared)
+{
+    return tuning_prepare(device, schedule, NULL, bindings, prepared);
+}
+
+const backend backend_opencl = {
+    .name = "opencl",
+    .close = close_device,
+    .sync = device_sync,
+    .allocate = memory_allocate,
+    .free = memory_free,
+    .write = memory_write,
+    .read = memory_read,
+    .prepare = prepare,
+    .bind = program_bind,
+    .run = program_run,
+    .profile = program_profile,
+    .release = program_release,
+    .launches = program_launches,
+    .print = program_print,
+    .tuner = &opencl_tuner,
+};
