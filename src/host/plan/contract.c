@@ -336,7 +336,7 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
 {
     const sub_node *n = &f->s->nodes[node];
     bool swap = must_swap(f, node);
-    *x = (contract_operands){.whole = contract_space(f, node)};
+    *x = (contract_operands){.whole = contract_space(f, node), .arranged = -1};
     in_order(of_node(f, node), x->place);
     if (is_windowed(f, node, 0) || is_windowed(f, node, 1))
         order_windows(f, node, swap, x);

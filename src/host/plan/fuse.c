@@ -142,6 +142,8 @@ static clg_status place_contract(scheduler *f, int32_t node)
     clg_status status = contract_place(f, node, &operands);
     for (int o = 0; o < 2 && status == CLG_OK; o++)
         status = materialise(f, operands.node[o]);
+    if (status == CLG_OK)
+        status = contract_arrange(f, node, &operands);
     if (status != CLG_OK)
         return status;
     space sp = {3, {operands.batch, operands.m, operands.n}, 0};
@@ -164,7 +166,7 @@ static clg_status place_contract(scheduler *f, int32_t node)
     g.cost = 1;
     f->state[node].group = group_append(f, &g);
     f->state[node].cost = f->state[node].loads = 1;
-    for (int o = 0; o < 2; o++)
+    for (int o = 0; o < (operands.arranged < 0 ? 2 : 1); o++)
         group_read(f, operands.node[o], f->group_count - 1, true);
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
 }

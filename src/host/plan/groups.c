@@ -37,6 +37,7 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
     node_access full = access_identity(&sp, false), outer = access_identity(&sp, true);
     g->full_access = access_intern(&f->accesses, &full);
     g->outer_access = access_intern(&f->accesses, &outer);
+    g->copy_access = g->full_access;
     if (sp.inner && kind == STEP_LOOP) {
         g->split = g->full_count >= SPLIT_ELEMENTS && group_workers(g) < f->traits.units;
     }

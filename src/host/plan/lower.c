@@ -329,6 +329,8 @@ static void lower_contract(lowering *l)
     for (int o = 0; o < 2 && l->status == CLG_OK; o++) {
         const node_access at = l->f->accesses.items[x->access[o]];
         step->operand[o] = (plan_operand){.buffer = l->f->state[x->node[o]].buffer};
+        if (o == 1 && x->arranged >= 0)
+            step->operand[o].buffer = x->arranged;
         step->operand[o].access = lower_access_over(l, &x->whole, &at);
         lower_operand_axes(&x->whole, &at, &step->operand[o]);
     }
@@ -362,14 +364,16 @@ static void lower_copy(lowering *l)
     if (l->status != CLG_OK)
         return;
     fill_extents(l);
-    int32_t access = lower_access(l, l->g->full_access), first = 0;
+    int32_t access = lower_access(l, l->g->copy_access), first = 0;
     clg_dtype dtype = l->f->p->buffers[l->g->copy_from].dtype;
     plan_instr load = {.kind = INSTR_LOAD, .dtype = (uint8_t)dtype, .src = {-1, -1, -1}, .access = access};
     load.buffer = l->g->copy_from;
     value v = {.reg = emit(l, load)};
-    emit_store(l, &v, l->g->copy_to, access);
+    emit_store(l, &v, l->g->copy_to, lower_access(l, l->g->full_access));
     end_section(l, SECTION_OUTER, first);
     l->step->name_node = l->f->p->buffers[l->g->copy_to].node;
+    if (l->status == CLG_OK)
+        lower_coalesce(l->step);
 }
 
 clg_status lower(scheduler *f)

@@ -8,7 +8,7 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue;
+    bool fuses_epilogue, dense_columns;
     int32_t max_body, units;
 } schedule_traits;
 
@@ -24,6 +24,7 @@ typedef struct contract_operands {
     bool plain;               /* a batch of plain matrix products: */
     int64_t batch, m, n, k;
     plan_matrix matrix[2]; /* without their buffers */
+    int32_t arranged;      /* the buffer that operand 1 is copied to before; -1: none */
 } contract_operands;
 
 /* A group: nodes evaluated in one step. Groups run in the order of their indices. */
@@ -38,7 +39,8 @@ typedef struct group {
     int32_t first_store;        /* list of stores, by store.next */
     int32_t first_walked;       /* list of what the group evaluates, by walked.next */
     contract_operands operands; /* MATMUL, CONTRACT */
-    int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer to another */
+    int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer, read at copy_access, to another */
+    int32_t copy_access;
 } group;
 
 typedef struct store {
@@ -138,6 +140,8 @@ bool walk_is_reduction(const sub_node *n); /* made by adding up over inner posit
 void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access);
 /* contract.c: what a contraction reads: nodes that have to be in memory. */
 clg_status contract_place(scheduler *f, int32_t node, contract_operands *operands);
+/* arrange.c. Lets operand 1 be copied before, if its columns are better neighbours. */
+clg_status contract_arrange(scheduler *f, int32_t node, contract_operands *x);
 /* The access of the result's elements over the space of its dimensions. */
 node_access contract_result(const scheduler *f, int32_t node, const contract_operands *operands);
 /* The access of operand number which of contraction node over a space: the result's dimensions, then the summed ones.

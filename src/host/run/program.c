@@ -75,7 +75,8 @@ static clg_status allocate_outputs(clg_program *p)
 static clg_status compile(clg_program *p, const clg_var *outputs, int count, bool eager)
 {
     const clg_device *device = p->graph->device;
-    schedule_traits traits = {device->traits.fuses_epilogue, device->traits.max_body, device->traits.units};
+    schedule_traits traits = {device->traits.fuses_epilogue, device->traits.dense_columns, device->traits.max_body,
+                              device->traits.units};
     p->output_nodes = malloc(((size_t)count + 1) * sizeof *p->output_nodes);
     if (!p->output_nodes)
         return clg_fail_memory();
