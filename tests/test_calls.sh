@@ -31,7 +31,7 @@ faults() { # faults WHAT TEXT
     failures=$((failures + 1))
 }
 faults "core calls what is above it" "$(above core)"
-for folder in core plan backend/cpu; do
+for folder in core run plan backend/cpu; do
     faults "$folder: files call each other in circles" "$(circles $folder)"
 done
 

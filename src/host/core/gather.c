@@ -7,7 +7,7 @@ void gather_bound_input(clg_var indices, int64_t classes, const char *op)
         indices.id = graph_at(indices)->src[0];
     if (graph_at(indices)->op != OP_INPUT)
         return;
-    leaf_record *l = &indices.graph->leaves[graph_at(indices)->attr.integer];
+    leaf_record *l = graph_leaf_of(indices.graph, indices.id);
     if (!l->classes || classes < l->classes) {
         l->classes = classes;
         l->classes_of = op;

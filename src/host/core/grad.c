@@ -289,7 +289,7 @@ clg_var clg_grad(clg_var leaf_var)
         return graph_fail(g, CLG_ERROR_ARGUMENT,
                           "grad: only leaves keep gradients, not the result of %s; use clg_gradients",
                           clg_creator(leaf_var));
-    int32_t grad = g->leaves[graph_at(leaf_var)->attr.integer].grad;
+    int32_t grad = graph_leaf_of(g, leaf_var.id)->grad;
     if (grad < 0)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "grad: %%%d has no gradient; call clg_backward first",
                           (int)leaf_var.id);
@@ -299,7 +299,7 @@ clg_var clg_grad(clg_var leaf_var)
 void clg_cleargrad(clg_var leaf_var)
 {
     if (clg_is_valid(leaf_var) && graph_at(leaf_var)->op == OP_INPUT)
-        leaf_var.graph->leaves[graph_at(leaf_var)->attr.integer].grad = -1;
+        graph_leaf_of(leaf_var.graph, leaf_var.id)->grad = -1;
 }
 
 void clg_cleargrads(clg_graph *graph)

@@ -74,6 +74,10 @@ clg_var graph_like(clg_var x, double value);
 static inline clg_var graph_var(clg_graph *g, int32_t id) { return (clg_var){g, id}; }
 static inline graph_record *graph_at(clg_var x) { return &x.graph->nodes[x.id]; }
 static inline const clg_shape *graph_shape_of(const clg_graph *g, int32_t id) { return &g->shapes[g->nodes[id].shape]; }
+static inline leaf_record *graph_leaf_of(const clg_graph *g, int32_t id)
+{
+    return &g->leaves[g->nodes[id].attr.integer];
+}
 static inline const index_map *graph_map_of(clg_var x) { return &x.graph->maps[graph_at(x)->attr.integer]; }
 
 /* Records the graph's first error, keeps it for clg_last_error too, and returns a poisoned variable. */
