@@ -44,7 +44,7 @@ faults() { # faults WHAT TEXT
     failures=$((failures + 1))
 }
 faults "core calls what is above it" "$(above core)"
-for folder in plan backend/cpu backend/opencl; do
+for folder in core run plan backend/cpu backend/opencl; do
     faults "$folder: files call each other in circles" "$(circles $folder)"
 done
 opencl=backend/opencl

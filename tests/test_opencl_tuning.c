@@ -94,9 +94,9 @@ static void free_product(product *p)
 
 static const plan_step *matmul_step(const clg_program *program)
 {
-    for (int32_t i = 0; i < program->p->step_count; i++)
-        if (program->p->steps[i].kind == STEP_MATMUL)
-            return &program->p->steps[i];
+    for (int32_t i = 0; i < program->compiled.p->step_count; i++)
+        if (program->compiled.p->steps[i].kind == STEP_MATMUL)
+            return &program->compiled.p->steps[i];
     fail_msg("the program has no product");
     return NULL;
 }

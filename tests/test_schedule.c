@@ -87,7 +87,7 @@ static void mlp_launches(clg_device *device)
     clg_optimizer *optimizer;
     clg_mlp *mlp;
     clg_program *program = mlp_step(g, &optimizer, &mlp);
-    const plan *p = program->p;
+    const plan *p = program->compiled.p;
     int32_t between[64], loops = 0;
     assert_int_equal(clg_program_get_info(program).matmuls, 5); /* no gradient for the images */
     assert_true(p->step_count <= 64);
@@ -162,7 +162,7 @@ static void layer_norm(clg_device *device)
     clg_var outputs[4] = {clg_layer_norm(v[0], v[1], v[2], 1e-5)};
     clg_gradients(clg_mul(outputs[0], clg_input(g, CLG_F32, CLG_SHAPE(8192, 1024))), v, 3, outputs + 1);
     clg_program *program = compile(g, outputs, 4);
-    const plan *p = program->p;
+    const plan *p = program->compiled.p;
     int divisions = 0;
     assert_int_equal(clg_program_get_info(program).launches, feed(device, 0, 1024) ? 2 : 3);
     for (int32_t i = 0; i < p->step_count; i++)
@@ -370,8 +370,10 @@ static void test_random_memory_plans(void **state)
             }
         }
         clg_program *p = compile(g, &vars[count - 1], 1);
-        check_arena(p->p);
-        double ratio = p->p->arena_lower_bound ? (double)p->p->arena_bytes / (double)p->p->arena_lower_bound : 1;
+        check_arena(p->compiled.p);
+        double ratio = p->compiled.p->arena_lower_bound
+                           ? (double)p->compiled.p->arena_bytes / (double)p->compiled.p->arena_lower_bound
+                           : 1;
         worst = ratio > worst ? ratio : worst;
         clg_program_free(p);
         clg_graph_free(g);

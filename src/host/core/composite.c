@@ -1,5 +1,5 @@
 /* Operations made of other operations: they need no gradient rule and no kernel of their own. */
-#include "graph.h"
+#include "build.h"
 
 #include <math.h>
 
@@ -9,19 +9,19 @@ static clg_var shifted(clg_var x, int axis) { return clg_sub(x, clg_stop_gradien
 
 clg_var clg_softmax(clg_var x, int axis)
 {
-    axis = ops_axis("softmax", x, axis);
+    axis = graph_axis("softmax", x, axis);
     if (axis < 0)
         return POISON(x.graph);
-    clg_var e = clg_exp(shifted(ops_as_float(x), axis));
+    clg_var e = clg_exp(shifted(build_as_float(x), axis));
     return clg_div(e, clg_sum(e, CLG_AXES(axis), true));
 }
 
 clg_var clg_log_softmax(clg_var x, int axis)
 {
-    axis = ops_axis("log_softmax", x, axis);
+    axis = graph_axis("log_softmax", x, axis);
     if (axis < 0)
         return POISON(x.graph);
-    clg_var s = shifted(ops_as_float(x), axis);
+    clg_var s = shifted(build_as_float(x), axis);
     return clg_sub(s, clg_log(clg_sum(clg_exp(s), CLG_AXES(axis), true)));
 }
 
@@ -44,14 +44,14 @@ clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels)
     if (clg_dtype_of(labels) != CLG_I32 && clg_dtype_of(labels) != CLG_U8)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "softmax_cross_entropy: labels must be i32 or u8, not %s",
                           clg_dtype_name(clg_dtype_of(labels)));
-    ops_bound_input(labels, s.dim[1], "softmax_cross_entropy");
+    gather_bound_input(labels, s.dim[1], "softmax_cross_entropy");
     labels = clg_reshape(clg_cast(labels, CLG_I32), CLG_SHAPE(t.dim[0], 1));
-    clg_var x = shifted(ops_as_float(logits), 1);
-    clg_var picked = clg_sum(clg_where(one_hot(labels, s.dim[1]), x, ops_like(x, 0)), CLG_AXES(1), true);
+    clg_var x = shifted(build_as_float(logits), 1);
+    clg_var picked = clg_sum(clg_where(one_hot(labels, s.dim[1]), x, graph_like(x, 0)), CLG_AXES(1), true);
     clg_var rows = clg_sub(clg_log(clg_sum(clg_exp(x), CLG_AXES(1), true)), picked);
     clg_var inside =
-        clg_mul(clg_less_equal(ops_like(labels, 0), labels), clg_less(labels, ops_like(labels, (double)s.dim[1])));
-    return clg_mean(clg_where(inside, rows, ops_like(rows, NAN)), CLG_ALL_AXES, false);
+        clg_mul(clg_less_equal(graph_like(labels, 0), labels), clg_less(labels, graph_like(labels, (double)s.dim[1])));
+    return clg_mean(clg_where(inside, rows, graph_like(rows, NAN)), CLG_ALL_AXES, false);
 }
 
 clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
@@ -62,7 +62,7 @@ clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
 /* The least index at which x equals its maximum; a NaN counts as the maximum, as in NumPy. */
 clg_var clg_argmax(clg_var x, int axis)
 {
-    axis = ops_axis("argmax", x, axis);
+    axis = graph_axis("argmax", x, axis);
     if (axis < 0)
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x), along = {.rank = shape.rank}, dropped = {0};

@@ -1,6 +1,6 @@
 /* Contractions over an iteration space (index_map.h): their nodes, their gradient, which is a contraction again with
  * the roles exchanged, and matrix products. */
-#include "graph.h"
+#include "build.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static clg_var over_result(clg_var x, const affine *axis, clg_shape shape, clg_v
         map.axis[k] = axis[k];
     }
     *within = inside ? POISON(x.graph)
-                     : views_map(OP_VIEW, ops_constant(x.graph, CLG_U8, graph_at(x)->shape, 1), shape, &map);
+                     : views_map(OP_VIEW, graph_constant(x.graph, CLG_U8, graph_at(x)->shape, 1), shape, &map);
     return views_map(OP_VIEW, x, shape, &map);
 }
 
@@ -28,10 +28,10 @@ static clg_var over_result(clg_var x, const affine *axis, clg_shape shape, clg_v
 static clg_var elementwise(clg_var a, clg_var b, const contraction *c, clg_shape shape)
 {
     clg_var within[2], x = over_result(a, c->axis[0], shape, &within[0]),
-                       y = over_result(b, c->axis[1], shape, &within[1]), product = ops_map(OP_MUL, x, y, x);
+                       y = over_result(b, c->axis[1], shape, &within[1]), product = build_map(OP_MUL, x, y, x);
     for (int o = 0; o < 2 && product.id >= 0; o++)
         if (within[o].id >= 0)
-            product = clg_where(within[o], product, ops_like(product, 0));
+            product = clg_where(within[o], product, graph_like(product, 0));
     return product;
 }
 
@@ -61,7 +61,7 @@ clg_var contract_node(clg_var a, clg_var b, const contraction *c)
         return POISON(g);
     int32_t id = graph_shape(g, shape);
     if (empty || clg_shape_count(from[0]) == 0 || clg_shape_count(from[1]) == 0 || clg_shape_count(shape) == 0)
-        return ops_constant(g, dtype, id, 0);
+        return graph_constant(g, dtype, id, 0);
     if (summed == 1)
         return elementwise(a, b, &own, shape);
     int32_t index = graph_contraction(g, &own);
@@ -131,7 +131,7 @@ clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int whic
     clg_shape from = clg_shape_of(x), other = clg_shape_of(with);
     inverse_map inverse;
     if (clg_shape_count(from) == 0 || clg_shape_count(clg_shape_of(gy)) == 0)
-        return ops_constant(g, clg_dtype_of(gy), graph_shape(g, from), 0);
+        return graph_constant(g, clg_dtype_of(gy), graph_shape(g, from), 0);
     if (!index_map_solve(c->axis[which], c->rank, c->extent, from, &inverse))
         return adjoint_through_view(c, x, with, which, gy);
     contraction back = {.rank = inverse.rank, .result_rank = inverse.part_rank};
@@ -150,9 +150,9 @@ clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int whic
             return adjoint_through_view(c, x, with, which, gy);
         of_gy.axis[wide.rank] = inverse.position[d];
         wide.dim[wide.rank++] = 1;
-        gy = ops_reshape(gy, wide);
+        gy = views_reshape(gy, wide);
         wide.dim[wide.rank - 1] = c->extent[d];
-        gy = ops_broadcast(gy, wide);
+        gy = views_broadcast(gy, wide);
     }
     memcpy(back.axis[which], of_gy.axis, sizeof of_gy.axis);
     clg_var parts = which == 0 ? contract_node(gy, with, &back) : contract_node(with, gy, &back);

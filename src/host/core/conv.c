@@ -1,7 +1,7 @@
 /* Convolutions, as contractions: the result's spatial position o and the weights' i read x at stride o + dilation i -
  * before. */
 #include "array.h"
-#include "graph.h"
+#include "build.h"
 
 #include <string.h>
 
@@ -157,7 +157,7 @@ static clg_shape cut_shape(clg_shape shape, axes_names *axes, char channels, int
 
 static clg_var cut_groups(clg_var x, axes_names *axes, char channels, int64_t groups)
 {
-    return x.id < 0 ? x : ops_reshape(x, cut_shape(clg_shape_of(x), axes, channels, groups));
+    return x.id < 0 ? x : views_reshape(x, cut_shape(clg_shape_of(x), axes, channels, groups));
 }
 
 /* ---------------------------------------------------------------- the contraction */
@@ -245,7 +245,7 @@ clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options)
     weights = cut_groups(weights, &c.w, 'O', c.groups);
     clg_shape cut = cut_shape(shape, &c.y, 'C', c.groups);
     contraction k = describe(&c, cut, clg_shape_of(weights));
-    return ops_reshape(contract_node(x, weights, &k), shape);
+    return views_reshape(contract_node(x, weights, &k), shape);
 }
 
 /* ---------------------------------------------------------------- transposed */
@@ -307,7 +307,7 @@ clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
     x = cut_groups(x, &c.y, 'C', c.groups);
     weights = cut_groups(weights, &c.w, 'O', c.groups);
     contraction k = describe(&c, clg_shape_of(x), clg_shape_of(weights));
-    clg_var like = ops_constant(g, clg_dtype_of(x), graph_shape(g, cut), 0);
+    clg_var like = graph_constant(g, clg_dtype_of(x), graph_shape(g, cut), 0);
     return like.id < 0 || x.id < 0 || weights.id < 0 ? POISON(g)
-                                                     : ops_reshape(contract_adjoint(&k, like, weights, 0, x), shape);
+                                                     : views_reshape(contract_adjoint(&k, like, weights, 0, x), shape);
 }

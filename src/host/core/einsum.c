@@ -1,5 +1,5 @@
 /* Einstein summation: the equation read, then operands contracted pair by pair from the left. */
-#include "graph.h"
+#include "build.h"
 
 #include <string.h>
 
@@ -87,7 +87,7 @@ static void sum_unwanted(term *t, const bool *wanted)
         left.label[left.rank++] = t->label[k];
     }
     if (mask && t->x.id >= 0) {
-        left.x = ops_reshape(ops_reduce(OP_SUM, t->x, mask), shape);
+        left.x = views_reshape(build_reduce(OP_SUM, t->x, mask), shape);
         *t = left;
     }
 }

@@ -1,214 +1,183 @@
-/* Simplification when a node is made: constant folding and the algebra that gradient graphs need. Nothing that
- * changes a value a user could see: x + 0 and 0 x are folded only while gradient rules run, where a constant zero
- * is structural (a branch that was not taken) and 0 x NaN must stay 0. */
-#include "graph.h"
+/* Constant folding, the algebra that gradient graphs need, and reductions of equal elements. Nothing that changes a
+ * value a user could see. */
+#include "fold.h"
 
-#include <math.h>
+#include "build.h"
 
-/* ---------------------------------------------------------------- evaluating a row in f64 */
-
-static double fold_sigmoid(double x) { return 1 / (1 + exp(-x)); }
-static double fold_gelu(double x)
+static bool is_const(clg_var x, double *value)
 {
-    double a = fmin(fabs(x), 40); /* beyond, the tail is 0 */
-    return copysign((x < 0 ? 0 : x) - a * erfc(a * sqrt(0.5)) / 2, x);
-}
-static double fold_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
-
-#define FN(S, f) FOLD_##f
-#define FOLD_t double
-#define FOLD_pow pow
-#define FOLD_sqrt sqrt
-#define FOLD_exp exp
-#define FOLD_log log
-#define FOLD_sin sin
-#define FOLD_cos cos
-#define FOLD_tanh tanh
-#define FOLD_erf erf
-#define FOLD_gelu fold_gelu
-#define FOLD_sigmoid fold_sigmoid
-#define FOLD_abs fabs
-#define FOLD_sign fold_sign
-#define SEL(S, cond, x, y) ((cond) ? (x) : (y))
-#define BOOL(S, comparison) ((double)(comparison))
-#define COND(S, u8) ((u8) != 0)
-
-/* One function a row: the table is the only place that names operations. */
-#define MAP(ID, name, builder, arity, types, expr, ...)                                                                \
-    static double evaluate_##ID(double a, double b, double c)                                                          \
-    {                                                                                                                  \
-        (void)a, (void)b, (void)c;                                                                                     \
-        return (double)(expr);                                                                                         \
-    }
-#include "ops.def"
-
-static double (*const evaluate[OP_COUNT])(double, double, double) = {
-#define MAP(ID, ...) [OP_##ID] = evaluate_##ID,
-#include "ops.def"
-};
-
-double fold_evaluate(clg_op op, double a, double b, double c) { return evaluate[op](a, b, c); }
-
-double fold_round(clg_dtype dtype, double value)
-{
-    switch (dtype) {
-    case CLG_F32:
-        return (double)(float)value;
-    case CLG_I32:
-        return isnan(value) ? 0 : trunc(fmin(fmax(value, INT32_MIN), INT32_MAX)) + 0.0;
-    case CLG_U8:
-        return isnan(value) ? 0 : trunc(fmin(fmax(value, 0), 255)) + 0.0;
-    default:
-        return value;
-    }
-}
-
-/* ---------------------------------------------------------------- rules */
-
-static bool is_const(const clg_graph *g, int32_t id, double *value)
-{
-    if (id < 0 || g->nodes[id].op != OP_CONST)
+    if (x.id < 0 || graph_at(x)->op != OP_CONST)
         return false;
-    *value = g->nodes[id].attr.value;
+    *value = graph_at(x)->attr.value;
     return true;
 }
 
 /* Folding integers through f64 is exact unless the result leaves the range (where devices wrap): leave those. */
 static bool exact(clg_dtype dtype, double value)
 {
-    return dtype == CLG_F32 || dtype == CLG_F64 || fold_round(dtype, value) == value;
+    return dtype == CLG_F32 || dtype == CLG_F64 || dtype_round(dtype, value) == value;
 }
 
-/* What a simplification sees: the node that is about to be made. */
-typedef struct candidate {
-    clg_graph *g;
-    clg_dtype dtype;
-    int32_t shape;
-    clg_var x[3];
-    bool structural; /* constant zeros may be taken for structure: in gradients, and for integers, which have no NaN */
-} candidate;
+/* ---------------------------------------------------------------- forms */
 
-static bool equals(const candidate *c, int i, double value)
+static bool becomes(fold_form *form, clg_op op, clg_var a, clg_var b)
+{
+    *form = (fold_form){.op = op, .x = {a, b, a}};
+    return true;
+}
+
+static bool becomes_operand(fold_form *form, int i) { return becomes(form, OP_SAME, form->x[i], form->x[i]); }
+
+static bool becomes_constant(fold_form *form, double value)
+{
+    *form = (fold_form){.op = OP_CONST, .value = value};
+    return true;
+}
+
+/* ---------------------------------------------------------------- rules of maps */
+
+/* What rules go by, besides the form. */
+typedef struct fold_terms {
+    bool in_gradient;
+    bool structural; /* constant zeros may be taken for structure: in gradients, and for integers, which have no NaN */
+} fold_terms;
+
+/* Rewrites a form as a simpler one; false: it has none. */
+typedef bool fold_rule(fold_form *form, fold_terms terms);
+
+static bool equals(const fold_form *form, int i, double value)
 {
     double v;
-    return is_const(c->g, c->x[i].id, &v) && v == value;
+    return is_const(form->x[i], &v) && v == value;
 }
 
-static clg_var zero(const candidate *c) { return ops_constant(c->g, c->dtype, c->shape, 0); }
-static clg_var negated(clg_var x) { return ops_map(OP_NEG, x, x, x); }
-static clg_op op_of(clg_var x) { return (clg_op)graph_at(x)->op; }
+static bool is_negated(clg_var x) { return graph_at(x)->op == OP_NEG; }
 
-static clg_var simplify_neg(const candidate *c)
+static bool simplify_neg(fold_form *form, fold_terms terms)
 {
-    return op_of(c->x[0]) == OP_NEG ? clg_operand(c->x[0], 0) : POISON(c->g);
+    (void)terms;
+    if (!is_negated(form->x[0]))
+        return false;
+    clg_var inner = clg_operand(form->x[0], 0);
+    return becomes(form, OP_SAME, inner, inner);
 }
 
-static clg_var simplify_add(const candidate *c)
+static bool simplify_add(fold_form *form, fold_terms terms)
 {
-    for (int i = 0; i < 2 && c->structural; i++)
-        if (equals(c, i, 0))
-            return c->x[1 - i];
-    if (c->g->in_gradient && op_of(c->x[1]) == OP_NEG)
-        return ops_map(OP_SUB, c->x[0], clg_operand(c->x[1], 0), c->x[0]);
-    return POISON(c->g);
+    for (int i = 0; i < 2 && terms.structural; i++)
+        if (equals(form, i, 0))
+            return becomes_operand(form, 1 - i);
+    if (terms.in_gradient && is_negated(form->x[1]))
+        return becomes(form, OP_SUB, form->x[0], clg_operand(form->x[1], 0));
+    return false;
 }
 
-static clg_var simplify_sub(const candidate *c) { return equals(c, 1, 0) ? c->x[0] : POISON(c->g); }
+static bool simplify_sub(fold_form *form, fold_terms terms)
+{
+    (void)terms;
+    return equals(form, 1, 0) && becomes_operand(form, 0);
+}
 
-static clg_var simplify_mul(const candidate *c)
+static bool simplify_mul(fold_form *form, fold_terms terms)
 {
     for (int i = 0; i < 2; i++) {
-        if (equals(c, i, 1))
-            return c->x[1 - i];
-        if (equals(c, i, -1))
-            return negated(c->x[1 - i]);
-        if (equals(c, i, 0) && c->structural)
-            return zero(c);
+        if (equals(form, i, 1))
+            return becomes_operand(form, 1 - i);
+        if (equals(form, i, -1))
+            return becomes(form, OP_NEG, form->x[1 - i], form->x[1 - i]);
+        if (equals(form, i, 0) && terms.structural)
+            return becomes_constant(form, 0);
     }
-    return POISON(c->g);
+    return false;
 }
 
-static clg_var simplify_div(const candidate *c)
+static bool simplify_div(fold_form *form, fold_terms terms)
 {
-    if (equals(c, 1, 1))
-        return c->x[0];
-    return equals(c, 0, 0) && c->structural ? zero(c) : POISON(c->g);
+    if (equals(form, 1, 1))
+        return becomes_operand(form, 0);
+    return equals(form, 0, 0) && terms.structural && becomes_constant(form, 0);
 }
 
 /* Keeps powers differentiable to any order without 0 x**-1. */
-static clg_var simplify_pow(const candidate *c)
+static bool simplify_pow(fold_form *form, fold_terms terms)
 {
-    if (equals(c, 1, 0))
-        return ops_constant(c->g, c->dtype, c->shape, 1);
-    if (equals(c, 1, 1))
-        return c->x[0];
-    return equals(c, 1, 2) ? ops_map(OP_SQUARE, c->x[0], c->x[0], c->x[0]) : POISON(c->g);
+    (void)terms;
+    if (equals(form, 1, 0))
+        return becomes_constant(form, 1);
+    if (equals(form, 1, 1))
+        return becomes_operand(form, 0);
+    return equals(form, 1, 2) && becomes(form, OP_SQUARE, form->x[0], form->x[0]);
 }
 
-static clg_var simplify_where(const candidate *c)
+static bool simplify_where(fold_form *form, fold_terms terms)
 {
+    (void)terms;
     double v;
-    if (is_const(c->g, c->x[0].id, &v))
-        return c->x[v != 0 ? 1 : 2];
-    return c->x[1].id == c->x[2].id ? c->x[1] : POISON(c->g);
+    if (is_const(form->x[0], &v))
+        return becomes_operand(form, v != 0 ? 1 : 2);
+    return form->x[1].id == form->x[2].id && becomes_operand(form, 1);
 }
 
-static clg_var simplify_cast(const candidate *c)
-{
-    return graph_at(c->x[0])->dtype == c->dtype ? c->x[0] : POISON(c->g);
-}
-
-static clg_var (*const simplify[OP_COUNT])(const candidate *) = {
+static fold_rule *const rules[OP_COUNT] = {
     [OP_NEG] = simplify_neg, [OP_ADD] = simplify_add, [OP_SUB] = simplify_sub,     [OP_MUL] = simplify_mul,
-    [OP_DIV] = simplify_div, [OP_POW] = simplify_pow, [OP_WHERE] = simplify_where, [OP_CAST] = simplify_cast,
+    [OP_DIV] = simplify_div, [OP_POW] = simplify_pow, [OP_WHERE] = simplify_where,
 };
 
-clg_var fold_map(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const int32_t src[3])
+static bool fold_constants(fold_form *form, clg_dtype dtype)
 {
     double v[3] = {0, 0, 0};
-    bool all = true;
-    for (int i = 0; i < clg_ops[op].arity && all; i++)
-        all = is_const(g, src[i], &v[i]);
-    if (all) {
-        double value = evaluate[op](v[0], v[1], v[2]);
-        if (op == OP_CAST || exact(dtype, value))
-            return ops_constant(g, dtype, shape, value);
-    }
-    if (!simplify[op])
-        return POISON(g);
-    candidate c = {g, dtype, shape, {graph_var(g, src[0]), graph_var(g, src[1]), graph_var(g, src[2])}, false};
-    c.structural = g->in_gradient || dtype == CLG_I32 || dtype == CLG_U8;
-    return simplify[op](&c);
+    for (int i = 0; i < clg_ops[form->op].arity; i++)
+        if (!is_const(form->x[i], &v[i]))
+            return false;
+    double value = ops_evaluate(form->op, v[0], v[1], v[2]);
+    return (form->op == OP_CAST || exact(dtype, value)) && becomes_constant(form, value);
 }
 
-/* A reduction of equal elements: of a constant it is one, of a broadcast the row's `repeat` (a sum is a product). */
-clg_var fold_reduce(clg_var x, clg_op op, uint32_t mask, int32_t shape)
+fold_form fold_map(fold_form form, clg_dtype dtype, bool in_gradient)
 {
-    clg_graph *g = x.graph;
-    const graph_record *n = graph_at(x);
-    const clg_shape *from = &g->shapes[n->shape];
-    int64_t count = 1;
-    for (int d = 0; d < from->rank; d++)
-        count *= mask >> d & 1 ? from->dim[d] : 1;
-    clg_dtype dtype = (clg_dtype)n->dtype;
-    clg_op repeat = clg_ops[op].repeat;
-    bool floating = dtype == CLG_F32 || dtype == CLG_F64;
-    if (count == 0)
-        return POISON(g);
-    if (n->op == OP_CONST) {
-        double value = repeat == OP_SAME ? n->attr.value : evaluate[repeat](n->attr.value, (double)count, 0);
-        return exact(dtype, value) ? ops_constant(g, dtype, shape, value) : POISON(g);
-    }
-    if (!views_are_mapped((clg_op)n->op))
-        return POISON(g);
-    const index_map map = g->maps[n->attr.integer];
+    fold_terms terms = {in_gradient, in_gradient || dtype == CLG_I32 || dtype == CLG_U8};
+    while (form.op != OP_SAME && form.op != OP_CONST &&
+           (fold_constants(&form, dtype) || (rules[form.op] && rules[form.op](&form, terms))))
+        ; /* each rule has fewer operations, or cheaper ones, than the form that it rewrites */
+    return form;
+}
+
+/* ---------------------------------------------------------------- reductions */
+
+/* Whether an index map gives one element along the axes of a mask. */
+static bool repeats(const index_map *map, int rank, uint32_t mask)
+{
     for (int k = 0; k < CLG_MAX_DIMS; k++)
-        for (int d = 0; d < from->rank; d++)
-            if (mask >> d & 1 && map.axis[k].coef[d])
-                return POISON(g);
-    clg_var inner = views_map((clg_op)n->op, graph_var(g, n->src[0]), g->shapes[shape], &map);
-    if (repeat == OP_SAME)
-        return inner;
-    clg_var times = ops_like(inner, (double)count);
-    return clg_ops[repeat].types == TYPES_FLOATING && !floating ? POISON(g) : ops_map(repeat, inner, times, inner);
+        for (int d = 0; d < rank; d++)
+            if (mask >> d & 1 && map->axis[k].coef[d])
+                return false;
+    return true;
+}
+
+/* Of a constant it is a constant, of a broadcast the row's `repeat` (a sum is a product). */
+bool fold_reduce(clg_op op, clg_var x, uint32_t mask, clg_shape shape, fold_form *form)
+{
+    const clg_shape from = clg_shape_of(x);
+    const clg_dtype dtype = clg_dtype_of(x);
+    const clg_op repeat = clg_ops[op].repeat, of = (clg_op)graph_at(x)->op;
+    bool floating = dtype == CLG_F32 || dtype == CLG_F64;
+    int64_t count = 1;
+    double value;
+    for (int d = 0; d < from.rank; d++)
+        count *= mask >> d & 1 ? from.dim[d] : 1;
+    if (count == 0)
+        return false;
+    if (is_const(x, &value)) {
+        if (repeat != OP_SAME)
+            value = ops_evaluate(repeat, value, (double)count, 0);
+        return exact(dtype, value) && becomes_constant(form, value);
+    }
+    if (!ops_have_map(of) || (repeat != OP_SAME && clg_ops[repeat].types == TYPES_FLOATING && !floating))
+        return false;
+    const index_map map = *graph_map_of(x); /* the table may move */
+    if (!repeats(&map, from.rank, mask))
+        return false;
+    clg_var once = views_map(of, clg_operand(x, 0), shape, &map);
+    clg_var times = repeat == OP_SAME ? once : graph_like(once, (double)count);
+    return once.id >= 0 && times.id >= 0 && becomes(form, repeat, once, times);
 }

@@ -1,15 +1,13 @@
 /* Builders of gather and scatter-add. */
-#include "graph.h"
+#include "build.h"
 
-/* ---------------------------------------------------------------- gather and scatter-add */
-
-void ops_bound_input(clg_var indices, int64_t classes, const char *op)
+void gather_bound_input(clg_var indices, int64_t classes, const char *op)
 {
     while (clg_ops[graph_at(indices)->op].kind == KIND_VIEW)
         indices.id = graph_at(indices)->src[0];
     if (graph_at(indices)->op != OP_INPUT)
         return;
-    leaf_record *l = &indices.graph->leaves[graph_at(indices)->attr.integer];
+    leaf_record *l = graph_leaf_of(indices.graph, indices.id);
     if (!l->classes || classes < l->classes) {
         l->classes = classes;
         l->classes_of = op;
@@ -33,7 +31,7 @@ clg_var clg_gather(clg_var table, clg_var indices)
     if (t.rank < 1 || shape.rank + t.rank - 1 > CLG_MAX_RANK)
         return graph_fail(table.graph, CLG_ERROR_ARGUMENT, "gather: cannot take rows %s of a table %s",
                           shape_text(shape), shape_text(t));
-    ops_bound_input(indices, t.dim[0], "gather");
+    gather_bound_input(indices, t.dim[0], "gather");
     indices = clg_cast(indices, CLG_I32);
     for (int d = 1; d < t.rank; d++)
         shape.dim[shape.rank++] = t.dim[d];
@@ -55,7 +53,7 @@ clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows)
                           shape_text(i), (long long)rows);
     for (int d = i.rank; d < u.rank; d++)
         shape.dim[shape.rank++] = u.dim[d];
-    ops_bound_input(indices, rows, "scatter_add");
+    gather_bound_input(indices, rows, "scatter_add");
     indices = clg_cast(indices, CLG_I32);
     return graph_node(indices.graph, OP_SCATTER_ADD, clg_dtype_of(updates), graph_shape(indices.graph, shape),
                       (int32_t[]){indices.id, updates.id, -1}, (graph_record){0});

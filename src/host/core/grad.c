@@ -1,18 +1,21 @@
 /* Gradients: one rule an operation, each of which returns nodes of the same graph, and the reverse sweep that uses
  * them. Summing over broadcast axes is the rule of broadcast_to; adding up several uses of a variable is the sweep's.
  * In the rules x are the operands, y the result, gy the gradient of y; gx[i] is left alone where nothing flows. */
-#include "graph.h"
+#include "build.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* One an operation, by the name in ops.def. */
+typedef void gradient_rule(clg_var y, const clg_var *x, clg_var gy, clg_var *gx);
+
 #define RULE(name)                                                                                                     \
     static void gradient_##name(clg_var y __attribute__((unused)), const clg_var *x __attribute__((unused)),           \
                                 clg_var gy, clg_var *gx)
 
-static clg_var times(clg_var x, double factor) { return clg_mul(x, ops_like(x, factor)); }
-static clg_var zeros(clg_var x) { return ops_like(x, 0); }
+static clg_var times(clg_var x, double factor) { return clg_mul(x, graph_like(x, factor)); }
+static clg_var zeros(clg_var x) { return graph_like(x, 0); }
 
 /* ---------------------------------------------------------------- maps */
 
@@ -36,7 +39,7 @@ RULE(div)
 /* d a^b = b a^(b-1) da + a^b log(a) db; both factors are taken as 0 where b, respectively a^b, is 0 */
 RULE(pow)
 {
-    clg_var slope = clg_mul(x[1], clg_pow(x[0], clg_sub(x[1], ops_like(x[1], 1))));
+    clg_var slope = clg_mul(x[1], clg_pow(x[0], clg_sub(x[1], graph_like(x[1], 1))));
     gx[0] = clg_mul(gy, clg_where(clg_equal(x[1], zeros(x[1])), zeros(y), slope));
     gx[1] = clg_mul(gy, clg_where(clg_equal(y, zeros(y)), zeros(y), clg_mul(y, clg_log(x[0]))));
 }
@@ -46,19 +49,19 @@ RULE(exp) { gx[0] = clg_mul(gy, y); }
 RULE(log) { gx[0] = clg_div(gy, x[0]); }
 RULE(sin) { gx[0] = clg_mul(gy, clg_cos(x[0])); }
 RULE(cos) { gx[0] = clg_neg(clg_mul(gy, clg_sin(x[0]))); }
-RULE(tanh) { gx[0] = clg_mul(gy, clg_sub(ops_like(y, 1), clg_square(y))); }
+RULE(tanh) { gx[0] = clg_mul(gy, clg_sub(graph_like(y, 1), clg_square(y))); }
 RULE(erf) { gx[0] = clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1)))); }
 /* Phi(x) + x phi(x), the normal distribution and its density; the limits at infinity, where x phi is inf 0 */
 RULE(gelu)
 {
     clg_var phi = times(clg_exp(times(clg_square(x[0]), -0.5)), 1 / sqrt(2 * acos(-1)));
-    clg_var below = times(clg_add(clg_erf(times(x[0], sqrt(0.5))), ops_like(x[0], 1)), 0.5);
+    clg_var below = times(clg_add(clg_erf(times(x[0], sqrt(0.5))), graph_like(x[0], 1)), 0.5);
     clg_var slope = clg_where(clg_equal(phi, zeros(phi)), zeros(phi), clg_mul(x[0], phi));
     gx[0] = clg_mul(gy, clg_add(below, slope));
 }
 /* by the mask of the result, so that the operand need not be kept; 0 at 0 */
 RULE(relu) { gx[0] = clg_where(clg_less(zeros(y), y), gy, zeros(gy)); }
-RULE(sigmoid) { gx[0] = clg_mul(gy, clg_mul(y, clg_sub(ops_like(y, 1), y))); }
+RULE(sigmoid) { gx[0] = clg_mul(gy, clg_mul(y, clg_sub(graph_like(y, 1), y))); }
 RULE(abs) { gx[0] = clg_mul(gy, clg_sign(x[0])); }
 static void extremum(clg_var first_wins, const clg_var *x, clg_var gy, clg_var *gx)
 {
@@ -77,14 +80,14 @@ RULE(cast) { gx[0] = clg_cast(gy, clg_dtype_of(x[0])); }
 
 /* ---------------------------------------------------------------- reductions and views */
 
-RULE(sum) { gx[0] = ops_broadcast(gy, clg_shape_of(x[0])); }
+RULE(sum) { gx[0] = views_broadcast(gy, clg_shape_of(x[0])); }
 RULE(max)
 {
     clg_var chosen = clg_cast(clg_equal(x[0], y), clg_dtype_of(y));
     uint32_t mask = (uint32_t)graph_at(y)->attr.integer;
-    gx[0] = clg_mul(chosen, clg_div(gy, ops_reduce(OP_SUM, chosen, mask)));
+    gx[0] = clg_mul(chosen, clg_div(gy, build_reduce(OP_SUM, chosen, mask)));
 }
-RULE(reshape) { gx[0] = ops_reshape(gy, clg_shape_of(x[0])); }
+RULE(reshape) { gx[0] = views_reshape(gy, clg_shape_of(x[0])); }
 RULE(view)
 {
     const index_map map = *graph_map_of(y); /* the table may move */
@@ -101,7 +104,7 @@ RULE(expand)
         for (int d = 0; d < to.rank; d++)
             if (map.axis[k].coef[d])
                 mask &= ~(1u << d);
-    gx[0] = ops_reshape(ops_reduce(OP_SUM, gy, mask), from);
+    gx[0] = views_reshape(build_reduce(OP_SUM, gy, mask), from);
 }
 
 /* ---------------------------------------------------------------- contractions, gather and scatter-add */
@@ -118,7 +121,7 @@ RULE(scatter_add)
 {
     int64_t rows = clg_shape_of(y).dim[0];
     clg_shape wide = clg_shape_of(x[0]), full = clg_shape_of(x[1]);
-    clg_var first = ops_like(x[0], 0), last = ops_like(x[0], (double)rows - 1);
+    clg_var first = graph_like(x[0], 0), last = graph_like(x[0], (double)rows - 1);
     clg_var inside = clg_mul(clg_less_equal(first, x[0]), clg_less_equal(x[0], last));
     while (wide.rank < full.rank)
         wide.dim[wide.rank++] = 1;
@@ -165,7 +168,7 @@ static void spread(const clg_graph *g, int32_t count, uint8_t *needed)
 static clg_status sweep(clg_var y, const uint8_t *needed, int32_t *grads)
 {
     clg_graph *g = y.graph;
-    grads[y.id] = ops_like(y, 1).id;
+    grads[y.id] = graph_like(y, 1).id;
     for (int32_t i = y.id; i >= 0; i--) {
         gradient_rule *rule = rules[g->nodes[i].op];
         if (grads[i] < 0 || !needed[i] || !rule)
@@ -236,13 +239,13 @@ clg_status clg_gradients(clg_var y, const clg_var *xs, int count, clg_var *gxs)
         if (xs[i].id <= y.id)
             needed[xs[i].id] = 1;
     spread(g, y.id + 1, needed);
-    g->in_gradient++;
+    g->in_gradient = true;
     clg_status status = sweep(y, needed, grads);
     for (int i = 0; i < count && status == CLG_OK; i++) {
         bool reached = xs[i].id <= y.id && grads[xs[i].id] >= 0;
-        gxs[i] = reached ? graph_var(g, grads[xs[i].id]) : ops_like(xs[i], 0);
+        gxs[i] = reached ? graph_var(g, grads[xs[i].id]) : graph_like(xs[i], 0);
     }
-    g->in_gradient--;
+    g->in_gradient = false;
     free(grads);
     return status;
 }
@@ -259,7 +262,7 @@ clg_status clg_backward(clg_var y)
     for (int32_t i = 0; i < g->leaf_count && g->leaves[i].node <= y.id; i++)
         needed[g->leaves[i].node] = is_float(&g->nodes[g->leaves[i].node]);
     spread(g, y.id + 1, needed);
-    g->in_gradient++;
+    g->in_gradient = true;
     clg_status status = sweep(y, needed, grads);
     for (int32_t i = 0; i < g->leaf_count && g->leaves[i].node <= y.id && status == CLG_OK; i++) {
         leaf_record *l = &g->leaves[i];
@@ -270,7 +273,7 @@ clg_status clg_backward(clg_var y)
             sum = clg_add(graph_var(g, l->grad), sum);
         l->grad = sum.id;
     }
-    g->in_gradient--;
+    g->in_gradient = false;
     free(grads);
     return status;
 }
@@ -286,7 +289,7 @@ clg_var clg_grad(clg_var leaf_var)
         return graph_fail(g, CLG_ERROR_ARGUMENT,
                           "grad: only leaves keep gradients, not the result of %s; use clg_gradients",
                           clg_creator(leaf_var));
-    int32_t grad = g->leaves[graph_at(leaf_var)->attr.integer].grad;
+    int32_t grad = graph_leaf_of(g, leaf_var.id)->grad;
     if (grad < 0)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "grad: %%%d has no gradient; call clg_backward first",
                           (int)leaf_var.id);
@@ -296,7 +299,7 @@ clg_var clg_grad(clg_var leaf_var)
 void clg_cleargrad(clg_var leaf_var)
 {
     if (clg_is_valid(leaf_var) && graph_at(leaf_var)->op == OP_INPUT)
-        leaf_var.graph->leaves[graph_at(leaf_var)->attr.integer].grad = -1;
+        graph_leaf_of(leaf_var.graph, leaf_var.id)->grad = -1;
 }
 
 void clg_cleargrads(clg_graph *graph)

@@ -92,6 +92,18 @@ bool graph_check(const char *op, const clg_var *vars, int count)
     return true;
 }
 
+int graph_axis(const char *op, clg_var x, int axis)
+{
+    if (!graph_check(op, &x, 1))
+        return -1;
+    int rank = clg_shape_of(x).rank;
+    if (axis >= -rank && axis < rank)
+        return axis < 0 ? axis + rank : axis;
+    graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: axis %d is not an axis of shape %s", op, axis,
+               shape_text(clg_shape_of(x)));
+    return -1;
+}
+
 /* ---------------------------------------------------------------- interned attributes */
 
 static int32_t interned(clg_graph *g, void *items, intern_table *t, const void *item, size_t size)
@@ -208,6 +220,19 @@ clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape)
     if (x.id >= 0)
         g->leaves[g->leaf_count++] = (leaf_record){.node = x.id, .grad = -1};
     return x;
+}
+
+clg_var graph_constant(clg_graph *g, clg_dtype dtype, int32_t shape, double value)
+{
+    graph_record attr = {.attr.value = dtype_round(dtype, value)};
+    return graph_node(g, OP_CONST, dtype, shape, (int32_t[]){-1, -1, -1}, attr);
+}
+
+clg_var graph_like(clg_var x, double value)
+{
+    if (x.id < 0)
+        return x;
+    return graph_constant(x.graph, (clg_dtype)graph_at(x)->dtype, graph_at(x)->shape, value);
 }
 
 int32_t clg_graph_mark(const clg_graph *graph) { return graph->count; }

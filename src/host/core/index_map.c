@@ -7,6 +7,14 @@ affine affine_of(int d)
     return form;
 }
 
+index_map index_map_identity(int rank)
+{
+    index_map map = {0};
+    for (int d = 0; d < rank; d++)
+        map.axis[d] = affine_of(d);
+    return map;
+}
+
 affine affine_compose(const affine *f, int rank, const affine *axis)
 {
     affine result = {.offset = f->offset};

@@ -25,6 +25,8 @@ typedef struct contraction {
 
 /* The form of one dimension alone. */
 affine affine_of(int d);
+/* A view's map in which each of rank axes is read as it is. */
+index_map index_map_identity(int rank);
 /* f of a position whose dimension d is axis[d] of another position, over rank dimensions of each. */
 affine affine_compose(const affine *f, int rank, const affine *axis);
 /* The least and the greatest value over a space; rank 0: the offset. Extents are >= 1. */

@@ -1,5 +1,5 @@
 /* Arrays cut, joined, padded and repeated: views, and choices between views. */
-#include "graph.h"
+#include "build.h"
 
 /* ---------------------------------------------------------------- axes */
 
@@ -33,7 +33,7 @@ static clg_var drop_axes(clg_op op, clg_var x, uint32_t mask, int64_t index)
 
 clg_var clg_index(clg_var x, int axis, int64_t index)
 {
-    int d = ops_axis("index", x, axis);
+    int d = graph_axis("index", x, axis);
     if (d < 0)
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x);
@@ -50,20 +50,18 @@ clg_var clg_flip(clg_var x, clg_axes axes)
     if (!check_axes("flip", x, axes, &mask))
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x);
-    index_map map = {0};
-    for (int d = 0; d < shape.rank; d++) {
-        map.axis[d] = affine_of(d);
+    index_map map = index_map_identity(shape.rank);
+    for (int d = 0; d < shape.rank; d++)
         if (mask >> d & 1 && shape.dim[d] > 0) {
             map.axis[d].offset = shape.dim[d] - 1;
             map.axis[d].coef[d] = -1;
         }
-    }
     return views_map(OP_SLICE, x, shape, &map);
 }
 
 clg_var clg_swap_axes(clg_var x, int a, int b)
 {
-    int first = ops_axis("swap_axes", x, a), second = first < 0 ? -1 : ops_axis("swap_axes", x, b);
+    int first = graph_axis("swap_axes", x, a), second = first < 0 ? -1 : graph_axis("swap_axes", x, b);
     if (second < 0)
         return POISON(x.graph);
     clg_axes order = {.count = clg_shape_of(x).rank};
@@ -144,8 +142,8 @@ static clg_var join_two(clg_var a, clg_var b, int axis, clg_shape shape)
         ones.dim[d] = d == axis ? length : 1;
         row.dim[d] = d == axis ? shape.dim[axis] : 1;
     }
-    clg_var first = ops_constant(a.graph, CLG_U8, graph_shape(a.graph, ones), 1);
-    clg_var mask = ops_broadcast(views_place(first, row, before, 0), shape);
+    clg_var first = graph_constant(a.graph, CLG_U8, graph_shape(a.graph, ones), 1);
+    clg_var mask = views_broadcast(views_place(first, row, before, 0), shape);
     a = views_place(a, shape, before, 0);
     before[axis] = length;
     return clg_where(mask, a, views_place(b, shape, before, 0));
@@ -172,12 +170,12 @@ static clg_var join(const joining *j, int first, int count)
 static clg_var join_all(const char *op, joining *j, int count)
 {
     clg_graph *g = j->parts[0].graph;
-    j->dtype = ops_common_dtype(j->parts, count, false);
+    j->dtype = build_common_dtype(j->parts, count, false);
     j->shape.dim[j->axis] = joined_extent(j, 0, count);
     if (!graph_check_leaf(g, op, j->dtype, j->shape))
         return POISON(g);
     if (clg_shape_count(j->shape) == 0)
-        return ops_constant(g, j->dtype, graph_shape(g, j->shape), 0);
+        return graph_constant(g, j->dtype, graph_shape(g, j->shape), 0);
     return join(j, 0, count);
 }
 
@@ -195,7 +193,7 @@ clg_var clg_concat(const clg_var *parts, int count, int axis)
     if (!check_parts("concat", parts, count))
         return POISON(count >= 1 ? parts[0].graph : NULL);
     clg_graph *g = parts[0].graph;
-    int d = ops_axis("concat", parts[0], axis);
+    int d = graph_axis("concat", parts[0], axis);
     if (d < 0)
         return POISON(g);
     joining j = {.parts = parts, .axis = d, .shape = clg_shape_of(parts[0])};
@@ -238,7 +236,7 @@ clg_status clg_split(clg_var x, int axis, const int64_t *sizes, int count, clg_v
 {
     for (int i = 0; i < count; i++)
         parts[i] = POISON(x.graph);
-    int d = ops_axis("split", x, axis);
+    int d = graph_axis("split", x, axis);
     if (d < 0)
         return CLG_ERROR_ARGUMENT;
     clg_shape shape = clg_shape_of(x);
@@ -289,7 +287,7 @@ static clg_var tile_some(clg_var x, clg_shape *repeats)
         if (count != 1)
             repeats->dim[d] = 1;
     }
-    return ops_reshape(views_map(OP_EXPAND, x, wide, &map), shape);
+    return views_reshape(views_map(OP_EXPAND, x, wide, &map), shape);
 }
 
 /* The shape with axis d times as long; false (with an error) if count is negative or the shape too large. */
@@ -320,7 +318,7 @@ clg_var clg_tile(clg_var x, clg_shape repeats)
 
 clg_var clg_repeat(clg_var x, int axis, int64_t count)
 {
-    int d = ops_axis("repeat", x, axis);
+    int d = graph_axis("repeat", x, axis);
     if (d < 0)
         return POISON(x.graph);
     clg_shape from = clg_shape_of(x), shape = from, wide = {.rank = from.rank + 1};
@@ -332,7 +330,7 @@ clg_var clg_repeat(clg_var x, int axis, int64_t count)
         map.axis[k] = affine_of(k <= d ? k : k + 1);
         wide.dim[k <= d ? k : k + 1] = from.dim[k];
     }
-    return ops_reshape(views_map(OP_EXPAND, x, wide, &map), shape);
+    return views_reshape(views_map(OP_EXPAND, x, wide, &map), shape);
 }
 
 /* ---------------------------------------------------------------- padding */
@@ -387,7 +385,7 @@ static clg_var edge(clg_var x, int d, int side, int64_t width)
     clg_shape shape = clg_shape_of(x);
     int64_t at = side ? shape.dim[d] - 1 : 0;
     shape.dim[d] = width;
-    return ops_broadcast(clg_slice(x, d, at, at + 1, 1), shape);
+    return views_broadcast(clg_slice(x, d, at, at + 1, 1), shape);
 }
 
 /* The elements next to the first (side 0) or the last one, in the opposite order. */
@@ -434,7 +432,7 @@ clg_var clg_pad(clg_var x, clg_shape before, clg_shape after, clg_pad_mode mode,
     if (!graph_check_leaf(x.graph, "pad", clg_dtype_of(x), shape))
         return POISON(x.graph);
     if (mode == CLG_PAD_CONSTANT)
-        return views_place(x, shape, front, fold_round(clg_dtype_of(x), value));
+        return views_place(x, shape, front, dtype_round(clg_dtype_of(x), value));
     for (int d = 0; d < shape.rank && x.id >= 0; d++)
         x = pad_axis(x, d, mode, front[d], back[d]);
     return x;

@@ -1,6 +1,6 @@
 /* Normalisation: less the mean, times the reciprocal of the deviation, over rows, over channels, over groups of them.
  */
-#include "graph.h"
+#include "build.h"
 
 #include <math.h>
 
@@ -29,7 +29,7 @@ static bool check_row(const char *op, const char *name, clg_var row, clg_var x, 
 
 static bool check_epsilon(const char *op, clg_var x, double epsilon)
 {
-    double rounded = fold_round(clg_dtype_of(x), epsilon);
+    double rounded = dtype_round(clg_dtype_of(x), epsilon);
     if (rounded > 0 && rounded < INFINITY)
         return true;
     graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: epsilon %g must be positive and finite in %s", op, epsilon,
@@ -40,8 +40,8 @@ static bool check_epsilon(const char *op, clg_var x, double epsilon)
 /* A division a mean, not one an element, in the gradients too. */
 static clg_var scaled(clg_var centred, clg_var variance, double epsilon)
 {
-    clg_var deviation = clg_sqrt(clg_add(variance, ops_like(variance, epsilon)));
-    return clg_mul(centred, clg_div(ops_like(deviation, 1), deviation));
+    clg_var deviation = clg_sqrt(clg_add(variance, graph_like(variance, epsilon)));
+    return clg_mul(centred, clg_div(graph_like(deviation, 1), deviation));
 }
 
 static clg_var with_gain(clg_var y, clg_var gain, clg_var bias)
@@ -61,7 +61,7 @@ clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon)
     if (!check_row(op, "gain", gain, x, last, "the last axis") ||
         !check_row(op, "bias", bias, x, last, "the last axis"))
         return POISON(x.graph);
-    x = ops_as_float(x);
+    x = build_as_float(x);
     if (!check_epsilon(op, x, epsilon))
         return POISON(x.graph);
     clg_var centred = clg_sub(x, clg_mean(x, CLG_AXES(-1), true));
@@ -82,12 +82,12 @@ static int take_channels(const char *op, clg_var *x, int axis, double epsilon, c
         count++;
     if (!check_operands(op, *x, rows, count))
         return -1;
-    axis = ops_axis(op, *x, axis);
+    axis = graph_axis(op, *x, axis);
     snprintf(called, sizeof called, "axis %d", axis);
     for (int i = 0; i < count && axis >= 0; i++)
         if (!check_row(op, names[i], rows[i], *x, axis, called))
             return -1;
-    *x = ops_as_float(*x);
+    *x = build_as_float(*x);
     return axis >= 0 && check_epsilon(op, *x, epsilon) ? axis : -1;
 }
 

@@ -43,4 +43,9 @@ typedef struct op_row {
 } op_row;
 
 extern const op_row clg_ops[OP_COUNT];
+
+/* Whether an operation's nodes have an index map: all views but reshape and stop_gradient. */
+bool ops_have_map(clg_op op);
+/* A MAP row's function in f64; unused operands: any. */
+double ops_evaluate(clg_op op, double a, double b, double c);
 #endif

@@ -1,5 +1,5 @@
 /* Pooling: windows along the spatial axes, as trailing axes, reduced. */
-#include "graph.h"
+#include "build.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -134,7 +134,7 @@ static clg_axes trailing(int count)
 }
 
 /* What every element is at least. */
-static double least_value(clg_var x) { return fold_round(clg_dtype_of(x), -INFINITY); }
+static double least_value(clg_var x) { return dtype_round(clg_dtype_of(x), -INFINITY); }
 
 /* Ones along the spatial axes of x: reduced as x is, they count what lies within x. */
 static clg_var spatial_ones(clg_var x, clg_axes axes)
@@ -150,7 +150,7 @@ static clg_var spatial_ones(clg_var x, clg_axes axes)
 /* total / count, as mean does it; count: of one element along batch and channels. */
 static clg_var divide_by_count(clg_var total, clg_var count)
 {
-    return clg_mul(total, clg_div(ops_like(count, 1), count));
+    return clg_mul(total, clg_div(graph_like(count, 1), count));
 }
 
 clg_var clg_max_pool(clg_var x, clg_pool_options options)
@@ -166,7 +166,7 @@ clg_var clg_avg_pool(clg_var x, clg_pool_options options)
     pooling p = {.op = "avg_pool"};
     if (!take_options(&p, x, &options))
         return POISON(x.graph);
-    x = ops_as_float(x);
+    x = build_as_float(x);
     clg_axes behind = trailing(p.axes.count);
     clg_var total = clg_sum(windows(&p, x, 0), behind, false);
     if (is_padded(&p) && !options.count_padding)
@@ -174,7 +174,7 @@ clg_var clg_avg_pool(clg_var x, clg_pool_options options)
     double count = 1;
     for (int i = 0; i < p.axes.count; i++)
         count *= (double)p.size.dim[i];
-    return clg_mul(total, ops_like(total, 1 / count));
+    return clg_mul(total, graph_like(total, 1 / count));
 }
 
 clg_var clg_global_max_pool(clg_var x, const char *layout)
@@ -273,7 +273,7 @@ clg_var clg_adaptive_avg_pool(clg_var x, clg_shape size, const char *layout)
     pooling p = {.op = "adaptive_avg_pool"};
     if (!take_bins(&p, x, size, layout))
         return POISON(x.graph);
-    x = ops_as_float(x);
+    x = build_as_float(x);
     clg_var total = reduce_bins(&p, x, clg_sum, 0);
     return divide_by_count(total, reduce_bins(&p, spatial_ones(x, p.axes), clg_sum, 0));
 }

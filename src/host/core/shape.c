@@ -1,7 +1,7 @@
 /* Shapes, axes and dtypes: pure functions, no graph. */
 #include "graph.h"
 
-#include <string.h>
+#include <math.h>
 
 int64_t clg_shape_count(clg_shape shape)
 {
@@ -81,4 +81,18 @@ size_t clg_dtype_size(clg_dtype dtype) { return (unsigned)dtype < CLG_DTYPE_COUN
 const char *clg_dtype_name(clg_dtype dtype)
 {
     return (unsigned)dtype < CLG_DTYPE_COUNT ? dtypes[dtype].name : "unknown dtype";
+}
+
+double dtype_round(clg_dtype dtype, double value)
+{
+    switch (dtype) {
+    case CLG_F32:
+        return (double)(float)value;
+    case CLG_I32:
+        return isnan(value) ? 0 : trunc(fmin(fmax(value, INT32_MIN), INT32_MAX)) + 0.0;
+    case CLG_U8:
+        return isnan(value) ? 0 : trunc(fmin(fmax(value, 0), 255)) + 0.0;
+    default:
+        return value;
+    }
 }

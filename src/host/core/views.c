@@ -1,5 +1,5 @@
-/* Builders of views, and their adjoints. */
-#include "graph.h"
+/* Builders of views. */
+#include "build.h"
 
 #include <string.h>
 
@@ -10,7 +10,7 @@ static clg_var unary_node(clg_op op, clg_var x, int32_t shape, graph_record attr
 
 /* ---------------------------------------------------------------- reshape */
 
-clg_var ops_reshape(clg_var x, clg_shape shape)
+clg_var views_reshape(clg_var x, clg_shape shape)
 {
     clg_graph *g = x.graph;
     while (x.id >= 0 && graph_at(x)->op == OP_RESHAPE)
@@ -19,7 +19,7 @@ clg_var ops_reshape(clg_var x, clg_shape shape)
         return x;
     int32_t id = graph_shape(g, shape);
     if (graph_at(x)->op == OP_CONST && id >= 0)
-        return ops_constant(g, (clg_dtype)graph_at(x)->dtype, id, graph_at(x)->attr.value);
+        return graph_constant(g, (clg_dtype)graph_at(x)->dtype, id, graph_at(x)->attr.value);
     return id < 0 ? POISON(g) : unary_node(OP_RESHAPE, x, id, (graph_record){0});
 }
 
@@ -43,18 +43,10 @@ clg_var clg_reshape(clg_var x, clg_shape shape)
     if (clg_shape_count(shape) != count)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: %s has %lld elements and does not fit %s",
                           shape_text(from), (long long)count, shape_text(shape));
-    return ops_reshape(x, shape);
+    return views_reshape(x, shape);
 }
 
 /* ---------------------------------------------------------------- index maps */
-
-static index_map identity_map(int rank)
-{
-    index_map map = {0};
-    for (int d = 0; d < rank; d++)
-        map.axis[d] = affine_of(d);
-    return map;
-}
 
 /* Whether no position of a result reads outside the operand. */
 static bool within(const index_map *map, clg_shape result, clg_shape operand)
@@ -79,8 +71,6 @@ static bool is_identity(const index_map *map, clg_shape result, clg_shape operan
     return true;
 }
 
-bool views_are_mapped(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_RESHAPE && op != OP_STOP_GRADIENT; }
-
 clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
 {
     clg_graph *g = x.graph;
@@ -102,10 +92,10 @@ clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
     int32_t id = graph_shape(g, shape);
     clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
     if (!empty && clg_shape_count(from) == 0)
-        return ops_constant(g, dtype, id, own.fill);
+        return graph_constant(g, dtype, id, own.fill);
     if (graph_at(x)->op == OP_CONST && (inside || empty || graph_at(x)->attr.value == own.fill))
-        return ops_constant(g, dtype, id, graph_at(x)->attr.value);
-    if (inside && views_are_mapped((clg_op)graph_at(x)->op)) { /* a view of a view: one */
+        return graph_constant(g, dtype, id, graph_at(x)->attr.value);
+    if (inside && ops_have_map((clg_op)graph_at(x)->op)) { /* a view of a view: one */
         const index_map *inner = graph_map_of(x);
         clg_var base = clg_operand(x, 0);
         index_map both = {.fill = inner->fill};
@@ -119,112 +109,11 @@ clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
 
 clg_var views_place(clg_var x, clg_shape shape, const int64_t *before, double fill)
 {
-    index_map map = identity_map(shape.rank);
+    index_map map = index_map_identity(shape.rank);
     map.fill = fill;
     for (int d = 0; d < shape.rank; d++)
         map.axis[d].offset = -before[d];
     return views_map(OP_PAD, x, shape, &map);
-}
-
-clg_var views_assemble(clg_var y, const inverse_map *inverse, clg_shape shape)
-{
-    clg_shape joined = {.rank = shape.rank};
-    int64_t before[CLG_MAX_DIMS];
-    for (int k = 0, part = 0; k < shape.rank; k++) {
-        joined.dim[k] = 1;
-        for (int i = 0; i < inverse->part_count[k]; i++)
-            joined.dim[k] *= inverse->extent[part++];
-        before[k] = inverse->base[k];
-    }
-    return views_place(ops_reshape(y, joined), shape, before, 0);
-}
-
-/* Sums over the axes behind the first kept ones, which go. */
-static clg_var sum_behind(clg_var y, int kept)
-{
-    clg_shape shape = clg_shape_of(y);
-    uint32_t mask = 0;
-    for (int d = kept; d < shape.rank; d++)
-        mask |= 1u << d;
-    shape.rank = kept;
-    return y.id < 0 ? y : ops_reshape(ops_reduce(OP_SUM, y, mask), shape);
-}
-
-clg_var views_with_conditions(clg_var y, const inverse_map *inverse, index_map *map)
-{
-    clg_shape shape = clg_shape_of(y);
-    int rank = shape.rank;
-    if (rank + inverse->condition_count > CLG_MAX_DIMS)
-        return graph_fail(y.graph, CLG_ERROR_UNSUPPORTED, "gradient: a view of %s needs more than %d dimensions",
-                          shape_text(shape), CLG_MAX_DIMS);
-    for (int c = 0; c < inverse->condition_count; c++) {
-        map->axis[rank + c] = inverse->condition[c]; /* within an axis of extent 1: 0 */
-        shape.dim[shape.rank++] = 1;
-    }
-    return ops_reshape(y, shape);
-}
-
-/* Without an inverse: one dimension of the result at a time, its positions one by one. */
-static clg_var adjoint_apart(clg_var x, clg_var gy, const index_map *map, int d)
-{
-    clg_shape shape = clg_shape_of(gy), one = shape;
-    clg_var total = {x.graph, -1};
-    one.dim[d] = 1;
-    for (int64_t i = 0; i < shape.dim[d]; i++) {
-        index_map at = *map, slice = identity_map(shape.rank);
-        slice.axis[d].offset = i;
-        for (int k = 0; k < clg_shape_of(x).rank; k++) {
-            at.axis[k].offset += i * at.axis[k].coef[d];
-            at.axis[k].coef[d] = 0;
-        }
-        clg_var part = views_adjoint(x, views_map(OP_SLICE, gy, one, &slice), &at);
-        total = total.id < 0 ? part : clg_add(total, part);
-    }
-    return total;
-}
-
-/* y without its axes of extent 1, and its map. */
-static clg_var drop_ones(clg_var y, index_map *map)
-{
-    clg_shape shape = clg_shape_of(y), to = {0};
-    index_map from = *map;
-    for (int k = 0; k < CLG_MAX_DIMS; k++)
-        memset(map->axis[k].coef, 0, sizeof map->axis[k].coef);
-    for (int d = 0; d < shape.rank; d++) {
-        if (shape.dim[d] == 1)
-            continue;
-        for (int k = 0; k < CLG_MAX_DIMS; k++)
-            map->axis[k].coef[to.rank] = from.axis[k].coef[d];
-        to.dim[to.rank++] = shape.dim[d];
-    }
-    return ops_reshape(y, to);
-}
-
-clg_var views_adjoint(clg_var x, clg_var gy, const index_map *given)
-{
-    clg_graph *g = x.graph;
-    index_map own = *given, *map = &own;
-    gy = drop_ones(gy, map);
-    if (gy.id < 0)
-        return gy;
-    clg_shape from = clg_shape_of(x), to = clg_shape_of(gy);
-    inverse_map inverse;
-    if (clg_shape_count(from) == 0 || clg_shape_count(to) == 0)
-        return ops_constant(g, clg_dtype_of(gy), graph_shape(g, from), 0);
-    if (!index_map_solve(map->axis, to.rank, to.dim, from, &inverse) ||
-        to.rank + inverse.condition_count > CLG_MAX_DIMS) {
-        int shortest = -1;
-        for (int d = 0; d < to.rank; d++)
-            if (to.dim[d] > 1 && (shortest < 0 || to.dim[d] < to.dim[shortest]))
-                shortest = d;
-        return adjoint_apart(x, gy, map, shortest);
-    }
-    index_map back = {0};
-    clg_shape space = {.rank = inverse.rank};
-    memcpy(space.dim, inverse.extent, sizeof space.dim);
-    memcpy(back.axis, inverse.position, sizeof back.axis);
-    gy = views_with_conditions(gy, &inverse, &back);
-    return views_assemble(sum_behind(views_map(OP_VIEW, gy, space, &back), inverse.part_rank), &inverse, from);
 }
 
 /* ---------------------------------------------------------------- permute, broadcast */
@@ -285,7 +174,7 @@ static clg_var broadcast(clg_var x, clg_shape shape, int limit)
     return views_map(OP_EXPAND, x, shape, &map);
 }
 
-clg_var ops_broadcast(clg_var x, clg_shape shape) { return broadcast(x, shape, CLG_MAX_DIMS); }
+clg_var views_broadcast(clg_var x, clg_shape shape) { return broadcast(x, shape, CLG_MAX_DIMS); }
 clg_var clg_broadcast_to(clg_var x, clg_shape shape) { return broadcast(x, shape, CLG_MAX_RANK); }
 
 /* ---------------------------------------------------------------- slices and windows */
@@ -313,7 +202,7 @@ clg_var clg_slice(clg_var x, int axis, int64_t start, int64_t stop, int64_t step
     stop = step > 0 ? clip(stop, 0, n) : clip(stop, -1, n - 1);
     int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : -step;
     int64_t count = span > 0 ? (span - 1) / stride + 1 : 0;
-    index_map map = identity_map(shape.rank);
+    index_map map = index_map_identity(shape.rank);
     map.axis[d].offset = count ? start : 0;
     map.axis[d].coef[d] = count > 1 ? step : 1;
     shape.dim[d] = count;
@@ -349,7 +238,7 @@ clg_var clg_window(clg_var x, clg_axes axes, clg_shape size, clg_shape stride, c
                           "axes of %s, and %d axes together",
                           shape_text(size), shape_text(stride), shape_text(dilation), axes.count, shape_text(from),
                           CLG_MAX_RANK);
-    index_map map = identity_map(from.rank);
+    index_map map = index_map_identity(from.rank);
     for (int i = 0; i < axes.count; i++) {
         int d = axes.axis[i] < 0 ? axes.axis[i] + from.rank : axes.axis[i];
         int64_t reach, count = from.dim[d];

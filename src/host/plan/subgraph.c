@@ -111,9 +111,9 @@ clg_status subgraph_key(const subgraph *s, char **key, size_t *size)
     } record;
     size_t outputs = (size_t)s->output_count * sizeof *s->outputs, bytes = (size_t)s->count * sizeof(record) + outputs;
     for (int32_t i = 0; i < s->count; i++)
-        bytes += views_are_mapped(s->nodes[i].op) ? sizeof *s->maps
-                 : s->nodes[i].op == OP_CONTRACT  ? sizeof *s->contractions
-                                                  : 0;
+        bytes += ops_have_map(s->nodes[i].op)    ? sizeof *s->maps
+                 : s->nodes[i].op == OP_CONTRACT ? sizeof *s->contractions
+                                                 : 0;
     record *records = calloc(1, bytes + 1);
     if (!records)
         return clg_fail_memory();
@@ -124,14 +124,14 @@ clg_status subgraph_key(const subgraph *s, char **key, size_t *size)
         r->op = n->op;
         r->dtype = n->dtype;
         r->output = n->output;
-        r->attr = views_are_mapped(n->op) || n->op == OP_CONTRACT ? 0 : n->attr.integer;
+        r->attr = ops_have_map(n->op) || n->op == OP_CONTRACT ? 0 : n->attr.integer;
         r->shape = s->shapes[n->shape];
         for (int k = 0; k < 3; k++)
             r->src[k] = n->src[k];
         for (int k = 0; k < 2; k++)
             if (n->op != OP_INPUT && n->in_shape[k] >= 0)
                 r->in[k] = s->shapes[n->in_shape[k]];
-        if (views_are_mapped(n->op)) {
+        if (ops_have_map(n->op)) {
             memcpy(end, &s->maps[n->attr.integer], sizeof *s->maps);
             end += sizeof *s->maps;
         } else if (n->op == OP_CONTRACT) {

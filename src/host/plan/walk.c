@@ -27,11 +27,11 @@ static double outside(const subgraph *s, const sub_node *n, double fill)
     for (int k = 0; k < 3; k++) {
         if (n->src[k] < 0)
             continue;
-        x[k] = fold_round((clg_dtype)s->nodes[n->src[k]].dtype, fill);
+        x[k] = dtype_round((clg_dtype)s->nodes[n->src[k]].dtype, fill);
         if (s->nodes[n->src[k]].op == OP_CONST)
             x[k] = s->nodes[n->src[k]].attr.value;
     }
-    return fold_round((clg_dtype)n->dtype, fold_evaluate((clg_op)n->op, x[0], x[1], x[2]));
+    return dtype_round((clg_dtype)n->dtype, ops_evaluate((clg_op)n->op, x[0], x[1], x[2]));
 }
 
 static access_outcome read_at(scheduler *f, int32_t node, const node_access *a, located *out)

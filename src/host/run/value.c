@@ -1,23 +1,15 @@
-/* Values in memory: leaves, realised nodes, and moving them to and from the host. */
+/* Values in memory: the buffers of leaves, and of nodes that were computed. */
 #include "engine.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static leaf_record *leaf_of(clg_graph *g, int32_t node) { return &g->leaves[g->nodes[node].attr.integer]; }
-
-static int64_t bytes_of(clg_var x)
-{
-    return clg_shape_count(clg_shape_of(x)) * (int64_t)clg_dtype_size(clg_dtype_of(x));
-}
-
 clg_status engine_leaf(clg_graph *g, int32_t node, backend_buffer **buffer)
 {
-    leaf_record *l = leaf_of(g, node);
+    leaf_record *l = graph_leaf_of(g, node);
     if (!l->storage) {
         backend_buffer *made;
-        clg_status status = g->device->b->allocate(g->device->d, bytes_of(graph_var(g, node)), &made);
+        clg_status status = g->device->b->allocate(g->device->d, engine_bytes(graph_var(g, node)), &made);
         if (status != CLG_OK)
             return status;
         l->storage = made;
@@ -91,121 +83,31 @@ clg_status engine_remember(clg_graph *g, int32_t node, backend_buffer *buffer, c
     return CLG_OK;
 }
 
-/* ---------------------------------------------------------------- host to device */
+/* ---------------------------------------------------------------- the leaves of a subgraph */
 
-static clg_status check_classes(const leaf_record *l, clg_dtype dtype, const void *data, int64_t count)
+clg_status engine_bind_leaves(clg_graph *g, const subgraph *s, backend_buffer **bindings)
 {
-    if (!l->classes || (dtype != CLG_I32 && dtype != CLG_U8))
-        return CLG_OK;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t value = dtype == CLG_I32 ? ((const int32_t *)data)[i] : ((const uint8_t *)data)[i];
-        if (value < 0 || value >= l->classes)
-            return clg_fail(CLG_ERROR_ARGUMENT, "write: index %lld at position %lld is out of range: %s needs 0..%lld",
-                            (long long)value, (long long)i, l->classes_of, (long long)l->classes - 1);
-    }
-    return CLG_OK;
-}
-
-clg_status clg_write(clg_var leaf, const void *data, size_t bytes)
-{
-    if (!graph_check("write", &leaf, 1))
-        return CLG_ERROR_ARGUMENT;
-    clg_graph *g = leaf.graph;
-    backend_buffer *buffer;
-    if (graph_at(leaf)->op != OP_INPUT)
-        return clg_fail(CLG_ERROR_ARGUMENT, "write: only leaves can be written, not the result of %s",
-                        clg_creator(leaf));
-    if ((int64_t)bytes != bytes_of(leaf))
-        return clg_fail(CLG_ERROR_ARGUMENT, "write: %s %s takes %lld bytes, not %zu",
-                        clg_dtype_name(clg_dtype_of(leaf)), shape_text(clg_shape_of(leaf)), (long long)bytes_of(leaf),
-                        bytes);
-    if (!data && bytes)
-        return clg_fail(CLG_ERROR_ARGUMENT, "write: data is NULL");
-    leaf_record *l = leaf_of(g, leaf.id);
-    clg_status status = check_classes(l, clg_dtype_of(leaf), data, clg_shape_count(clg_shape_of(leaf)));
-    if (status == CLG_OK)
-        status = engine_leaf(g, leaf.id, &buffer);
-    if (status == CLG_OK && bytes)
-        status = g->device->b->write(g->device->d, buffer, 0, data, (int64_t)bytes);
-    if (status != CLG_OK)
-        return status;
-    l->written = true;
-    engine_of(g)->epoch++;
-    return CLG_OK;
-}
-
-/* ---------------------------------------------------------------- device to host */
-
-/* The buffer that holds x's values in row-major order, computing them if need be. */
-static clg_status locate(clg_var x, backend_buffer **buffer)
-{
-    clg_graph *g = x.graph;
-    for (int tries = 0; tries < 2; tries++) {
-        int32_t id = x.id;
-        for (;;) {
-            const graph_record *n = &g->nodes[id];
-            realised *value = engine_value(g, id);
-            if (value) {
-                *buffer = value->buffer;
-                return CLG_OK;
-            }
-            if (n->op == OP_INPUT) {
-                if (!leaf_of(g, id)->written)
-                    return clg_fail(CLG_ERROR_ARGUMENT, "read: input %%%d %s has never been written", (int)id,
-                                    shape_text(*graph_shape_of(g, id)));
-                return engine_leaf(g, id, buffer);
-            }
-            /* once effects have run, their results are read from what they stand for */
-            bool effect = n->op == OP_AFTER || n->op == OP_ASSIGN;
-            if (n->op != OP_RESHAPE && n->op != OP_STOP_GRADIENT && !(effect && tries))
-                break;
-            id = n->src[n->op == OP_ASSIGN];
-        }
-        clg_status status = tries ? CLG_ERROR_DEVICE : eager_compute(x);
+    for (int32_t i = 0; i < s->leaf_count; i++) {
+        int32_t node = s->leaves[i];
+        const realised *value = g->nodes[node].op == OP_INPUT ? NULL : engine_value(g, node);
+        clg_status status = CLG_OK;
+        if (value)
+            bindings[i] = value->buffer;
+        else
+            status = engine_leaf(g, node, &bindings[i]);
         if (status != CLG_OK)
             return status;
     }
-    return clg_fail(CLG_ERROR_DEVICE, "read: value was not computed");
+    return CLG_OK;
 }
 
-clg_status clg_read(clg_var x, void *data, size_t bytes)
+clg_status engine_check_written(const clg_graph *g, const subgraph *s)
 {
-    backend_buffer *buffer;
-    if (!graph_check("read", &x, 1))
-        return CLG_ERROR_ARGUMENT;
-    if ((int64_t)bytes != bytes_of(x))
-        return clg_fail(CLG_ERROR_ARGUMENT, "read: %s %s has %lld bytes, not %zu", clg_dtype_name(clg_dtype_of(x)),
-                        shape_text(clg_shape_of(x)), (long long)bytes_of(x), bytes);
-    clg_status status = locate(x, &buffer);
-    if (status != CLG_OK || !bytes)
-        return status;
-    return x.graph->device->b->read(x.graph->device->d, buffer, 0, data, (int64_t)bytes);
-}
-
-double clg_item(clg_var x)
-{
-    union {
-        float f32;
-        double f64;
-        int32_t i32;
-        uint8_t u8;
-    } value;
-    if (!graph_check("item", &x, 1))
-        return NAN;
-    if (clg_shape_count(clg_shape_of(x)) != 1) {
-        clg_fail(CLG_ERROR_ARGUMENT, "item: needs one element, not shape %s", shape_text(clg_shape_of(x)));
-        return NAN;
+    for (int32_t i = 0; i < s->leaf_count; i++) {
+        const graph_record *n = &g->nodes[s->leaves[i]];
+        if (n->op == OP_INPUT && !graph_leaf_of(g, s->leaves[i])->written)
+            return clg_fail(CLG_ERROR_ARGUMENT, "run: input %%%d %s %s has never been written", (int)s->leaves[i],
+                            clg_dtype_name((clg_dtype)n->dtype), shape_text(g->shapes[n->shape]));
     }
-    if (clg_read(x, &value, clg_dtype_size(clg_dtype_of(x))) != CLG_OK)
-        return NAN;
-    switch (clg_dtype_of(x)) {
-    case CLG_F32:
-        return (double)value.f32;
-    case CLG_F64:
-        return value.f64;
-    case CLG_I32:
-        return value.i32;
-    default:
-        return value.u8;
-    }
+    return CLG_OK;
 }

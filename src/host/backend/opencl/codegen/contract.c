@@ -74,7 +74,7 @@ static void open_row(const contract *c, text *out, int i)
 static bool narrows(const contract *c, const plan_bound *bound, int d)
 {
     const plan_step *step = c->step;
-    bool result = (bound->coef[d] > 0 || (d == step->outer_rank && bound->coef[d] == 0)) &&
+    bool result = (bound->coef[d] != 0 || d == step->outer_rank) &&
                   (c->column < 0 || bound->coef[c->column] == 0) && (c->row < 0 || bound->coef[c->row] == 0);
     for (int e = step->outer_rank; e < step->outer_rank + step->inner_rank; e++)
         result &= e == d || bound->coef[e] == 0;
@@ -94,9 +94,12 @@ static void print_bound(const body_printer *p, const plan_bound *bound, int d)
     const char *at = form.data ? form.data : "0";
     if (by == 0) {
         text_line(p->out, "to%d = %s >= %lld && %s < %lld ? to%d : 0;", d, at, lo, at, hi, d);
-    } else {
+    } else if (by > 0) {
         text_line(p->out, "from%d = max(from%d, (%s)(%lld - (%s)) / %lld);", d, d, index, lo + by - 1, at, by);
         text_line(p->out, "to%d = min(to%d, (%s)(%lld - (%s)) / %lld);", d, d, index, hi + by - 1, at, by);
+    } else {
+        text_line(p->out, "from%d = max(from%d, (%s)((%s) - %lld) / %lld);", d, d, index, at, hi + by, -by);
+        text_line(p->out, "to%d = min(to%d, (%s)((%s) - %lld) / %lld);", d, d, index, at, lo + by, -by);
     }
     p->out->failed |= form.failed;
     text_free(&form);

@@ -1,9 +1,26 @@
-/* CLGRAD_DEBUG=graph,schedule,memory,kernels: each program that clg_compile makes prints those stages on stderr. Only
+/* Prints the stages of a program: those that the caller names, or the environment: with
+ * CLGRAD_DEBUG=graph,schedule,memory,kernels each program that clg_compile makes prints those stages on stderr. Only
  * with that variable set does the library print anything. */
 #include "engine.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+clg_status clg_program_print(const clg_program *program, FILE *out, int what)
+{
+    if (what & CLG_PRINT_SCHEDULE)
+        plan_print_schedule(program->compiled.p, out);
+    if (what & CLG_PRINT_MEMORY)
+        plan_print_memory(program->compiled.p, out);
+    clg_status status = CLG_OK;
+    if (what & CLG_PRINT_KERNELS)
+        status = program->graph->device->b->print(program->compiled.prepared, out);
+    if (status == CLG_OK && ferror(out))
+        status = clg_fail(CLG_ERROR_IO, "program_print: cannot write");
+    return status;
+}
+
+/* ---------------------------------------------------------------- CLGRAD_DEBUG */
 
 static bool asks_for(const char *list, const char *stage)
 {

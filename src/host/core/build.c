@@ -1,0 +1,219 @@
+/* Builders of leaves, maps and reductions: dtype and shape rules by kind. */
+#include "build.h"
+
+#include "fold.h"
+
+/* ---------------------------------------------------------------- leaves */
+
+clg_var clg_input(clg_graph *graph, clg_dtype dtype, clg_shape shape) { return graph_leaf(graph, dtype, shape); }
+
+clg_var clg_full(clg_graph *graph, clg_dtype dtype, clg_shape shape, double value)
+{
+    if (!graph_check_leaf(graph, "full", dtype, shape))
+        return POISON(graph);
+    return graph_constant(graph, dtype, graph_shape(graph, shape), value);
+}
+
+clg_var clg_arange(clg_graph *graph, clg_dtype dtype, int64_t count)
+{
+    if (!graph_check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
+        return POISON(graph);
+    return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
+                      (graph_record){.attr.integer = 0});
+}
+
+/* ---------------------------------------------------------------- maps */
+
+/* Rank of promotion: u8 < i32 < f32 < f64. */
+static int promotion(clg_dtype dtype)
+{
+    static const int order[CLG_DTYPE_COUNT] = {[CLG_U8] = 0, [CLG_I32] = 1, [CLG_F32] = 2, [CLG_F64] = 3};
+    return order[dtype];
+}
+
+clg_dtype build_common_dtype(const clg_var *x, int count, bool floating)
+{
+    clg_dtype dtype = (clg_dtype)graph_at(x[0])->dtype;
+    for (int i = 1; i < count; i++)
+        if (promotion((clg_dtype)graph_at(x[i])->dtype) > promotion(dtype))
+            dtype = (clg_dtype)graph_at(x[i])->dtype;
+    return floating && promotion(dtype) < promotion(CLG_F32) ? CLG_F32 : dtype;
+}
+
+/* The node of an operation over operands of one shape, or what is simpler. Gradient rules call the builders that
+ * everybody calls, so that their mode is the graph's: here it becomes an argument. */
+static clg_var map_node(clg_graph *g, fold_form form, clg_dtype dtype, int32_t shape)
+{
+    form = fold_map(form, dtype, g->in_gradient);
+    if (form.op == OP_SAME)
+        return form.x[0];
+    if (form.op == OP_CONST)
+        return graph_constant(g, dtype, shape, form.value);
+    int32_t src[3] = {-1, -1, -1};
+    for (int i = 0; i < clg_ops[form.op].arity; i++)
+        src[i] = form.x[i].id;
+    return graph_node(g, form.op, dtype, shape, src, (graph_record){0});
+}
+
+static clg_var cast_to(clg_var x, clg_dtype dtype)
+{
+    const graph_record *n = graph_at(x);
+    if (n->dtype == dtype)
+        return x;
+    return map_node(x.graph, (fold_form){.op = OP_CAST, .x = {x, x, x}}, dtype, n->shape);
+}
+
+/* Brings operands to one shape; false (with an error) if they do not broadcast. */
+static bool broadcast_all(const char *name, clg_var *x, int count, int32_t *shape)
+{
+    clg_graph *g = x[0].graph;
+    *shape = graph_at(x[0])->shape;
+    bool same = true;
+    for (int i = 1; i < count; i++)
+        same &= graph_at(x[i])->shape == *shape;
+    if (same)
+        return true;
+    clg_shape all = clg_shape_of(x[0]);
+    for (int i = 1; i < count; i++)
+        if (!shape_broadcast(all, clg_shape_of(x[i]), &all)) {
+            graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shapes do not broadcast: %s and %s", name,
+                       shape_text(clg_shape_of(x[0])), shape_text(clg_shape_of(x[i])));
+            return false;
+        }
+    for (int i = 0; i < count; i++) {
+        x[i] = views_broadcast(x[i], all);
+        if (x[i].id < 0)
+            return false;
+    }
+    *shape = graph_at(x[0])->shape;
+    return true;
+}
+
+clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c)
+{
+    const op_row *row = &clg_ops[op];
+    clg_var x[3] = {a, b, c};
+    int32_t shape;
+    if (!graph_check(row->name, x, row->arity))
+        return POISON(a.graph);
+    clg_graph *g = a.graph;
+    int first = row->types == TYPES_SELECT ? 1 : 0; /* the condition keeps its own dtype */
+    clg_dtype dtype = build_common_dtype(x + first, row->arity - first, row->types == TYPES_FLOATING);
+    for (int i = first; i < row->arity; i++)
+        x[i] = cast_to(x[i], dtype);
+    if (!broadcast_all(row->name, x, row->arity, &shape))
+        return POISON(g);
+    if (row->types == TYPES_COMPARE)
+        dtype = CLG_U8;
+    return map_node(g, (fold_form){.op = op, .x = {x[0], x[1], x[2]}}, dtype, shape);
+}
+
+/* The builders of the table's rows. */
+#define BUILD_1(builder, ID)                                                                                           \
+    clg_var clg_##builder(clg_var x) { return build_map(OP_##ID, x, x, x); }
+#define BUILD_2(builder, ID)                                                                                           \
+    clg_var clg_##builder(clg_var a, clg_var b) { return build_map(OP_##ID, a, b, a); }
+#define BUILD_NUMERIC(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_FLOATING(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_COMPARE(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_SELECT(arity, builder, ID)
+#define BUILD_CAST(arity, builder, ID)
+#define MAP(ID, name, builder, arity, types, ...) BUILD_##types(arity, builder, ID)
+#include "ops.def"
+clg_var clg_greater(clg_var a, clg_var b) { return clg_less(b, a); }
+clg_var clg_greater_equal(clg_var a, clg_var b) { return clg_less_equal(b, a); }
+
+clg_var clg_where(clg_var condition, clg_var a, clg_var b)
+{
+    if (clg_is_valid(condition) && clg_dtype_of(condition) != CLG_U8)
+        condition = clg_not_equal(condition, graph_like(condition, 0));
+    return build_map(OP_WHERE, condition, a, b);
+}
+
+clg_var clg_cast(clg_var x, clg_dtype dtype)
+{
+    if (!graph_check("cast", &x, 1))
+        return POISON(x.graph);
+    if ((unsigned)dtype >= CLG_DTYPE_COUNT)
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "cast: %d is not a dtype", (int)dtype);
+    return cast_to(x, dtype);
+}
+
+clg_var build_as_float(clg_var x)
+{
+    bool integer = clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8;
+    return integer ? clg_cast(x, CLG_F32) : x;
+}
+
+/* ---------------------------------------------------------------- reductions */
+
+clg_var build_reduce(clg_op op, clg_var x, uint32_t mask)
+{
+    clg_graph *g = x.graph;
+    clg_shape shape = clg_shape_of(x);
+    for (int d = 0; d < shape.rank; d++)
+        if (mask >> d & 1) {
+            if (shape.dim[d] == 1)
+                mask &= ~(1u << d); /* nothing to reduce */
+            shape.dim[d] = 1;
+        }
+    if (!mask)
+        return x;
+    int32_t id = graph_shape(g, shape);
+    if (id < 0)
+        return POISON(g);
+    clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
+    fold_form form;
+    if (fold_reduce(op, x, mask, shape, &form))
+        return map_node(g, form, dtype, id);
+    return graph_node(g, op, dtype, id, (int32_t[]){x.id, -1, -1}, (graph_record){.attr.integer = mask});
+}
+
+static clg_var reduce(clg_op op, clg_var x, clg_axes axes, bool keepdims)
+{
+    const char *name = clg_ops[op].name;
+    uint32_t mask;
+    if (!graph_check(name, &x, 1))
+        return POISON(x.graph);
+    clg_shape shape = clg_shape_of(x), kept = {0};
+    if (!axes_mask(axes, shape.rank, &mask))
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: an axis is repeated or not in -%d..%d of shape %s", name,
+                          shape.rank, shape.rank - 1, shape_text(shape));
+    clg_var y = build_reduce(op, x, mask);
+    if (keepdims)
+        return y;
+    for (int d = 0; d < shape.rank; d++)
+        if (!(mask >> d & 1))
+            kept.dim[kept.rank++] = shape.dim[d];
+    return clg_reshape(y, kept);
+}
+
+#define REDUCE(ID, name, builder, ...)                                                                                 \
+    clg_var clg_##builder(clg_var x, clg_axes axes, bool keepdims) { return reduce(OP_##ID, x, axes, keepdims); }
+#include "ops.def"
+
+clg_var clg_apply(int op, const clg_var *x, clg_axes axes)
+{
+    op_kind kind = op >= 0 && op < OP_COUNT ? clg_ops[op].kind : KIND_LEAF;
+    if (kind == KIND_MAP && clg_ops[op].types == TYPES_SELECT)
+        return clg_where(x[0], x[1], x[2]);
+    if (kind == KIND_MAP && clg_ops[op].types != TYPES_CAST)
+        return build_map((clg_op)op, x[0], x[clg_ops[op].arity > 1], x[0]);
+    if (kind == KIND_REDUCE)
+        return reduce((clg_op)op, x[0], axes, false);
+    return graph_fail(x[0].graph, CLG_ERROR_ARGUMENT,
+                      "apply: operation %d (%s) is neither elementwise with one dtype nor a reduction", op,
+                      clg_op_get_info(op).name);
+}
+
+clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims)
+{
+    if (!graph_check("mean", &x, 1))
+        return POISON(x.graph);
+    x = cast_to(x, build_common_dtype(&x, 1, true));
+    clg_var total = clg_sum(x, axes, keepdims);
+    if (total.id < 0)
+        return total;
+    double count = (double)clg_shape_count(clg_shape_of(x)) / (double)clg_shape_count(clg_shape_of(total));
+    return clg_mul(total, graph_like(total, 1 / count)); /* 0/0: NaN, as NumPy's mean of nothing */
+}
