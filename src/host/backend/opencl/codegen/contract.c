@@ -4,15 +4,25 @@
 #include "codegen.h"
 #include "nest.h"
 
+#include <stdlib.h>
+
 enum { MOST_ROWS = 8, WORK_OF_SHARE = 1 << 16, MOST_SHARES = 8 /* for a compute unit */ };
+
+/* The operands as two loads, the body of a step with the same dimensions. */
+typedef struct reading {
+    plan_step step;
+    plan_access accesses[2];
+    plan_instr instrs[2];
+    bool uniform[2], crossing[2];
+    body body;
+} reading;
 
 typedef struct contract {
     nest n;
     const plan_step *step;
-    plan_step reads; /* the step's dimensions, with two loads as its body */
-    plan_instr instrs[2];
-    bool uniform[2], crossing[2];
-    body operands; /* that body */
+    reading masked, inside; /* with the bounds that no loop is narrowed to, and where they hold for a whole unit */
+    plan_bound *bounds;     /* those, of both operands */
+    int bound_count;
     int column;    /* the dimension along which runs of columns lie; -1: none */
     int row, rows; /* the dimension of which rows are taken together, and how many; -1: none */
 } contract;
@@ -36,12 +46,15 @@ static int choose_column(const plan_step *step)
 static void choose_rows(contract *c)
 {
     const plan_step *step = c->step;
+    const int vector = c->column < 0 || c->n.gpu ? 1 : nest_vector_width(step->extent[c->column]);
+    const int64_t registers = divide_up(vector * (int64_t)clg_dtype_size(step->dtype), c->n.target->vector_bytes);
+    const int64_t most = smaller(MOST_ROWS, (c->n.target->vector_bytes >= 64 ? 24 : 12) / registers);
     c->row = -1;
     c->rows = 1;
     for (int d = 0; d < step->outer_rank && d != c->column; d++)
         if (depends(step, step->operand[0].access, d) && !depends(step, step->operand[1].access, d))
             c->row = d;
-    for (int rows = 2; c->row >= 0 && rows <= MOST_ROWS; rows++)
+    for (int rows = 2; c->row >= 0 && rows <= most; rows++)
         if (step->extent[c->row] % rows == 0)
             c->rows = rows;
 }
@@ -74,8 +87,8 @@ static void open_row(const contract *c, text *out, int i)
 static bool narrows(const contract *c, const plan_bound *bound, int d)
 {
     const plan_step *step = c->step;
-    bool result = (bound->coef[d] != 0 || d == step->outer_rank) &&
-                  (c->column < 0 || bound->coef[c->column] == 0) && (c->row < 0 || bound->coef[c->row] == 0);
+    bool result = (bound->coef[d] != 0 || d == step->outer_rank) && (c->column < 0 || bound->coef[c->column] == 0) &&
+                  (c->row < 0 || bound->coef[c->row] == 0);
     for (int e = step->outer_rank; e < step->outer_rank + step->inner_rank; e++)
         result &= e == d || bound->coef[e] == 0;
     return result;
@@ -125,12 +138,12 @@ static void open_sum(const contract *c, const body_printer *p, int d)
 }
 
 /* The sum, then the body on each row's. */
-static void print_block(const contract *c, const body_printer *p)
+static void print_block(const contract *c, const reading *from, const body_printer *p)
 {
     const plan_step *step = c->step;
     const body_suffix_text s = body_suffix(step->dtype, p->width);
     body_printer reads = *p;
-    reads.body = &c->operands;
+    reads.body = &from->body;
     for (int i = 0; i < c->rows; i++)
         text_line(p->out, "%s_t s%d = (%s_t)(0);", s.s, i, s.s);
     for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++)
@@ -155,6 +168,49 @@ static void print_block(const contract *c, const body_printer *p)
     }
 }
 
+/* Vectors of a run of columns. */
+static void print_vectors(const contract *c, const reading *from, const body_printer *p)
+{
+    char head[96];
+    snprintf(head, sizeof head, "for (; p%d + %d <= %lld; p%d += %d)", c->column, p->width,
+             (long long)c->step->extent[c->column], c->column, p->width);
+    text_line(p->out, "ROLLED");
+    text_open(p->out, head);
+    print_block(c, from, p);
+    text_close(p->out);
+}
+
+/* Whether the bounds that are left hold for all of a unit. false: lanes may differ. */
+static bool print_inside(const contract *c, const body_printer *p)
+{
+    const plan_step *step = c->step;
+    for (int i = 0; i < c->bound_count; i++)
+        if (c->bounds[i].coef[c->column])
+            return false;
+    text_line(p->out, "bool inside = true;");
+    open_row(c, p->out, 0);
+    for (int i = 0; i < c->bound_count; i++) {
+        const plan_bound *bound = &c->bounds[i];
+        int64_t least = 0, most = 0;
+        plan_access outer = {0};
+        text form = {0};
+        for (int d = 0; d < step->outer_rank; d++)
+            outer.stride[d] = bound->coef[d];
+        body_add_address(p, &form, &outer);
+        for (int d = 0; d < step->outer_rank + step->inner_rank; d++) {
+            const int64_t last = d == c->row ? c->rows - 1 : d < step->outer_rank ? 0 : step->extent[d] - 1;
+            least += smaller(0, bound->coef[d] * last);
+            most += larger(0, bound->coef[d] * last);
+        }
+        text_line(p->out, "inside &= %s >= %lld && %s < %lld;", form.data ? form.data : "0",
+                  (long long)(bound->lo - least), form.data ? form.data : "0", (long long)(bound->hi - most));
+        p->out->failed |= form.failed;
+        text_free(&form);
+    }
+    text_close(p->out);
+    return true;
+}
+
 /* Vectors of a run of columns, then those that are left. */
 static void print_columns(const contract *c, const body_printer *p)
 {
@@ -162,11 +218,12 @@ static void print_columns(const contract *c, const body_printer *p)
     const long long extent = (long long)c->step->extent[column];
     char head[96];
     text_line(p->out, "%s p%d = 0;", p->body->index, column);
-    snprintf(head, sizeof head, "for (; p%d + %d <= %lld; p%d += %d)", column, width, extent, column, width);
-    text_line(p->out, "ROLLED");
-    text_open(p->out, head);
-    print_block(c, p);
-    text_close(p->out);
+    if (c->bound_count > 0 && print_inside(c, p)) {
+        text_open(p->out, "if (inside)");
+        print_vectors(c, &c->inside, p);
+        text_close(p->out);
+    }
+    print_vectors(c, &c->masked, p);
     if (extent % width == 0)
         return;
     body_printer single = *p;
@@ -174,7 +231,7 @@ static void print_columns(const contract *c, const body_printer *p)
     text_line(p->out, "ROLLED");
     snprintf(head, sizeof head, "for (; p%d < %lld; p%d++)", column, extent, column);
     text_open(p->out, head);
-    print_block(c, &single);
+    print_block(c, &c->masked, &single);
     text_close(p->out);
 }
 
@@ -188,27 +245,56 @@ static void print_unit(contract *c, const body_printer *p)
     if (runs)
         print_columns(c, p);
     else
-        print_block(c, p);
+        print_block(c, &c->masked, p);
 }
 
-/* The operands as loads of a step without a body of its own. */
-static void make_reads(contract *c)
+/* Whether some loop is narrowed to a bound. */
+static bool is_narrowed(const contract *c, const plan_bound *bound)
 {
-    c->reads = *c->step;
-    c->reads.instrs = c->instrs;
-    c->reads.instr_count = 2;
-    c->operands = c->n.body;
-    c->operands.step = &c->reads;
-    c->operands.uniform = c->uniform;
-    c->operands.crossing = c->crossing;
+    for (int d = c->step->outer_rank; d < c->step->outer_rank + c->step->inner_rank; d++)
+        if (narrows(c, bound, d))
+            return true;
+    return false;
+}
+
+static bool gather_bounds(contract *c)
+{
+    c->bounds = malloc(((size_t)c->step->bound_count + 1) * sizeof *c->bounds);
+    for (int o = 0; o < 2 && c->bounds; o++) {
+        const plan_access *at = &c->step->accesses[c->step->operand[o].access];
+        c->masked.accesses[o] = *at;
+        c->masked.accesses[o].first_bound = c->bound_count;
+        for (int32_t i = 0; i < at->bound_count; i++)
+            if (!is_narrowed(c, &c->step->bounds[at->first_bound + i]))
+                c->bounds[c->bound_count++] = c->step->bounds[at->first_bound + i];
+        c->masked.accesses[o].bound_count = c->bound_count - c->masked.accesses[o].first_bound;
+        c->inside.accesses[o] = c->masked.accesses[o];
+        c->inside.accesses[o].bound_count = 0;
+    }
+    return c->bounds != NULL;
+}
+
+/* The operands as loads at a reading's accesses. */
+static void make_reading(const contract *c, reading *r)
+{
+    r->step = *c->step;
+    r->step.accesses = r->accesses;
+    r->step.access_count = 2;
+    r->step.bounds = c->bounds;
+    r->step.bound_count = c->bound_count;
+    r->step.instrs = r->instrs;
+    r->step.instr_count = 2;
+    r->body = c->n.body;
+    r->body.step = &r->step;
+    r->body.uniform = r->uniform;
+    r->body.crossing = r->crossing;
     for (int o = 0; o < 2; o++) {
-        const plan_operand *operand = &c->step->operand[o];
-        c->instrs[o] = (plan_instr){.kind = INSTR_LOAD,
+        r->instrs[o] = (plan_instr){.kind = INSTR_LOAD,
                                     .dtype = (uint8_t)c->step->dtype,
                                     .src = {-1, -1, -1},
-                                    .buffer = operand->buffer,
-                                    .access = operand->access};
-        c->uniform[o] = body_access_uniform(&c->n.body, &c->step->accesses[operand->access]);
+                                    .buffer = c->step->operand[o].buffer,
+                                    .access = o};
+        r->uniform[o] = body_access_uniform(&r->body, &r->accesses[o]);
     }
 }
 
@@ -228,14 +314,18 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
         return CLG_OK;
     contract c = {.n = nest_new(target), .step = step, .column = choose_column(step)};
     choose_rows(&c);
-    clg_status status = body_open(&c.n.body, schedule, step, c.n.gpu ? -1 : c.column);
+    clg_status status = gather_bounds(&c) ? CLG_OK : clg_fail_memory();
+    if (status == CLG_OK)
+        status = body_open(&c.n.body, schedule, step, c.n.gpu ? -1 : c.column);
     if (status == CLG_OK) {
-        make_reads(&c);
+        make_reading(&c, &c.masked);
+        make_reading(&c, &c.inside);
         body_printer p = body_print_to(&c.n.body, &c.n.unit);
         p.width = c.n.body.lane < 0 ? 1 : nest_vector_width(step->extent[c.column]);
         print_unit(&c, &p);
         status = nest_add_kernel(&c.n, part_count(&c), list);
     }
     nest_close(&c.n);
+    free(c.bounds);
     return status;
 }
