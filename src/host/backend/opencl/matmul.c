@@ -333,7 +333,7 @@ static clg_status generated_add(launch_list *list, int32_t number, product_tile 
         .plan = list->plan, .step = step, .width = 1, .lane = gpu ? -1 : 2, .tile = 1, .accumulator = ""};
     int64_t reach = matrix_reach(&step->a, step->batch, step->m, step->k) +
                     matrix_reach(&step->b, step->batch, step->k, step->n) + step->batch * step->k * step->n;
-    x.p.index = reach >= (int64_t)1 << 30 ? "long" : body_index_type(list->plan, step);
+    x.p.index = reach >= INDEX32_LIMIT ? "long" : body_index_type(list->plan, step);
     x.arguments = malloc(((size_t)step->instr_count + LEADING + 1) * sizeof *x.arguments);
     clg_status status = x.arguments ? body_analyse(&x.p) : clg_fail_memory();
     if (status == CLG_OK) {

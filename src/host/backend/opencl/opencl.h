@@ -245,7 +245,14 @@ typedef struct body_suffix_text {
 body_suffix_text body_suffix(int dtype, int width);
 /* Lanes of a register where the printer stands. */
 int body_register_width(const body_printer *p, int32_t reg);
-/* "int" where all index arithmetic of a step fits 31 bits with room to spare, else "long". */
+/* A step all of whose index arithmetic stays below this counts in int: 31 bits, with room to spare. A test build lowers
+ * it (CMakeLists.txt), so that small arrays run what is made for large ones. */
+#ifdef CLGRAD_INDEX32_LIMIT
+#define INDEX32_LIMIT ((int64_t)CLGRAD_INDEX32_LIMIT)
+#else
+#define INDEX32_LIMIT ((int64_t)1 << 30)
+#endif
+/* "int" or "long". */
 const char *body_index_type(const plan *schedule, const plan_step *step);
 /* The buffers of a step's body in order of first use, then those of a contraction's operands: fills buffers (room for
  * instr_count + 3), returns how many. */

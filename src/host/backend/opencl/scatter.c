@@ -19,7 +19,7 @@ clg_status scatter_add(launch_list *list, int32_t number)
     int64_t largest = (step->count > step->rows ? step->count : step->rows) * step->columns;
     text source = {0};
     text_add(&source, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s,
-             largest >= (int64_t)1 << 30 ? "long" : "int");
+             largest >= INDEX32_LIMIT ? "long" : "int");
     text_add(&source, "#define ROWS %lld\n#define COLUMNS %lld\n#define COUNT %lld\n", (long long)step->rows,
              (long long)step->columns, (long long)step->count);
     text_add(&source, "#define ROWS_EACH %lld\n#define COLUMNS_EACH %lld\n", (long long)rows_each,
