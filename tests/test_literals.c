@@ -3,6 +3,8 @@
  * without a line here fails. */
 #include "support.h"
 
+#include "core/ops.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,17 +27,21 @@ static const elementwise_case elementwise[] = {
     {"negate", CLG_I32, {LOW}, LOW},
     {"negate", CLG_U8, {1}, 255},
     {"add", CLG_F32, {INFINITY, -INFINITY}, NAN},
+    {"add", CLG_F32, {NAN, 1}, NAN},
     {"add", CLG_F32, {-0.0, -0.0}, -0.0},
     {"add", CLG_F32, {0, -0.0}, 0},
     {"add", CLG_F32, {16777216, 1}, 16777216},
     {"add", CLG_I32, {HIGH, 1}, LOW},
     {"add", CLG_U8, {200, 100}, 44},
     {"subtract", CLG_F32, {INFINITY, INFINITY}, NAN},
+    {"subtract", CLG_F32, {1, NAN}, NAN},
     {"subtract", CLG_F32, {3, 3}, 0},
     {"subtract", CLG_F32, {-0.0, 0}, -0.0},
     {"subtract", CLG_I32, {LOW, 1}, HIGH},
     {"subtract", CLG_U8, {1, 2}, 255},
     {"multiply", CLG_F32, {0, INFINITY}, NAN},
+    {"multiply", CLG_F32, {NAN, 0}, NAN},
+    {"multiply", CLG_F32, {-INFINITY, -INFINITY}, INFINITY},
     {"multiply", CLG_F32, {-0.0, 1}, -0.0},
     {"multiply", CLG_F32, {3e38, 10}, INFINITY},
     {"multiply", CLG_I32, {65536, 65536}, 0},
@@ -43,13 +49,18 @@ static const elementwise_case elementwise[] = {
     {"divide", CLG_F32, {1, 0}, INFINITY},
     {"divide", CLG_F32, {1, -0.0}, -INFINITY},
     {"divide", CLG_F32, {0, 0}, NAN},
+    {"divide", CLG_F32, {NAN, 1}, NAN},
+    {"divide", CLG_F32, {INFINITY, INFINITY}, NAN},
     {"divide", CLG_F32, {7, 2}, 3.5},
     {"divide", CLG_F32, {-1, INFINITY}, -0.0},
     {"divide", CLG_I32, {7, 2}, 3.5}, /* integers are divided as f32 */
+    {"divide", CLG_U8, {255, 2}, 127.5},
     {"power", CLG_F32, {2, 10}, 1024},
+    {"power", CLG_F32, {2, 2}, 4},
     {"power", CLG_F32, {0, 0}, 1},
     {"power", CLG_F32, {NAN, 0}, 1},
     {"power", CLG_F32, {1, NAN}, 1},
+    {"power", CLG_F32, {NAN, 2}, NAN},
     {"power", CLG_F32, {-2, 3}, -8},
     {"power", CLG_F32, {-8, 0.5}, NAN},
     {"power", CLG_F32, {0, -1}, INFINITY},
@@ -68,6 +79,8 @@ static const elementwise_case elementwise[] = {
     {"sqrt", CLG_F32, {-0.0}, -0.0},
     {"sqrt", CLG_F32, {-1}, NAN},
     {"sqrt", CLG_F32, {INFINITY}, INFINITY},
+    {"sqrt", CLG_F32, {NAN}, NAN},
+    {"sqrt", CLG_U8, {225}, 15},
     {"exp", CLG_F32, {0}, 1},
     {"exp", CLG_F32, {-INFINITY}, 0},
     {"exp", CLG_F32, {INFINITY}, INFINITY},
@@ -79,6 +92,7 @@ static const elementwise_case elementwise[] = {
     {"log", CLG_F32, {-0.0}, -INFINITY},
     {"log", CLG_F32, {-1}, NAN},
     {"log", CLG_F32, {INFINITY}, INFINITY},
+    {"log", CLG_F32, {NAN}, NAN},
     {"sin", CLG_F32, {0}, 0},
     {"sin", CLG_F32, {-0.0}, -0.0},
     {"sin", CLG_F32, {INFINITY}, NAN},
@@ -86,6 +100,7 @@ static const elementwise_case elementwise[] = {
     {"cos", CLG_F32, {0}, 1},
     {"cos", CLG_F32, {-0.0}, 1},
     {"cos", CLG_F32, {-INFINITY}, NAN},
+    {"cos", CLG_F32, {NAN}, NAN},
     {"tanh", CLG_F32, {0}, 0},
     {"tanh", CLG_F32, {-0.0}, -0.0},
     {"tanh", CLG_F32, {INFINITY}, 1},
@@ -104,6 +119,8 @@ static const elementwise_case elementwise[] = {
     {"relu", CLG_F32, {-1}, 0},
     {"relu", CLG_F32, {2}, 2},
     {"relu", CLG_F32, {-INFINITY}, 0},
+    {"relu", CLG_F32, {INFINITY}, INFINITY},
+    {"relu", CLG_F32, {0}, 0},
     {"relu", CLG_F32, {NAN}, NAN},
     {"relu", CLG_I32, {-5}, 0},
     {"relu", CLG_U8, {200}, 200},
@@ -115,6 +132,7 @@ static const elementwise_case elementwise[] = {
     {"abs", CLG_F32, {-INFINITY}, INFINITY},
     {"abs", CLG_F32, {NAN}, NAN},
     {"abs", CLG_I32, {-7}, 7},
+    {"abs", CLG_I32, {LOW}, LOW},
     {"abs", CLG_U8, {200}, 200},
     {"sign", CLG_F32, {0}, 0},
     {"sign", CLG_F32, {-INFINITY}, -1},
@@ -126,11 +144,16 @@ static const elementwise_case elementwise[] = {
     {"maximum", CLG_F32, {1, NAN}, NAN},
     {"maximum", CLG_F32, {-INFINITY, INFINITY}, INFINITY},
     {"maximum", CLG_F32, {3, 3}, 3},
+    {"maximum", CLG_F32, {0, 0}, 0},
+    {"maximum", CLG_F32, {-0.0, -0.0}, -0.0},
     {"maximum", CLG_I32, {-1, LOW}, -1},
     {"maximum", CLG_U8, {200, 100}, 200},
     {"minimum", CLG_F32, {NAN, 1}, NAN},
     {"minimum", CLG_F32, {1, NAN}, NAN},
     {"minimum", CLG_F32, {-INFINITY, INFINITY}, -INFINITY},
+    {"minimum", CLG_F32, {3, 3}, 3},
+    {"minimum", CLG_F32, {0, 0}, 0},
+    {"minimum", CLG_F32, {-0.0, -0.0}, -0.0},
     {"minimum", CLG_I32, {-1, LOW}, LOW},
     {"minimum", CLG_U8, {200, 100}, 100},
     {"less", CLG_F32, {NAN, 1}, 0},
@@ -138,20 +161,28 @@ static const elementwise_case elementwise[] = {
     {"less", CLG_F32, {-0.0, 0}, 0},
     {"less", CLG_F32, {-INFINITY, INFINITY}, 1},
     {"less", CLG_I32, {LOW, HIGH}, 1},
+    {"less", CLG_I32, {HIGH, HIGH}, 0},
     {"less", CLG_U8, {100, 200}, 1},
     {"less_equal", CLG_F32, {NAN, NAN}, 0},
     {"less_equal", CLG_F32, {0, -0.0}, 1},
     {"less_equal", CLG_F32, {INFINITY, INFINITY}, 1},
+    {"less_equal", CLG_I32, {HIGH, LOW}, 0},
+    {"less_equal", CLG_I32, {LOW, LOW}, 1},
     {"less_equal", CLG_U8, {200, 100}, 0},
     {"equal", CLG_F32, {NAN, NAN}, 0},
     {"equal", CLG_F32, {0, -0.0}, 1},
     {"equal", CLG_F32, {INFINITY, INFINITY}, 1},
     {"equal", CLG_I32, {LOW, HIGH}, 0},
+    {"equal", CLG_U8, {255, 255}, 1},
     {"not_equal", CLG_F32, {NAN, NAN}, 1},
     {"not_equal", CLG_F32, {0, -0.0}, 0},
+    {"not_equal", CLG_F32, {INFINITY, INFINITY}, 0},
+    {"not_equal", CLG_I32, {LOW, HIGH}, 1},
     {"not_equal", CLG_U8, {1, 2}, 1},
     {"where", CLG_F32, {1, 5, NAN}, 5},
     {"where", CLG_F32, {0, NAN, 6}, 6},
+    {"where", CLG_F32, {1, NAN, 6}, NAN},
+    {"where", CLG_F32, {0, 5, -INFINITY}, -INFINITY},
     {"where", CLG_F32, {255, -0.0, 6}, -0.0},
     {"where", CLG_I32, {0, LOW, HIGH}, HIGH},
     {"where", CLG_U8, {2, 200, 100}, 200},
@@ -192,16 +223,22 @@ typedef struct reduce_case {
 
 static const reduce_case reductions[] = {
     {"sum", CLG_F32, 0, {0}, 0},
+    {"sum", CLG_F32, 2, {-INFINITY, -INFINITY}, -INFINITY},
+    {"sum", CLG_F32, 3, {0, 0, 0}, 0},
     {"sum", CLG_F32, 2, {INFINITY, -INFINITY}, NAN},
     {"sum", CLG_F32, 3, {1, NAN, 2}, NAN},
     {"sum", CLG_I32, 2, {HIGH, 1}, LOW},
     {"sum", CLG_I32, 0, {0}, 0},
     {"sum", CLG_U8, 2, {200, 100}, 44},
+    {"sum", CLG_U8, 0, {0}, 0},
     {"max", CLG_F32, 0, {0}, -INFINITY},
     {"max", CLG_F32, 3, {1, NAN, 2}, NAN},
     {"max", CLG_F32, 3, {NAN, 1, 2}, NAN},
     {"max", CLG_F32, 3, {1, 2, NAN}, NAN},
     {"max", CLG_F32, 2, {-INFINITY, -INFINITY}, -INFINITY},
+    {"max", CLG_F32, 3, {2, INFINITY, INFINITY}, INFINITY},
+    {"max", CLG_F32, 3, {3, 1, 3}, 3},
+    {"max", CLG_F32, 2, {-0.0, -0.0}, -0.0},
     {"max", CLG_I32, 0, {0}, LOW},
     {"max", CLG_I32, 2, {LOW, -1}, -1},
     {"max", CLG_U8, 0, {0}, 0},
@@ -341,28 +378,91 @@ static void test_reductions(void **state)
     support_each_device(check_reductions);
 }
 
+/* Of arrays without elements. */
+static void check_empty(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    for (int op = 0; op < clg_op_count(); op++) {
+        const op_row *row = &clg_ops[op];
+        if (row->kind != KIND_MAP || row->types == TYPES_CAST)
+            continue;
+        for (int wide = 0; wide < 2; wide++) {
+            clg_shape shape = wide ? CLG_SHAPE(0, 3) : CLG_SHAPE(2, 0);
+            clg_var none = clg_array(g, CLG_F32, shape, ""), x[] = {none, none, none}, y;
+            x[0] = row->types == TYPES_SELECT ? clg_array(g, CLG_U8, shape, "") : none;
+            y = clg_apply(op, x, CLG_ALL_AXES);
+            assert_true(clg_shape_equal(clg_shape_of(y), shape));
+            free(support_values(y)); /* fails where it cannot be computed */
+        }
+    }
+    clg_graph_free(g);
+}
+
+static void test_empty_arrays(void **state)
+{
+    (void)state;
+    support_each_device(check_empty);
+}
+
+/* What the cases of a row have among them. */
+typedef struct coverage {
+    bool dtype[CLG_DTYPE_COUNT], empty[CLG_DTYPE_COUNT];
+    bool nan, infinity, zero, tie; /* in f32 */
+} coverage;
+
+static void cover(coverage *c, clg_dtype dtype, const double *x, int count)
+{
+    c->dtype[dtype] = true;
+    c->empty[dtype] |= count == 0;
+    for (int i = 0; i < count && dtype == CLG_F32; i++) {
+        c->nan |= isnan(x[i]);
+        c->infinity |= isinf(x[i]);
+        c->zero |= x[i] == 0;
+        c->tie |= i > 0 && x[i] == x[i - 1];
+    }
+}
+
+static void demand(const char *op, bool has, const char *what)
+{
+    if (!has)
+        fail_msg("%s has no literal values here %s", op, what);
+}
+
+/* Every row has cases for each kind of dtype that it takes, of NaN, of an infinity, of zero, of equal operands and of
+ * nothing, where it can have them. */
 static void test_no_row_is_left_out(void **state)
 {
     (void)state;
     for (int op = 0; op < clg_op_count(); op++) {
-        clg_op_info info = clg_op_get_info(op);
-        bool found = strcmp(info.kind, "map") && strcmp(info.kind, "reduce");
-        found |= strcmp(info.name, "cast") == 0;
-        for (int i = 0; !found && i < COUNT(elementwise); i++)
-            found = strcmp(elementwise[i].op, info.name) == 0;
-        for (int i = 0; !found && i < COUNT(reductions); i++)
-            found = strcmp(reductions[i].op, info.name) == 0;
-        if (!found)
-            fail_msg("%s has no literal values here", info.name);
+        const op_row *row = &clg_ops[op];
+        bool reduces = row->kind == KIND_REDUCE;
+        coverage c = {0};
+        if ((row->kind != KIND_MAP && !reduces) || row->types == TYPES_CAST) /* test_literals_arrays.c; casts[] */
+            continue;
+        for (int i = 0; i < COUNT(elementwise); i++)
+            if (strcmp(elementwise[i].op, row->name) == 0)
+                cover(&c, elementwise[i].dtype, elementwise[i].x, row->arity);
+        for (int i = 0; i < COUNT(reductions); i++)
+            if (strcmp(reductions[i].op, row->name) == 0)
+                cover(&c, reductions[i].dtype, reductions[i].x, reductions[i].count);
+        bool integers = row->types != TYPES_FLOATING;
+        demand(row->name, c.dtype[CLG_F32], "in f32");
+        demand(row->name, c.dtype[CLG_I32] || !integers, "in i32");
+        demand(row->name, c.dtype[CLG_U8] || !integers, "in u8");
+        demand(row->name, c.nan, "of NaN");
+        demand(row->name, c.infinity, "of an infinity");
+        demand(row->name, c.zero, "of a zero");
+        demand(row->name, c.tie || row->arity != 2, "of equal operands");
+        demand(row->name, c.tie || !reduces, "of equal elements");
+        demand(row->name, (c.empty[CLG_F32] && c.empty[CLG_I32] && c.empty[CLG_U8]) || !reduces, "of nothing");
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise),
-        cmocka_unit_test(test_casts),
-        cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_elementwise),        cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_reductions),         cmocka_unit_test(test_empty_arrays),
         cmocka_unit_test(test_no_row_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,24 @@ static void test_window(void **state)
     clg_graph_free(g);
 }
 
+/* An index has other digits where it runs further: the first row of (2, 3), then all six elements, in one program. */
+static void test_digits(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    clg_var x = counting(g, CLG_SHAPE(2, 3)), row = clg_neg(clg_index(x, 0, 0));
+    clg_var back = clg_reshape(clg_flip(clg_neg(clg_reshape(counting(g, CLG_SHAPE(6)), CLG_SHAPE(2, 3))), CLG_AXES(1)),
+                               CLG_SHAPE(6));
+    clg_var y = clg_sub(back, clg_reshape(x, CLG_SHAPE(6)));
+    clg_program *p = clg_compile(g, (clg_var[]){row, y}, 2);
+    assert_non_null(p);
+    assert_int_equal(clg_run(p), CLG_OK);
+    EXPECT(row, CLG_SHAPE(3), -0.0, -1, -2);
+    EXPECT(y, CLG_SHAPE(6), -2, -2, -2, -8, -8, -8);
+    clg_program_free(p);
+    clg_graph_free(g);
+}
+
 /* NumPy's results. */
 static void test_pad(void **state)
 {
@@ -467,6 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_axes),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_digits),
         cmocka_unit_test(test_pad),
         cmocka_unit_test(test_joins),
         cmocka_unit_test(test_high_ranks),

@@ -38,13 +38,16 @@ static int64_t elements(const node_access *a)
     return count;
 }
 
+/* An address alone says which digits an index has in its own space only: i0 is (0, i0) of (2, 3) where i0 < 3, and not
+ * where i0 < 6. */
 static bool access_equal(const node_access *a, const node_access *b)
 {
     if (a->bound_count != b->bound_count)
         return false;
     if (a->bound_count == 0) {
         affine x = access_address(a), y = access_address(b);
-        return elements(a) == elements(b) && !memcmp(&x, &y, sizeof x);
+        return elements(a) == elements(b) && !memcmp(&x, &y, sizeof x) &&
+               !memcmp(a->position, b->position, sizeof a->position);
     }
     return a->rank == b->rank && !memcmp(&a->fill, &b->fill, sizeof a->fill) &&
            !memcmp(a->extent, b->extent, (size_t)a->rank * sizeof *a->extent) &&
@@ -101,9 +104,16 @@ int32_t access_intern(access_table *t, const node_access *a)
     return t->count++;
 }
 
+void access_set_space(const space *sp, node_access *a)
+{
+    memset(a->position, 0, sizeof a->position);
+    memcpy(a->position, sp->extent, (size_t)sp->rank * sizeof *sp->extent);
+}
+
 node_access access_identity(const space *sp, bool outer)
 {
     node_access a = {0};
+    access_set_space(sp, &a);
     for (int d = 0; d < sp->rank; d++) {
         if ((outer && sp->inner >> d & 1) || sp->extent[d] == 1)
             continue;
@@ -279,6 +289,7 @@ static bool set_axes(const space *sp, const affine *axis, clg_shape operand, nod
 bool access_of_map(const space *sp, const affine *axis, clg_shape operand, node_access *result)
 {
     *result = (node_access){0};
+    access_set_space(sp, result);
     return set_axes(sp, axis, operand, result);
 }
 

@@ -24,7 +24,8 @@ typedef struct node_access {
     affine axis[PLAN_MAX_DIMS];
     int bound_count;
     plan_bound bound[ACCESS_BOUNDS];
-    double fill; /* outside the bounds; 0 if there are none */
+    double fill;                     /* outside the bounds; 0 if there are none */
+    int64_t position[PLAN_MAX_DIMS]; /* the extents of the space: the axes are within their own extents there */
 } node_access;
 
 typedef struct access_table {
@@ -36,12 +37,15 @@ typedef struct access_table {
 
 clg_status access_table_init(access_table *t);
 void access_table_free(access_table *t);
-/* The number of an access; -1 if memory runs out. Accesses without bounds that read the same elements are one. */
+/* The number of an access; -1 if memory runs out. Accesses without bounds that read the same elements from the same
+ * positions are one. */
 int32_t access_intern(access_table *t, const node_access *a);
 
 /* The space's positions in row-major order; with outer true those of the outer dimensions alone (the same for all inner
  * positions). */
 node_access access_identity(const space *sp, bool outer);
+/* Says of which space's positions an access is. */
+void access_set_space(const space *sp, node_access *a);
 /* Of an operand of a shape, read by a map from the space's positions: a contraction's. false: too many bounds. */
 bool access_of_map(const space *sp, const affine *axis, clg_shape operand, node_access *result);
 /* Of the operand of view node v, given one of v. BLOCKED: v's axes are not affine in the position, or there are too

@@ -54,6 +54,7 @@ node_access contract_result(const scheduler *f, int32_t node, const contract_ope
 {
     const contraction *c = of_node(f, node);
     node_access result = {0};
+    access_set_space(&x->whole, &result);
     for (int d = 0; d < c->result_rank; d++) {
         if (x->place[d] < 0)
             continue;

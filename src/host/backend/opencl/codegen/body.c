@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define INDEX_LIMIT ((int64_t)1 << 30)
+#define INDEX32_LIMIT ((int64_t)1 << 30)
 #define MORE_BUFFERS 3 /* than instructions: the operands of a contraction */
 
 bool body_access_uniform(const body *b, const plan_access *access)
@@ -78,19 +78,19 @@ static int64_t reach_of(const plan_step *step, int64_t offset, const int64_t *st
 /* "int" where all index arithmetic of a step fits 31 bits with room to spare, else "long". */
 static const char *index_type(const plan *schedule, const plan_step *step)
 {
-    bool large = step->outer_count * step->splits >= INDEX_LIMIT || step->inner_count >= INDEX_LIMIT ||
-                 step->batch * step->m * step->n >= INDEX_LIMIT;
+    bool large = step->outer_count * step->splits >= INDEX32_LIMIT || step->inner_count >= INDEX32_LIMIT ||
+                 step->batch * step->m * step->n >= INDEX32_LIMIT;
     for (int32_t i = 0; i < step->instr_count; i++) {
         const plan_instr *instr = &step->instrs[i];
         if (instr->kind == INSTR_LOAD || instr->kind == INSTR_STORE)
-            large = large || schedule->buffers[instr->buffer].count >= INDEX_LIMIT ||
-                    instr->row_count * llabs(instr->row_stride) >= INDEX_LIMIT;
+            large = large || schedule->buffers[instr->buffer].count >= INDEX32_LIMIT ||
+                    instr->row_count * llabs(instr->row_stride) >= INDEX32_LIMIT;
     }
     for (int32_t i = 0; i < step->access_count; i++)
-        large = large || reach_of(step, step->accesses[i].offset, step->accesses[i].stride) >= INDEX_LIMIT;
+        large = large || reach_of(step, step->accesses[i].offset, step->accesses[i].stride) >= INDEX32_LIMIT;
     for (int32_t i = 0; i < step->bound_count; i++)
-        large = large || reach_of(step, 0, step->bounds[i].coef) + llabs(step->bounds[i].lo) >= INDEX_LIMIT ||
-                llabs(step->bounds[i].hi) >= INDEX_LIMIT;
+        large = large || reach_of(step, 0, step->bounds[i].coef) + llabs(step->bounds[i].lo) >= INDEX32_LIMIT ||
+                llabs(step->bounds[i].hi) >= INDEX32_LIMIT;
     return large ? "long" : "int";
 }
 

@@ -21,6 +21,14 @@ typedef struct kernel_target {
     bool has_f64;
 } kernel_target;
 
+/* A step all of whose index arithmetic stays below this counts in int: 31 bits, with room to spare. A test build lowers
+ * it (CMakeLists.txt), so that small arrays run what is made for large ones. */
+#ifdef CLGRAD_INDEX32_LIMIT
+#define INDEX32_LIMIT ((int64_t)CLGRAD_INDEX32_LIMIT)
+#else
+#define INDEX32_LIMIT ((int64_t)1 << 30)
+#endif
+
 #define MAX_VALUES 40 /* numbers among a kernel's arguments */
 #define SHARE_STEP 16 /* ints from a counter of shares to the next: a cache line */
 

@@ -244,7 +244,7 @@ clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int
                     matrix_reach(&step->b, step->batch, step->k, step->n) + step->batch * step->k * step->n;
     clg_status status = body_open(&x.body, schedule, step, gpu ? -1 : 2);
     if (status == CLG_OK) {
-        if (reach >= (int64_t)1 << 30)
+        if (reach >= INDEX32_LIMIT)
             x.body.index = "long";
         status = gpu ? add_gpu(&x) : add_cpu(&x);
     }

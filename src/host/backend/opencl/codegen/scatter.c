@@ -24,7 +24,7 @@ static void print_kernel(const plan_step *step, const cut *c, text *out)
 {
     int64_t largest = larger(step->count, step->rows) * step->columns;
     text_add(out, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s,
-             largest >= (int64_t)1 << 30 ? "long" : "int");
+             largest >= INDEX32_LIMIT ? "long" : "int");
     text_add(out, "#define ROWS %lld\n#define COLUMNS %lld\n#define COUNT %lld\n", (long long)step->rows,
              (long long)step->columns, (long long)step->count);
     text_add(out, "#define ROWS_EACH %lld\n#define COLUMNS_EACH %lld\n", (long long)c->rows_each,
