@@ -30,7 +30,7 @@ static double *new_values(int64_t count)
 /* Along a spatial axis: n elements, of which window o of count has those from start[o] on, every dilation-th, up to
  * stop[o]. */
 typedef struct windows {
-    int64_t n, count, dilation, size, start[32], stop[32];
+    int64_t n, count, dilation, size, start[128], stop[128];
 } windows;
 
 typedef struct pool_case {
@@ -58,7 +58,7 @@ typedef void visitor(const pool_case *c, int64_t to, const int64_t *from, int64_
 
 static void each_window(const pool_case *c, visitor *visit, void *data)
 {
-    int64_t from[1000], extent[2 + SPATIAL] = {0}, at[2 + SPATIAL], to[2 + SPATIAL];
+    int64_t from[8 * 8 * 70], extent[2 + SPATIAL] = {0}, at[2 + SPATIAL], to[2 + SPATIAL];
     const windows *w = c->along;
     for (int d = 0; d < c->from.rank; d++)
         extent[c->axis[d]] = c->from.dim[d];
@@ -159,9 +159,10 @@ static pool_case random_case(clg_random *random)
     if (c.given_layout)
         clg_random_shuffle(random, order, (size_t)c.from.rank);
     for (int d = 0; d < c.from.rank; d++) {
+        const uint32_t wide = d + 1 == c.from.rank && below(random, 3) == 0 ? 70 : 8; /* rows of several vectors */
         c.layout[d] = letters[c.spatial - 1][order[d]];
         c.axis[d] = order[d];
-        c.from.dim[d] = order[d] < 2 ? below(random, 12) ? 1 + below(random, 3) : 0 : 1 + below(random, 8);
+        c.from.dim[d] = order[d] < 2 ? below(random, 12) ? 1 + below(random, 3) : 0 : 1 + below(random, wide);
     }
     for (int i = 0, next = 2; i < c.from.rank; i++) /* options have the spatial axes in the order of x */
         if (c.axis[i] >= 2)
