@@ -202,7 +202,8 @@ clg_status split_step(scheduler *f, const int32_t *nodes, int64_t workers)
     }
     plan_step *first = &p->steps[p->step_count - 1], *second = &p->steps[p->step_count++];
     part one = {0}, two = {0};
-    bool good = part_begin(&one, &whole, first) & part_begin(&two, &whole, second);
+    bool good = part_begin(&one, &whole, first); /* both are begun, so that the plan can be freed */
+    good = part_begin(&two, &whole, second) && good;
     if (good) {
         cut(first, f->traits.units, workers);
         good = make_partials(f, &whole, nodes, first->splits, partials);
