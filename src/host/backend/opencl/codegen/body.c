@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#define INDEX32_LIMIT ((int64_t)1 << 30)
 #define MORE_BUFFERS 3 /* than instructions: the operands of a contraction */
 
 bool body_access_uniform(const body *b, const plan_access *access)
