@@ -139,9 +139,10 @@ typedef struct cpu_join {
 
 /* A row of results, each reduced from some terms: x at a lane, or that times w. */
 typedef struct cpu_row {
-    void *d; /* the first lane's */
-    const void *x, *w;
-    const int64_t *x_at, *w_at;     /* of each term: where its lane 0 is, in elements */
+    void *d;                        /* the first lane's */
+    const void *x, *w;              /* buffers */
+    int64_t x_from, w_from;         /* the element that offsets count from */
+    const int64_t *x_at, *w_at;     /* of each term: the offset of its lane 0 */
     const int64_t *begin, *end;     /* the lanes that it has */
     int64_t x_stride, w_stride;     /* of lanes */
     int64_t lane, n;                /* lanes lane ... lane + n - 1 */
@@ -153,8 +154,9 @@ typedef void (*cpu_sweep_fn)(const cpu_row *);
 
 /* Rows that are added up to one result: lanes begin ... end - 1 of each, of x or of x times w. */
 typedef struct cpu_rows {
-    const void *x, *w;
-    const int64_t *x_at, *w_at; /* of each row: where its lane 0 is, in elements */
+    const void *x, *w;          /* buffers */
+    int64_t x_from, w_from;     /* the element that offsets count from */
+    const int64_t *x_at, *w_at; /* of each row: the offset of its lane 0 */
     int64_t begin, end, flush;  /* flush: rows that are added up in the dtype */
     int count;
 } cpu_rows;

@@ -150,14 +150,13 @@ static int select_rows(const cpu_dot *s, const int64_t *part, int64_t first, int
 void cpu_dot_run(cpu_runner *r, const cpu_dot *s)
 {
     const plan_step *step = s->step;
-    const int64_t size = s->wide ? 8 : 4;
     int64_t part[PLAN_MAX_DIMS], list[2][ROWS_AT_ONCE];
     cpu_rows rows = {.end = s->lanes, .flush = larger(PARTIAL_LANES / s->lanes, 1)};
     double total = 0;
-    rows.x =
-        r->address[s->buffer[0]] + (s->access[0]->offset + outer_part(step, s->access[0]->stride, r->coord)) * size;
-    rows.w =
-        r->address[s->buffer[1]] + (s->access[1]->offset + outer_part(step, s->access[1]->stride, r->coord)) * size;
+    rows.x = r->address[s->buffer[0]];
+    rows.w = r->address[s->buffer[1]];
+    rows.x_from = s->access[0]->offset + outer_part(step, s->access[0]->stride, r->coord);
+    rows.w_from = s->access[1]->offset + outer_part(step, s->access[1]->stride, r->coord);
     for (int i = 0; i < s->bound_count; i++) {
         const plan_bound *bound = s->bounds[i].bound;
         part[i] = outer_part(step, bound->coef, r->coord);

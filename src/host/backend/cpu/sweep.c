@@ -243,8 +243,8 @@ static void run_row(const cpu_runner *r, const cpu_sweep *s, const int64_t *coor
     }
     row->readable &= s->lane_stride[0] == 1 || s->lane_stride[0] == 2;
     row->readable &= s->lane_stride[1] == 0 || s->lane_stride[1] == 1;
-    row->x = r->address[s->buffer[0]] + base[0] * s->size;
-    row->w = r->address[s->buffer[1]] + base[1] * s->size;
+    row->x_from = base[0];
+    row->w_from = base[1];
     for (int i = 0; i < s->bound_count; i++)
         part[i] = row_part(step, s->bounds[i].bound->coef, coord);
     if (has_all(s, part)) {
@@ -264,7 +264,11 @@ void cpu_sweep_run(cpu_runner *r, const cpu_sweep *s, int64_t n)
     const int last = step->outer_rank - 1;
     int64_t coord[PLAN_MAX_DIMS], rest = r->lane;
     terms list;
-    cpu_row row = {.d = r->slot[s->slot], .x_stride = s->lane_stride[0], .w_stride = s->lane_stride[1]};
+    cpu_row row = {.d = r->slot[s->slot],
+                   .x = r->address[s->buffer[0]],
+                   .w = r->address[s->buffer[1]],
+                   .x_stride = s->lane_stride[0],
+                   .w_stride = s->lane_stride[1]};
     for (int d = last; d >= 0; d--) {
         coord[d] = rest % step->extent[d];
         rest /= step->extent[d];

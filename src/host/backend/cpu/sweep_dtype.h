@@ -40,11 +40,11 @@ INLINE V FN(TYPE, sweep_combine)(const bool max, V a, V b)
 /* Lanes at ... at + WIDTH - 1 of term q. */
 INLINE V FN(TYPE, sweep_term)(const cpu_row *row, const int form, const int stride, int64_t q, int64_t at)
 {
-    V y = FN(TYPE, sweep_load)((const T *)row->x + row->x_at[q] + at * stride, stride);
+    V y = FN(TYPE, sweep_load)((const T *)row->x + (row->x_from + row->x_at[q] + at * stride), stride);
     if (form == SWEEP_BY_ONE)
-        y *= ((const T *)row->w)[row->w_at[q]] - (V){0};
+        y *= ((const T *)row->w)[row->w_from + row->w_at[q]] - (V){0};
     if (form == SWEEP_BY_LANES)
-        y *= *(const U *)((const T *)row->w + row->w_at[q] + at);
+        y *= *(const U *)((const T *)row->w + (row->w_from + row->w_at[q] + at));
     return y;
 }
 
@@ -64,9 +64,9 @@ INLINE T FN(TYPE, sweep_one)(const cpu_row *row, const bool max, const int form,
     for (int64_t q = 0; q < row->count; q++) {
         if (at < row->begin[q] || at >= row->end[q])
             continue;
-        T y = ((const T *)row->x)[row->x_at[q] + at * row->x_stride];
+        T y = ((const T *)row->x)[row->x_from + row->x_at[q] + at * row->x_stride];
         if (form != SWEEP_PLAIN)
-            y *= ((const T *)row->w)[row->w_at[q] + (form == SWEEP_BY_LANES ? at * row->w_stride : 0)];
+            y *= ((const T *)row->w)[row->w_from + row->w_at[q] + (form == SWEEP_BY_LANES ? at * row->w_stride : 0)];
         result = max ? FN(TYPE, MAX_combine)(result, y) : result + y;
     }
     return result;
@@ -74,19 +74,20 @@ INLINE T FN(TYPE, sweep_one)(const cpu_row *row, const bool max, const int form,
 
 INLINE void FN(TYPE, sweep_row)(const cpu_row *row, const bool max, const int form, const int stride)
 {
-    T *d = (T *)row->d - row->lane;
+    T *const first = row->d; /* lane row->lane */
     const int64_t last = row->lane + row->n;
     const V start = (max ? (T)-INFINITY : 0) - (V){0};
     I lane;
     UNROLL for (int l = 0; l < WIDTH; l++) lane[l] = l;
     if (!row->readable || row->n < WIDTH) {
         for (int64_t at = row->lane; at < last; at++)
-            d[at] = FN(TYPE, sweep_one)(row, max, form, at);
+            first[at - row->lane] = FN(TYPE, sweep_one)(row, max, form, at);
         return;
     }
     for (int64_t i = row->lane; i < last; i += WIDTH) {
         V result = start, second = start;
         i = smaller(i, last - WIDTH); /* the last vector does some lanes again */
+        T *const d = first + (i - row->lane);
         if (i < row->whole_begin || i + WIDTH > row->whole_end) {
             for (int64_t q = 0; q < row->count; q++) {
                 V y = FN(TYPE, sweep_term)(row, form, stride, q, i);
@@ -99,15 +100,15 @@ INLINE void FN(TYPE, sweep_row)(const cpu_row *row, const bool max, const int fo
                 result = FN(TYPE, sweep_combine)(max, result, FN(TYPE, sweep_term)(row, form, stride, q, i));
                 second = FN(TYPE, sweep_combine)(max, second, FN(TYPE, sweep_term)(row, form, stride, q, i + WIDTH));
             }
-            *(U *)(d + i + WIDTH) = second;
-            *(U *)(d + i) = result;
+            *(U *)(d + WIDTH) = second;
+            *(U *)d = result;
             i += WIDTH;
             continue;
         } else {
             for (int64_t q = 0; q < row->count; q++)
                 result = FN(TYPE, sweep_combine)(max, result, FN(TYPE, sweep_term)(row, form, stride, q, i));
         }
-        *(U *)(d + i) = result;
+        *(U *)d = result;
     }
 }
 
@@ -121,10 +122,11 @@ SWEEP(by_lanes, false, SWEEP_BY_LANES)
 
 #undef SWEEP
 
-INLINE V FN(TYPE, dot_term)(const T *x, const T *w, const int form, int64_t at)
+/* Lanes at ... at + WIDTH - 1 of a row whose lane 0 is x[x_at] and w[w_at]. */
+INLINE V FN(TYPE, dot_term)(const T *x, int64_t x_at, const T *w, int64_t w_at, const int form, int64_t at)
 {
-    const V y = *(const U *)(x + at);
-    return form == SWEEP_PLAIN ? y : form == SWEEP_BY_ONE ? y * (*w - (V){0}) : y * *(const U *)(w + at);
+    const V y = *(const U *)(x + (x_at + at));
+    return form == SWEEP_PLAIN ? y : form == SWEEP_BY_ONE ? y * (w[w_at] - (V){0}) : y * *(const U *)(w + (w_at + at));
 }
 
 /* Adds up rows of products (or of x alone): FOUR vectors of partial sums, then their lanes in wider numbers. */
@@ -132,6 +134,7 @@ INLINE double FN(TYPE, dot_rows)(const cpu_rows *rows, const int form)
 {
     enum { FOUR = 4 };
     const int64_t begin = rows->begin, end = rows->end, whole = begin + (end - begin) / WIDTH * WIDTH;
+    const T *const x = rows->x, *const w = rows->w;
     V sum[FOUR] = {0};
     T rest = 0;
     double total = 0;
@@ -141,19 +144,19 @@ INLINE double FN(TYPE, dot_rows)(const cpu_rows *rows, const int form)
     const I behind = lane >= (LANE)(WIDTH - (end - whole));
     const bool masked = whole < end && whole > begin, scalar = whole == begin;
     for (int64_t q = 0; q < rows->count; q++) {
-        const T *x = (const T *)rows->x + rows->x_at[q], *w = (const T *)rows->w + rows->w_at[q];
+        const int64_t x_at = rows->x_from + rows->x_at[q], w_at = rows->w_from + rows->w_at[q];
         int64_t i = begin;
         for (; i + FOUR * WIDTH <= whole; i += FOUR * WIDTH)
-            UNROLL for (int k = 0; k < FOUR; k++) sum[k] += FN(TYPE, dot_term)(x, w, form, i + k * WIDTH);
+            UNROLL for (int k = 0; k < FOUR; k++) sum[k] += FN(TYPE, dot_term)(x, x_at, w, w_at, form, i + k * WIDTH);
         UNROLL for (int k = 0; k < FOUR - 1; k++)
         {
             if (i + k * WIDTH < whole)
-                sum[k] += FN(TYPE, dot_term)(x, w, form, i + k * WIDTH);
+                sum[k] += FN(TYPE, dot_term)(x, x_at, w, w_at, form, i + k * WIDTH);
         }
         if (masked)
-            sum[FOUR - 1] += (V)((I)FN(TYPE, dot_term)(x, w, form, end - WIDTH) & behind);
+            sum[FOUR - 1] += (V)((I)FN(TYPE, dot_term)(x, x_at, w, w_at, form, end - WIDTH) & behind);
         for (; scalar && i < end; i++)
-            rest += form == SWEEP_PLAIN ? x[i] : x[i] * w[form == SWEEP_BY_ONE ? 0 : i];
+            rest += form == SWEEP_PLAIN ? x[x_at + i] : x[x_at + i] * w[w_at + (form == SWEEP_BY_ONE ? 0 : i)];
         if (q % rows->flush == rows->flush - 1 || q + 1 == rows->count) {
             sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
             for (int l = 0; l < WIDTH; l++)
