@@ -232,7 +232,7 @@ static void set_range(cpu_row *row)
 }
 
 /* Lanes lane ... lane + n - 1 of the row at coord. */
-static void run_row(const cpu_runner *r, const cpu_sweep *s, const int64_t *coord, cpu_row *row, terms *list)
+static void run_row(const cpu_sweep *s, const int64_t *coord, cpu_row *row, terms *list)
 {
     const plan_step *step = s->step;
     int64_t part[PLAN_MAX_DIMS], base[2] = {0};
@@ -276,7 +276,7 @@ void cpu_sweep_run(cpu_runner *r, const cpu_sweep *s, int64_t n)
     while (n > 0) {
         row.lane = coord[last];
         row.n = smaller(step->extent[last] - coord[last], n);
-        run_row(r, s, coord, &row, &list);
+        run_row(s, coord, &row, &list);
         row.d = (char *)row.d + row.n * s->size;
         n -= row.n;
         coord[last] = 0;
