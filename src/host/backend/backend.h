@@ -19,12 +19,13 @@ typedef struct backend_span {
 
 /* What the scheduler must know of a device. */
 typedef struct backend_traits {
-    bool fuses_epilogue; /* matmul steps run their body on the product while it is in registers or cache, and need
-                            no product buffer */
-    bool dense_columns;  /* contractions read operands where they lie, the second one fast only if its columns are
-                            neighbours */
-    int32_t max_body;    /* most instructions in a step that the device likes (CPU path: practically unlimited) */
-    int32_t units;       /* independent workers worth having: reductions are split until there are that many */
+    bool fuses_epilogue;    /* matmul steps run their body on the product while it is in registers or cache, and need
+                               no product buffer */
+    bool dense_columns;     /* contractions read operands where they lie, the second one fast only if its columns are
+                               neighbours */
+    int32_t max_body;       /* most instructions in a step that the device likes (CPU path: practically unlimited) */
+    int32_t units;          /* independent workers worth having: reductions are split until there are that many */
+    int32_t contract_block; /* results of a contraction that keep one of them busy */
 } backend_traits;
 
 /* What clgrad/tune.h says, for a device of the backend. */

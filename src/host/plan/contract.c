@@ -3,14 +3,14 @@
 
 #include <string.h>
 
-static const contraction *of_node(const scheduler *f, int32_t node)
+static const contraction *of_node(const subgraph *s, int32_t node)
 {
-    return &f->s->contractions[f->s->nodes[node].attr.integer];
+    return &s->contractions[s->nodes[node].attr.integer];
 }
 
 space contract_space(const scheduler *f, int32_t node)
 {
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(f->s, node);
     space sp = {0};
     for (int d = 0; d < c->rank; d++) {
         if (c->extent[d] == 1)
@@ -25,7 +25,7 @@ space contract_space(const scheduler *f, int32_t node)
 static bool operand_access(const scheduler *f, int32_t node, int which, const space *whole, const int *place,
                            node_access *result)
 {
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(f->s, node);
     clg_shape operand = f->s->shapes[f->s->nodes[node].in_shape[which]];
     affine position[PLAN_MAX_DIMS] = {{0}}, axis[PLAN_MAX_DIMS];
     for (int d = 0; d < c->rank; d++)
@@ -46,13 +46,13 @@ static void in_order(const contraction *c, int *place)
 bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result)
 {
     int place[PLAN_MAX_DIMS];
-    in_order(of_node(f, node), place);
+    in_order(of_node(f->s, node), place);
     return operand_access(f, node, which, whole, place, result);
 }
 
 node_access contract_result(const scheduler *f, int32_t node, const contract_operands *x)
 {
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(f->s, node);
     node_access result = {0};
     access_set_space(&x->whole, &result);
     for (int d = 0; d < c->result_rank; d++) {
@@ -78,10 +78,10 @@ static bool depends(const contraction *c, int which, int rank, int d)
 }
 
 /* Whether an operand has an axis along which several dimensions move, or one on which it is left. */
-static bool is_windowed(const scheduler *f, int32_t node, int which)
+static bool is_windowed(const subgraph *s, int32_t node, int which)
 {
-    const contraction *c = of_node(f, node);
-    clg_shape shape = f->s->shapes[f->s->nodes[node].in_shape[which]];
+    const contraction *c = of_node(s, node);
+    clg_shape shape = s->shapes[s->nodes[node].in_shape[which]];
     for (int k = 0; k < shape.rank; k++) {
         int64_t least, most;
         int terms = 0;
@@ -99,7 +99,7 @@ static bool is_windowed(const scheduler *f, int32_t node, int which)
 static bool has_phases(const scheduler *f, int32_t node, int which, bool *windows)
 {
     bool phases = false;
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(f->s, node);
     int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
     for (int k = 0; k < rank; k++) {
         const int64_t *coef = c->axis[which][k].coef;
@@ -121,26 +121,26 @@ static bool has_phases(const scheduler *f, int32_t node, int which, bool *window
 }
 
 /* What each of the result's dimensions is, of operands in an order. */
-static void find_roles(const scheduler *f, int32_t node, bool swap, role *roles)
+static void find_roles(const subgraph *s, int32_t node, bool swap, role *roles)
 {
-    const contraction *c = of_node(f, node);
-    const sub_node *n = &f->s->nodes[node];
+    const contraction *c = of_node(s, node);
+    const sub_node *n = &s->nodes[node];
     for (int d = 0; d < c->result_rank; d++) {
         bool in[2];
         for (int o = 0; o < 2; o++)
-            in[o] = depends(c, o, f->s->shapes[n->in_shape[o]].rank, d);
+            in[o] = depends(c, o, s->shapes[n->in_shape[o]].rank, d);
         roles[d] = in[0] == in[1] ? ROLE_BATCH : in[0] != swap ? ROLE_ROW : ROLE_COLUMN;
     }
 }
 
-bool contract_as_loop(const scheduler *f, int32_t node)
+bool contract_as_loop(const subgraph *s, int32_t node)
 {
     enum { FEW = 3 };
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(s, node);
     role roles[PLAN_MAX_DIMS];
     int64_t extent[3] = {1, 1, 1};
-    bool last_shared = false, windowed = is_windowed(f, node, 0) || is_windowed(f, node, 1);
-    find_roles(f, node, false, roles);
+    bool last_shared = false, windowed = is_windowed(s, node, 0) || is_windowed(s, node, 1);
+    find_roles(s, node, false, roles);
     for (int d = 0; d < c->result_rank; d++) {
         extent[roles[d]] *= c->extent[d];
         last_shared = c->extent[d] > 1 ? roles[d] == ROLE_BATCH : last_shared;
@@ -256,7 +256,7 @@ static void find_plain(scheduler *f, contract_operands *x)
  * operands change places, so that columns are b's. Windows are a's and phases b's, in any case. */
 static bool must_swap(const scheduler *f, int32_t node)
 {
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(f->s, node);
     role roles[PLAN_MAX_DIMS];
     bool last_is_a = false, columns = false, windowed[2] = {false, false}, phases[2];
     for (int o = 0; o < 2; o++)
@@ -265,7 +265,7 @@ static bool must_swap(const scheduler *f, int32_t node)
         return windowed[1];
     if (phases[0] != phases[1])
         return phases[0];
-    find_roles(f, node, false, roles);
+    find_roles(f->s, node, false, roles);
     for (int d = 0; d < c->result_rank; d++) {
         last_is_a = c->extent[d] == 1 ? last_is_a : roles[d] != ROLE_COLUMN;
         columns |= c->extent[d] > 1 && roles[d] == ROLE_COLUMN;
@@ -295,11 +295,11 @@ static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
 static void order_windows(const scheduler *f, int32_t node, bool swap, contract_operands *x)
 {
     enum { FEW = 4, PASSES = 4 };
-    const contraction *c = of_node(f, node);
+    const contraction *c = of_node(f->s, node);
     int b = swap ? 0 : 1;
     clg_shape columns = f->s->shapes[f->s->nodes[node].in_shape[b]];
     role roles[PLAN_MAX_DIMS];
-    find_roles(f, node, swap, roles);
+    find_roles(f->s, node, swap, roles);
     x->whole = (space){0};
     for (int pass = 0; pass <= PASSES; pass++)
         for (int d = 0; d < c->rank; d++) {
@@ -338,8 +338,8 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
     const sub_node *n = &f->s->nodes[node];
     bool swap = must_swap(f, node);
     *x = (contract_operands){.whole = contract_space(f, node), .arranged = -1};
-    in_order(of_node(f, node), x->place);
-    if (is_windowed(f, node, 0) || is_windowed(f, node, 1))
+    in_order(of_node(f->s, node), x->place);
+    if (is_windowed(f->s, node, 0) || is_windowed(f->s, node, 1))
         order_windows(f, node, swap, x);
     for (int o = 0; o < 2; o++) {
         int which = swap ? 1 - o : o;

@@ -135,7 +135,7 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
 
 static clg_status place_contract(scheduler *f, int32_t node)
 {
-    if (contract_as_loop(f, node))
+    if (contract_as_loop(f->s, node))
         return fuse_place(f, node, 0);
     contract_operands operands;
     group g;
@@ -245,7 +245,7 @@ static void mark_dense(scheduler *f)
         const sub_node *n = &s->nodes[i];
         op_kind kind = clg_ops[n->op].kind;
         f->state[i].dense |= n->output;
-        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(f, i)) || kind == KIND_SCATTER ||
+        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(f->s, i)) || kind == KIND_SCATTER ||
                                   (kind == KIND_GATHER && !k));
              k++) {
             int32_t base = n->src[k];

@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
-enum { SPLIT_ELEMENTS = 1 << 18 /* reductions over fewer elements are never split */ };
+enum {
+    SPLIT_ELEMENTS = 1 << 18, /* reductions over fewer elements are never split, */
+    SPLIT_INNER = 512         /* nor are those that add up fewer */
+};
 
 space group_space(clg_shape shape, uint32_t inner)
 {
@@ -39,7 +42,8 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
     g->outer_access = access_intern(&f->accesses, &outer);
     g->copy_access = g->full_access;
     if (sp.inner && kind == STEP_LOOP) {
-        g->split = g->full_count >= SPLIT_ELEMENTS && group_workers(g) < f->traits.units;
+        g->split = g->full_count >= SPLIT_ELEMENTS && g->full_count >= SPLIT_INNER * g->outer_count &&
+                   group_workers(g) < f->traits.units;
     }
     return g->full_access >= 0 && g->outer_access >= 0;
 }

@@ -1,9 +1,10 @@
-/* The scheduling stage as a sequence: fuse nodes into groups, lower groups to steps, place buffers in memory. */
+/* The scheduling stage as a sequence: split contractions with few results, fuse nodes into groups, lower groups to
+ * steps, place buffers in memory. */
 #include "schedule.h"
 
 #include <stdlib.h>
 
-clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
+static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **out)
 {
     scheduler f = {.s = s, .traits = traits, .latest_capacity = 1024};
     f.p = calloc(1, sizeof *f.p);
@@ -35,4 +36,14 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
     }
     *out = f.p;
     return CLG_OK;
+}
+
+clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
+{
+    subgraph pieces;
+    clg_status status = contract_split(s, &traits, &pieces);
+    if (status == CLG_OK)
+        status = plan_whole(pieces.count ? &pieces : s, traits, out);
+    contract_split_free(&pieces);
+    return status;
 }

@@ -9,7 +9,7 @@
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
     bool fuses_epilogue, dense_columns;
-    int32_t max_body, units;
+    int32_t max_body, units, contract_block;
 } schedule_traits;
 
 enum { NO_MASK = -2 };
@@ -149,7 +149,11 @@ node_access contract_result(const scheduler *f, int32_t node, const contract_ope
 bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result);
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
-bool contract_as_loop(const scheduler *f, int32_t node);
+bool contract_as_loop(const subgraph *s, int32_t node);
+/* split_contract.c. A subgraph in which contractions with few results are sums of pieces; count 0: it would be the
+ * same. It shares the leaves of s, and is freed before s. */
+clg_status contract_split(const subgraph *s, const schedule_traits *traits, subgraph *to);
+void contract_split_free(subgraph *to);
 /* fuse.c. Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 /* assign.c: after all other nodes. */

@@ -12,9 +12,10 @@ static backend_traits describe_traits(const backend_device *device)
     int units = (int)device->info.compute_units;
     backend_traits traits = {0};
     traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
-    traits.dense_columns = true;
+    traits.dense_columns = device->target.strategy == STRATEGY_CPU;
     traits.max_body = 256;
     traits.units = device->target.strategy == STRATEGY_CPU ? 4 * units : 8 * units;
+    traits.contract_block = device->target.strategy == STRATEGY_CPU ? 128 : 2048;
     return traits;
 }
 

@@ -2,12 +2,13 @@
  * neither OpenCL nor the other rooms of the backend.
  *
  *   text.c      a growing text, skeletons           loop.c, sums.c  a LOOP step as a kernel
- *   kernels.c   what is made: kernels as data       contract.c      a CONTRACT step
- *   body.c      what is known of a step's body      matmul.c        a MATMUL step
- *   loads.c     what a body reads, addresses        tile.c          how a CPU device cuts a product up
- *   instrs.c    a body's instructions               scatter.c       a SCATTER_ADD step
- *   rows.c      rows on CPUs: what keeps them near  prelude.c       what the kernels of a program share
- *   nest.c      the loops around a body */
+ *   kernels.c   what is made: kernels as data       contract.c      a CONTRACT step on a CPU device
+ *   body.c      what is known of a step's body      matmul.c        a MATMUL step on a CPU device
+ *   loads.c     what a body reads, addresses        contract_gpu.c  either of them on a GPU
+ *   instrs.c    a body's instructions               tile.c          how a CPU device cuts a product up
+ *   rows.c      rows on CPUs: what keeps them near  tile_gpu.c      how a GPU does
+ *   nest.c      the loops around a body             scatter.c       a SCATTER_ADD step
+ *                                                   prelude.c       what the kernels of a program share */
 #ifndef CLG_OPENCL_CODEGEN_H
 #define CLG_OPENCL_CODEGEN_H
 
@@ -21,6 +22,10 @@ clg_status loop_kernels(const kernel_target *target, const plan *schedule, int32
 clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int32_t step, product_tile tile,
                           kernel_list *list);
 clg_status contract_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
+clg_status contract_gpu_kernels(const kernel_target *target, const plan *schedule, int32_t step, product_tile tile,
+                                kernel_list *list);
+/* Of a MATMUL or CONTRACT step. */
+gpu_product contract_gpu_product(const plan_step *step);
 clg_status scatter_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
 
 /* What kernels share that are built together: math for the dtypes and widths they name, operations. */

@@ -1,6 +1,6 @@
-/* A CONTRACT step as an OpenCL C kernel, set into kernels/loop.cl. A unit is a run of columns by a few rows: vectors
- * along the last dimension, an accumulator a row, one chain of fused multiply-adds over the summed dimensions for each
- * element, in their order, as on the CPU path. Operands are read where they lie. */
+/* A CONTRACT step on a CPU device as an OpenCL C kernel, set into kernels/loop.cl. A unit is a run of columns by a few
+ * rows: vectors along the last dimension, an accumulator a row, one chain of fused multiply-adds over the summed
+ * dimensions for each element, in their order, as on the CPU path. Operands are read where they lie. */
 #include "codegen.h"
 #include "nest.h"
 
@@ -46,7 +46,7 @@ static int choose_column(const plan_step *step)
 static void choose_rows(contract *c)
 {
     const plan_step *step = c->step;
-    const int vector = c->column < 0 || c->n.gpu ? 1 : nest_vector_width(step->extent[c->column]);
+    const int vector = c->column < 0 ? 1 : nest_vector_width(step->extent[c->column]);
     const int64_t registers = divide_up(vector * (int64_t)clg_dtype_size(step->dtype), c->n.target->vector_bytes);
     const int64_t most = smaller(MOST_ROWS, (c->n.target->vector_bytes >= 64 ? 24 : 12) / registers);
     c->row = -1;
@@ -235,11 +235,10 @@ static void print_columns(const contract *c, const body_printer *p)
     text_close(p->out);
 }
 
-/* On a GPU a unit is one column; else a run of them. */
 static void print_unit(contract *c, const body_printer *p)
 {
     int64_t positions = c->step->outer_count / c->rows;
-    bool runs = !c->n.gpu && c->column >= 0;
+    const bool runs = c->column >= 0;
     c->n.units = runs ? positions / c->step->extent[c->column] : positions;
     print_positions(c, p->out, runs ? c->column : -1);
     if (runs)
@@ -301,8 +300,6 @@ static void make_reading(const contract *c, reading *r)
 static int64_t part_count(const contract *c)
 {
     const kernel_target *target = c->n.target;
-    if (c->n.gpu)
-        return smaller(divide_up(c->n.units, c->n.group), target->compute_units * 32);
     return smaller(smaller(c->n.units, MOST_SHARES * target->compute_units),
                    1 + c->step->outer_count * c->step->inner_count / WORK_OF_SHARE);
 }
@@ -316,7 +313,7 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
     choose_rows(&c);
     clg_status status = gather_bounds(&c) ? CLG_OK : clg_fail_memory();
     if (status == CLG_OK)
-        status = body_open(&c.n.body, schedule, step, c.n.gpu ? -1 : c.column);
+        status = body_open(&c.n.body, schedule, step, c.column);
     if (status == CLG_OK) {
         make_reading(&c, &c.masked);
         make_reading(&c, &c.inside);

@@ -1,4 +1,4 @@
-/* A MATMUL step: kernels/matmul.cl (CPU devices, tile.c) or kernels/matmul_gpu.cl, with the body as epilogue. */
+/* A MATMUL step on a CPU device: kernels/matmul.cl, by the tiles of tile.c, with the body as epilogue. */
 #include "body.h"
 #include "codegen.h"
 
@@ -8,13 +8,6 @@
 static void define(text *t, const char *name, int64_t value)
 {
     text_add(t, "#define %s %lld\n", name, (long long)value);
-}
-
-static void define_matrix(text *t, char letter, const plan_matrix *x)
-{
-    text_add(t, "#define %c_OFFSET %lld\n#define %c_BATCH %lld\n#define %c_ROW %lld\n#define %c_COLUMN %lld\n", letter,
-             (long long)x->offset, letter, (long long)x->batch_stride, letter, (long long)x->row_stride, letter,
-             (long long)x->column_stride);
 }
 
 static void define_vector(text *t, const char *prefix, int dtype, int width)
@@ -199,34 +192,6 @@ static clg_status add_cpu(product *x)
     return CLG_OK;
 }
 
-static clg_status add_gpu(product *x)
-{
-    const plan_step *step = x->step;
-    const size_t side = (size_t)x->tile.width;
-    body_printer p = body_print_to(&x->body, &x->epilogue);
-    p.product = "sum[i]";
-    x->epilogue.indent = 3 * TEXT_LEVEL;
-    print_once(x, NULL);
-    body_print_sections(&p, SECTION_OUTER);
-    print_head(x);
-    define(&x->source, "M", step->m);
-    define(&x->source, "N", step->n);
-    define(&x->source, "K", step->k);
-    define_matrix(&x->source, 'A', &step->a);
-    define_matrix(&x->source, 'B', &step->b);
-    define(&x->source, "SIDE", (int64_t)side);
-    kernel_launch *added = NULL;
-    clg_status status = add_product(x, "matmul_gpu.cl", false, &added);
-    if (status != CLG_OK)
-        return status;
-    added->dimensions = 3;
-    added->local[0] = added->local[1] = side;
-    added->global[0] = (size_t)divide_up(step->n, GPU_TILE * (int64_t)side) * side;
-    added->global[1] = (size_t)divide_up(step->m, GPU_TILE * (int64_t)side) * side;
-    added->global[2] = (size_t)step->batch;
-    return CLG_OK;
-}
-
 /* The largest index that a kernel computes from a matrix. */
 static int64_t matrix_reach(const plan_matrix *x, int64_t batch, int64_t rows, int64_t columns)
 {
@@ -237,16 +202,15 @@ clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int
                           kernel_list *list)
 {
     const plan_step *step = &schedule->steps[number];
-    bool gpu = target->strategy == STRATEGY_GPU;
     product x = {
         .target = target, .step = step, .list = list, .number = number, .tile = tile, .a = step->a, .b = step->b};
     int64_t reach = matrix_reach(&step->a, step->batch, step->m, step->k) +
                     matrix_reach(&step->b, step->batch, step->k, step->n) + step->batch * step->k * step->n;
-    clg_status status = body_open(&x.body, schedule, step, gpu ? -1 : 2);
+    clg_status status = body_open(&x.body, schedule, step, 2);
     if (status == CLG_OK) {
         if (reach >= INDEX32_LIMIT)
             x.body.index = "long";
-        status = gpu ? add_gpu(&x) : add_cpu(&x);
+        status = add_cpu(&x);
     }
     text_free(&x.once);
     text_free(&x.epilogue);

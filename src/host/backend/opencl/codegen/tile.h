@@ -7,14 +7,12 @@
 /* On a CPU device: register tiles of rows x vectors of width columns (so many columns are a panel), of which a share is
  * tiles_each rows and panels_each columns. packed_b: from a copy of the panels, which may then be padded; packed_a: the
  * rows of a tile are copied, too. With the GPU strategy only: rows x vectors elements a work-item, width work-items
- * along each side of a group. */
+ * of a group along the columns and the others along the rows. */
 typedef struct product_tile {
     int rows, vectors, width;
     bool packed_a, packed_b;
     int64_t tiles_each, panels_each;
 } product_tile;
-
-#define GPU_TILE 4 /* rows, and columns, of a work-item's tile in kernels/matmul_gpu.cl */
 
 /* For CPU devices. */
 #define TILE_DEPTH 2048 /* of a product of which rows are copied, at the most */
@@ -32,5 +30,23 @@ int64_t tile_rows_depth(const plan_step *step);
 /* Whether columns, not rows, are dense in memory. */
 bool tile_a_transposed(const plan_step *step);
 bool tile_b_transposed(const plan_step *step);
+
+/* For GPUs (tile_gpu.c): tiles of kernels/contract_gpu.cl. */
+#define GPU_DEPTH 16 /* of a block in local memory */
+#define GPU_PAD 4    /* elements between its rows */
+
+/* What a MATMUL or CONTRACT step is: a batch of products (m, k) x (k, n). */
+typedef struct gpu_product {
+    int64_t batch, m, n, k;
+} gpu_product;
+
+product_tile tile_gpu_choose(const kernel_target *target, clg_dtype dtype, const gpu_product *x);
+bool tile_gpu_is_legal(const kernel_target *target, clg_dtype dtype, const product_tile *tile);
+/* The most promising first. */
+int tile_gpu_candidates(const kernel_target *target, clg_dtype dtype, const gpu_product *x, product_tile *tiles,
+                        int capacity);
+/* Rows, and columns, of a group's tile. */
+int64_t tile_gpu_rows(const kernel_target *target, const product_tile *tile);
+int64_t tile_gpu_columns(const product_tile *tile);
 
 #endif

@@ -44,7 +44,19 @@ static clg_status add_product(const backend_device *device, const plan *schedule
         return CLG_OK;
     if (choice->provider == MATMUL_CLBLAST)
         return add_library(device, schedule, number, list, made);
+    if (device->target.strategy == STRATEGY_GPU)
+        return contract_gpu_kernels(&device->target, schedule, number, choice->tile, made);
     return matmul_kernels(&device->target, schedule, number, choice->tile, made);
+}
+
+static clg_status add_contraction(const backend_device *device, const plan *schedule, int32_t number, kernel_list *made)
+{
+    const plan_step *step = &schedule->steps[number];
+    if (device->target.strategy == STRATEGY_CPU || step->outer_count == 0)
+        return contract_kernels(&device->target, schedule, number, made);
+    const gpu_product x = contract_gpu_product(step);
+    const product_tile tile = tile_gpu_choose(&device->target, step->dtype, &x);
+    return contract_gpu_kernels(&device->target, schedule, number, tile, made);
 }
 
 /* Moves kernels into launches; those for which there is no room are freed. */
@@ -76,7 +88,7 @@ static clg_status add_step(const backend_device *device, const plan *schedule, i
         status = add_product(device, schedule, number, choice, list, &made);
         break;
     case STEP_CONTRACT:
-        status = contract_kernels(&device->target, schedule, number, &made);
+        status = add_contraction(device, schedule, number, &made);
         break;
     case STEP_SCATTER_ADD:
         status = scatter_kernels(&device->target, schedule, number, &made);

@@ -160,7 +160,7 @@ static void add_head(text *out, const backend_device *device)
 {
     text key = {0};
     text_add(&key, "%s%d\n", device->cache_key, (int)device->target.strategy);
-    static const char *const kernels[] = {"prelude.cl", "matmul.cl", "matmul_gpu.cl"};
+    static const char *const kernels[] = {"prelude.cl", "matmul.cl", "contract_gpu.cl"};
     for (int i = 0; i < 3; i++)
         text_append(&key, kernel_file_text(kernels[i]), strlen(kernel_file_text(kernels[i])));
     out->failed |= key.failed;
