@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""PyTorch on the CPU: eager, or with torch.compile; arrays of pictures as they come, or with their channels last. See
-harness.py."""
+"""PyTorch: eager, or with torch.compile; arrays of pictures as they come, or with their channels last; on the CPU, or on
+a GPU by CUDA, in f32 (not its matrix units' shorter formats). See harness.py."""
 
 import functools
 
@@ -13,6 +13,10 @@ def open_engine(options):
     import models_torch
 
     torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if options.cuda else "cpu")
+    if options.cuda and not torch.cuda.is_available():
+        raise harness.Missing("PyTorch %s finds no GPU" % torch.__version__)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     compile_ = lambda function: function
     if options.compile:
         if not hasattr(torch, "compile"):
@@ -71,7 +75,7 @@ def open_engine(options):
         return run
 
     def elementwise(a, b):
-        one = torch.ones(()).expand(a.shape)
+        one = a.new_ones(()).expand(a.shape)
         return with_gradients(lambda a, b: torch.sigmoid(torch.relu(a * b + a) * b), one, a, b)
 
     def softmax_xent(x, labels):
@@ -129,6 +133,7 @@ def open_engine(options):
     def train(model, x, labels):
         """A step of Adam."""
         labels = labels.long()
+        model = model.to(device)
         if options.channels_last:
             model = model.to(memory_format=torch.channels_last)
         optimizer = adam(list(model.parameters()))
@@ -160,7 +165,7 @@ def open_engine(options):
     builders = {f.__name__: f for f in of_pictures + (() if options.channels_last else others)}
 
     def to_tensor(array):
-        tensor = torch.from_numpy(array)
+        tensor = torch.from_numpy(array).to(device)
         return tensor.to(memory_format=torch.channels_last) if options.channels_last and array.ndim == 4 else tensor
 
     def build(kind, operands):
@@ -170,11 +175,14 @@ def open_engine(options):
 
     name = "PyTorch %s%s%s" % (torch.__version__, " channels last" if options.channels_last else "",
                                " compiled" if options.compile else "")
+    if options.cuda:
+        return "%s, %s" % (name, torch.cuda.get_device_name()), build, torch.cuda.synchronize
     return name, build, lambda: None
 
 
 def add_options(parser):
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
+    parser.add_argument("--cuda", action="store_true", help="on a GPU")
     parser.add_argument("--channels-last", action="store_true",
                         help="arrays of pictures, and filters, with the channels last; only the cases that have them")
 

@@ -1,7 +1,7 @@
-/* A CONTRACT or MATMUL step on a GPU: kernels/contract_gpu.cl. A dimension of the result is a batch (of both operands
- * or of none), a row (of operand 0 alone) or a column (of operand 1 alone); those of a kind are walked through as one,
- * the last fastest, as are the summed ones. What each kind adds to an operand's address and to the forms of its bounds
- * is a function of the kernel, so that operands with windows, padding and any strides are read where they lie. */
+/* A CONTRACT or MATMUL step on a GPU: kernels/contract_gpu.cl. A dimension of the result is a batch (of both operands,
+ * of none, or a phase), a row (of operand 0 alone) or a column (of operand 1 alone); those of a kind are walked through
+ * as one, the last fastest, as are the summed ones. What each kind adds to an operand's address and to the forms of its
+ * bounds is a function of the kernel, so that operands with windows, padding and any strides are read where they lie. */
 #include "body.h"
 #include "codegen.h"
 
@@ -75,13 +75,25 @@ static bool depends(const product *x, int which, int d)
     return result;
 }
 
+/* Whether what is summed of operand 1 differs along a dimension of the result: one that says which part of a window
+ * it is, a phase. */
+static bool is_phase(const product *x, int d)
+{
+    for (int32_t i = 0; i < operand(x, 1)->bound_count; i++)
+        for (int e = x->step.outer_rank; e < x->step.outer_rank + x->step.inner_rank; e++)
+            if (bound(x, 1, i)->coef[d] && bound(x, 1, i)->coef[e])
+                return true;
+    return false;
+}
+
 static void find_roles(product *x)
 {
     for (int r = 0; r < ROLES; r++)
         x->extent[r] = 1;
     for (int d = 0; d < x->step.outer_rank + x->step.inner_rank; d++) {
         const bool a = depends(x, 0, d), b = depends(x, 1, d);
-        x->role[d] = d >= x->step.outer_rank ? ROLE_DEPTH : a == b ? ROLE_BATCH : a ? ROLE_ROW : ROLE_COLUMN;
+        const bool batch = a == b || (b && is_phase(x, d));
+        x->role[d] = d >= x->step.outer_rank ? ROLE_DEPTH : batch ? ROLE_BATCH : a ? ROLE_ROW : ROLE_COLUMN;
         x->extent[x->role[d]] *= x->step.extent[d];
     }
 }
@@ -159,6 +171,29 @@ static bool is_needed(const product *x, const plan_bound *b)
     return least < b->lo || most >= b->hi;
 }
 
+/* Whether it says the same for all rows and columns. */
+static bool is_common(const product *x, const plan_bound *b)
+{
+    for (int d = 0; d < x->step.outer_rank; d++)
+        if (b->coef[d] && x->role[d] != ROLE_BATCH)
+            return false;
+    return true;
+}
+
+/* Bound number i of those that guard an operand's element, NULL: there are no more. Its own; and those of the other
+ * that say of a depth that all of it is outside: then both are 0, since what is outside adds nothing to what is
+ * infinite. */
+static const plan_bound *guard(const product *x, int which, int i)
+{
+    for (int o = 0; o < OPERANDS; o++) {
+        const int of = o == 0 ? which : 1 - which;
+        for (int32_t k = 0; k < operand(x, of)->bound_count; k++)
+            if (is_needed(x, bound(x, of, k)) && (o == 0 || is_common(x, bound(x, of, k))) && i-- == 0)
+                return bound(x, of, k);
+    }
+    return NULL;
+}
+
 /* Strides of the dimensions of a role, or (outer) of all but the summed ones. */
 static void add_part(const product *x, text *t, const int64_t *stride, bool inner, int64_t offset)
 {
@@ -188,11 +223,10 @@ static void print_place(product *x, int which, bool inner)
     text_indent(t);
     text_add(t, "return (PLACE(%c)){", letter);
     add_part(x, t, operand(x, which)->stride, inner, inner ? 0 : operand(x, which)->offset);
-    for (int32_t i = 0; i < operand(x, which)->bound_count; i++)
-        if (is_needed(x, bound(x, which, i))) {
-            text_add(t, ", ");
-            add_part(x, t, bound(x, which, i)->coef, inner, 0);
-        }
+    for (int i = 0; guard(x, which, i); i++) {
+        text_add(t, ", ");
+        add_part(x, t, guard(x, which, i)->coef, inner, 0);
+    }
     text_add(t, "};\n");
     text_close(t);
 }
@@ -203,17 +237,15 @@ static void print_operand(product *x, int which)
     text *t = &x->source;
     const char letter = letters[which];
     text_add(t, "typedef struct NAME(KERNEL, place_%c) {\n    %s at;\n", letter, x->body.index);
-    for (int32_t i = 0; i < operand(x, which)->bound_count; i++)
-        if (is_needed(x, bound(x, which, i)))
-            text_add(t, "    %s f%d;\n", x->body.index, (int)i);
+    for (int i = 0; guard(x, which, i); i++)
+        text_add(t, "    %s f%d;\n", x->body.index, i);
     text_add(t, "} PLACE(%c);\n", letter);
     print_place(x, which, false);
     print_place(x, which, true);
     text_add(t, "#define GET_%c(outer, inner) (", which == 0 ? 'A' : 'B');
-    for (int32_t i = 0; i < operand(x, which)->bound_count; i++)
-        if (is_needed(x, bound(x, which, i)))
-            text_add(t, "outer.f%d + inner.f%d >= %lld && outer.f%d + inner.f%d < %lld && ", (int)i, (int)i,
-                     (long long)bound(x, which, i)->lo, (int)i, (int)i, (long long)bound(x, which, i)->hi);
+    for (int i = 0; guard(x, which, i); i++)
+        text_add(t, "outer.f%d + inner.f%d >= %lld && outer.f%d + inner.f%d < %lld && ", i, i,
+                 (long long)guard(x, which, i)->lo, i, i, (long long)guard(x, which, i)->hi);
     text_add(t, "true ? b%d[outer.at + inner.at] : (T)0)\n", body_argument(&x->body, x->step.operand[which].buffer));
 }
 
