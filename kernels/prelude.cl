@@ -88,19 +88,26 @@ static inline int take_share(volatile global int *taken, const int count)
         }                                                                                                              \
     } while (0)
 
-/* Folds value over the work-items of a group into result, in the same order on every run. R is a reduction
- * "op_sum", s its suffix, scratch local memory with one element a work-item; the group size is a power of two.
- * All work-items of the group must get here. */
+/* Folds value over the work-items of a group into result, in the same order on every run: the first few each fold what
+ * lies as far apart as they are many, then all fold what those have. Few barriers, for which a GPU waits. R is a
+ * reduction "op_sum", s its suffix, scratch local memory with one element a work-item; the group size is a power of
+ * two. All work-items of the group must get here. */
+#define FOLD_TERMS 16
 #define GROUP_FOLD(R, s, result, value, scratch)                                                                       \
     do {                                                                                                               \
-        const int fold_id = (int)get_local_id(0);                                                                      \
+        const int fold_id = (int)get_local_id(0), fold_size = (int)get_local_size(0);                                  \
+        const int fold_left = fold_size > FOLD_TERMS ? fold_size / FOLD_TERMS : fold_size;                             \
         scratch[fold_id] = (value);                                                                                    \
         barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
-        for (int fold_half = (int)get_local_size(0) / 2; fold_half > 0; fold_half /= 2) {                              \
-            if (fold_id < fold_half)                                                                                   \
-                scratch[fold_id] = R(s, scratch[fold_id], scratch[fold_id + fold_half]);                               \
+        if (fold_left < fold_size) {                                                                                   \
+            if (fold_id < fold_left) {                                                                                 \
+                for (int fold_at = fold_id + fold_left; fold_at < fold_size; fold_at += fold_left)                     \
+                    scratch[fold_id] = R(s, scratch[fold_id], scratch[fold_at]);                                       \
+            }                                                                                                          \
             barrier(CLK_LOCAL_MEM_FENCE);                                                                              \
         }                                                                                                              \
         result = scratch[0];                                                                                           \
+        for (int fold_at = 1; fold_at < fold_left; fold_at++)                                                          \
+            result = R(s, result, scratch[fold_at]);                                                                   \
         barrier(CLK_LOCAL_MEM_FENCE);                                                                                  \
     } while (0)

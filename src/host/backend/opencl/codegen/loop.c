@@ -212,6 +212,21 @@ static int64_t part_count(const nest *n)
     return smaller(smaller(n->units, SHARES_EACH * n->target->compute_units), 1 + work / SHARE_WORK);
 }
 
+/* Work-items of a GPU's group: where there are rows for all units, few for a row, since they wait for each other. */
+static int choose_group(const nest *n, const plan_step *step)
+{
+    enum { ROWS_EACH = 16, POSITIONS = 8, LEAST = 32 };
+    int group = n->group;
+    if (!n->gpu)
+        return group;
+    if (!n->lanes_inner) /* idle work-items would load what is evaluated once, maybe where this one stores */
+        return step->outer_count * step->splits == 1 ? 1 : group;
+    while (group > LEAST && step->outer_count * step->splits >= ROWS_EACH * n->target->compute_units &&
+           group * POSITIONS > smaller(step->inner_count, step->inner_piece))
+        group /= 2;
+    return group;
+}
+
 /* The dimension along which lanes run; -1: none. */
 static int choose_lane(const nest *n, const plan_step *step)
 {
@@ -227,8 +242,7 @@ clg_status loop_kernels(const kernel_target *target, const plan *schedule, int32
         return CLG_OK;
     nest n = nest_new(target);
     n.lanes_inner = has_inner(step) && plan_lanes_inner(step);
-    if (n.gpu && !n.lanes_inner && step->outer_count * step->splits == 1)
-        n.group = 1; /* idle work-items would load what is evaluated once, maybe where this one stores */
+    n.group = choose_group(&n, step);
     clg_status status = body_open(&n.body, schedule, step, choose_lane(&n, step));
     if (status == CLG_OK && n.lanes_inner && !n.gpu)
         status = body_plan_rows(&n.body);
