@@ -65,6 +65,13 @@ static void test_known_convs(void **state)
         {"NHWC,HWIO->NHWC", {1, 1, 4, 16}, {{5, 3, 1, 1, 1, 1}, {15, 3, 1, 1, 1, 1}}},
         {"NCG,OIG->NCG", {2, 2, 2, 2}, {{2, 2, 1, 1, 0, 0}}}, /* G is a letter like any other */
         {"NGC,GIO->NGC", {1, 1, 2, 2}, {{2, 2, 1, 1, 0, 0}}},
+        {"NCHW,OIHW->NCHW",
+         {4, 1, 4, 4},
+         {{31, 3, 1, 1, 1, 1}, {29, 3, 1, 1, 1, 1}}}, /* gradient of w: summed in pieces */
+        {"NCHW,OIHW->NCHW",
+         {1, 1, 5, 3},
+         {{53, 3, 1, 1, 1, 1}, {47, 2, 1, 1, 0, 1}}}, /* ... that are not all as long */
+        {"NHWC,HWIO->NHWC", {1, 1, 4, 6}, {{107, 3, 2, 1, 1, 1}, {97, 3, 2, 1, 1, 1}}},
         {"NCDHW,OIDHW->NCDHW", {1, 2, 1, 1}, {{4, 2, 2, 2, 0, 0}, {3, 1, 2, 1, 0, 0}, {3, 1, 2, 1, 0, 0}}}, /* 9 axes */
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

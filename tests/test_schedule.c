@@ -153,6 +153,30 @@ static void test_reductions_take_few_launches(void **state)
     support_each_device(reductions);
 }
 
+/* A contraction with few results is a contraction of pieces and what adds them up, with what follows; others are one
+ * launch. */
+static void contractions(clg_device *device)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_var a = clg_input(g, CLG_F32, CLG_SHAPE(8192, 8)), b = clg_input(g, CLG_F32, CLG_SHAPE(8192, 8));
+    const clg_var few = clg_matmul(clg_transpose(a), b), many = clg_matmul(a, clg_transpose(b));
+    const clg_var cases[] = {few, clg_relu(clg_mul(few, few)), many};
+    const int launches[] = {2, 2, 1};
+    assert_true(device->traits.units > 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        clg_program *p = compile(g, &cases[i], 1);
+        assert_int_equal(clg_program_get_info(p).launches, launches[i]);
+        clg_program_free(p);
+    }
+    clg_graph_free(g);
+}
+
+static void test_contractions_in_pieces(void **state)
+{
+    (void)state;
+    support_each_device(contractions);
+}
+
 /* With its gradients: one launch over rows, one over columns; and what divides is the same for a whole row. */
 static void layer_norm(clg_device *device)
 {
@@ -389,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_chain_with_gradient_is_one_launch),
         cmocka_unit_test(test_mlp_step),
         cmocka_unit_test(test_reductions_take_few_launches),
+        cmocka_unit_test(test_contractions_in_pieces),
         cmocka_unit_test(test_layer_norm_divides_once_a_row),
         cmocka_unit_test(test_batch_by_index_is_one_launch),
         cmocka_unit_test(test_golden_softmax),

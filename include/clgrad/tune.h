@@ -1,7 +1,7 @@
 /* Tuning: an OpenCL device's own measurements decide how it computes its matrix products.
  *
- * Without them a built-in model chooses for each product who computes it (a generated kernel or, on GPUs, CLBlast) and
- * by which tile. The functions here measure the choices and keep what they find in a small text file, one a device and
+ * Without them a built-in model chooses for each product who computes it (a generated kernel; CLBlast where
+ * CLGRAD_OPENCL_MATMUL=clblast says so) and by which tile. The functions here measure the choices and keep what they find in a small text file, one a device and
  * driver, in the folder of the kernel cache; devices opened later read it. A file that is damaged, or was measured with
  * other kernels, is ignored. With one file the same program gets the same kernels, run after run. `clgrad tune` is
  * these functions with a table around them.
@@ -24,7 +24,8 @@ typedef struct clg_tune_shape {
 } clg_tune_shape;
 
 typedef struct clg_tune_result {
-    /* "CLBlast", or "generated 8x3x16 packed B": a tile of rows x vectors x columns of a vector, from a copy of B */
+    /* "CLBlast", or "generated 8x3x16 packed B": a tile of rows x vectors x columns of a vector, from a copy of B; on a
+     * GPU "generated 8x4x16": rows x columns of a work-item, and how many of a group lie along the columns */
     char builtin[200], best[200];
     double builtin_seconds, best_seconds;
     int tried, rejected; /* choices that were measured; of all, those that did not build or computed something wrong */
