@@ -24,12 +24,32 @@ static bool opencl_available(void)
     return true;
 }
 
+static bool opencl_required(void)
+{
+    const char *required = getenv("CLGRAD_REQUIRE_OPENCL");
+    return required && strcmp(required, "1") == 0;
+}
+
+bool support_has_opencl(const char *test, int *status)
+{
+    clg_device_info *infos = NULL;
+    size_t count = 0;
+    bool found = false;
+    *status = opencl_required();
+    if (clg_device_list(&infos, &count) == CLG_OK)
+        for (size_t i = 0; i < count; i++)
+            found |= strncmp(infos[i].spec, "opencl", 6) == 0;
+    free(infos);
+    if (!found)
+        printf("%s: skipped: no OpenCL device%s\n", test, *status ? ", and CLGRAD_REQUIRE_OPENCL=1" : "");
+    return found;
+}
+
 const char *const *support_devices(void)
 {
     static const char *const both[] = {"cpu", "opencl", NULL}, *const cpu[] = {"cpu", NULL};
-    const char *required = getenv("CLGRAD_REQUIRE_OPENCL");
     bool available = opencl_available();
-    if (required && !strcmp(required, "1") && !available)
+    if (opencl_required() && !available)
         fail_msg("CLGRAD_REQUIRE_OPENCL=1 but there is no OpenCL device: %s", clg_last_error());
     return available ? both : cpu;
 }

@@ -17,6 +17,9 @@ clg_device *support_open(const char *spec);
 /* The specs that tests run on: "cpu", and "opencl" where there is such a device (CLGRAD_REQUIRE_OPENCL=1 makes its
  * absence a failure). Ends with NULL. */
 const char *const *support_devices(void);
+/* For the main of a test of OpenCL alone: whether there is a device. If not, says that the test is skipped, and sets what
+ * main returns: 1 with CLGRAD_REQUIRE_OPENCL=1, else 0. */
+bool support_has_opencl(const char *test, int *status);
 
 /* Runs a program's tests on each of these devices, of which *device is open meanwhile. Returns how many failed. */
 int support_run_on_devices(clg_device **device, const struct CMUnitTest *tests, size_t count);

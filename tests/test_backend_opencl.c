@@ -3,6 +3,7 @@
  * CLGRAD_REQUIRE_OPENCL=1 that is a failure. */
 #define _GNU_SOURCE
 #include "plan_cases.h"
+#include "support.h"
 
 #include "backend/opencl/driver/driver.h"
 
@@ -294,21 +295,9 @@ static void test_write_order(void **state)
 int main(void)
 {
     setenv("CLGRAD_CACHE_DIR", "off", 1);
-    clg_device_info *infos = NULL;
-    size_t count = 0;
-    const char *skip_reason = NULL;
-    if (backend_opencl_list(&infos, &count) != CLG_OK || count == 0)
-        skip_reason = "no OpenCL device";
-    free(infos);
-    const char *required = getenv("CLGRAD_REQUIRE_OPENCL");
-    if (skip_reason && required && strcmp(required, "1") == 0) {
-        fprintf(stderr, "test_backend_opencl: %s, and CLGRAD_REQUIRE_OPENCL=1\n", skip_reason);
-        return 1;
-    }
-    if (skip_reason) {
-        printf("test_backend_opencl: skipped: %s\n", skip_reason);
-        return 0;
-    }
+    int status;
+    if (!support_has_opencl("test_backend_opencl", &status))
+        return status;
     if (!mkdtemp(cache_folder))
         return 1;
 #define PLAN_UNIT_TESTS(name) cmocka_unit_test(test_##name##_cpu), cmocka_unit_test(test_##name##_gpu),

@@ -114,15 +114,9 @@ static void test_limit(void **state)
 
 int main(void)
 {
-    clg_device_info *infos = NULL;
-    size_t count = 0;
-    bool available = backend_opencl_list(&infos, &count) == CLG_OK && count > 0;
-    free(infos);
-    if (!available) {
-        const char *required = getenv("CLGRAD_REQUIRE_OPENCL");
-        puts("test_opencl_indices: skipped: no OpenCL device");
-        return required && strcmp(required, "1") == 0;
-    }
+    int status;
+    if (!support_has_opencl("test_opencl_indices", &status))
+        return status;
     setenv("CLGRAD_OPENCL_MATMUL", "generated", 1); /* CLBlast's kernels are its own */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limit),

@@ -567,15 +567,9 @@ static void test_clblast(void **state)
 
 int main(void)
 {
-    clg_device_info *infos = NULL;
-    size_t count = 0;
-    bool available = backend_opencl_list(&infos, &count) == CLG_OK && count > 0;
-    free(infos);
-    if (!available) {
-        const char *required = getenv("CLGRAD_REQUIRE_OPENCL");
-        puts("test_opencl_tuning: no OpenCL device");
-        return required && strcmp(required, "1") == 0;
-    }
+    int status;
+    if (!support_has_opencl("test_opencl_tuning", &status))
+        return status;
     if (!mkdtemp(cache_folder))
         return 1;
     numbers = clg_random_new(support_seed(), 0);

@@ -52,7 +52,6 @@ level values_level(uint32_t dims, uint32_t inner);
 
 /* step.c. The dimensions of a space in the step's order: the outer ones, then the inner ones. Returns how many. */
 int lower_dimensions(const space *sp, int order[PLAN_MAX_DIMS]);
-int32_t lower_add_access(lowering *l, plan_access access);
 /* The step's access for one over a space; for an interned one of the group. */
 int32_t lower_access_over(lowering *l, const space *sp, const node_access *from);
 int32_t lower_access(lowering *l, int32_t interned);

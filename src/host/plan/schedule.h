@@ -135,7 +135,6 @@ clg_status group_keep(scheduler *f, int32_t node); /* keeps the value of a place
 /* Records that a group reads a node's buffer; stray: at another access than the group's own. */
 void group_read(scheduler *f, int32_t node, int32_t index, bool stray);
 /* walk.c */
-bool walk_is_inline(const sub_node *n);    /* evaluated where it is used */
 bool walk_is_reduction(const sub_node *n); /* made by adding up over inner positions */
 void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access);
 /* contract.c: what a contraction reads: nodes that have to be in memory. */

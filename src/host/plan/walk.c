@@ -10,7 +10,7 @@ enum {
     CHEAP_LOADS = 1 /* ... and this many full-size loads: then it costs no more memory traffic */
 };
 
-bool walk_is_inline(const sub_node *n)
+static bool is_inline(const sub_node *n)
 {
     op_kind kind = clg_ops[n->op].kind;
     return kind == KIND_MAP || kind == KIND_VIEW || kind == KIND_GATHER;
@@ -201,7 +201,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         return;
     }
     if (state->group >= w->index) { /* made later, or here at another access: evaluated again, if it can be */
-        if (walk_is_inline(n))
+        if (is_inline(n))
             push_operands(f, w, node, access);
         else
             w->fits = false;
@@ -210,7 +210,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
     if (state->group >= 0) {
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
-        bool again = !state->stored && walk_is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS;
+        bool again = !state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS;
         if (again) {
             push_operands(f, w, node, access);
             return;
@@ -221,7 +221,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
             w->status = CLG_ERROR_MEMORY;
         return;
     }
-    if (!walk_is_inline(n)) { /* cannot be: those were placed when visited */
+    if (!is_inline(n)) { /* cannot be: those were placed when visited */
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
@@ -248,7 +248,7 @@ void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
         push_reduced(f, w, root);
     else if (f->s->nodes[root].op == OP_CONTRACT)
         push_operands(f, w, root, w->g->outer_access);
-    else if (walk_is_inline(&f->s->nodes[root]))
+    else if (is_inline(&f->s->nodes[root]))
         push_operands(f, w, root, access);
     else
         visit(f, w, root, access); /* a leaf or constant to be copied */

@@ -166,9 +166,14 @@ int64_t contract_lane(const contract_dims *dims, int64_t index)
 
 /* ---------------------------------------------------------------- packing */
 
-void contract_seek(contract_cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t index)
+/* A position of some dimensions: its address, and its part of each bound's and axis's form. */
+typedef struct cursor {
+    int64_t coord[PLAN_MAX_DIMS], offset, form[CONTRACT_BOUNDS];
+} cursor;
+
+static void seek(cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t index)
 {
-    *c = (contract_cursor){.offset = 0};
+    *c = (cursor){.offset = 0};
     for (int i = dims->rank; i-- > 0; index /= extent[i]) {
         c->coord[i] = index % extent[i];
         c->offset += c->coord[i] * dims->stride[i];
@@ -177,7 +182,8 @@ void contract_seek(contract_cursor *c, const contract_dims *dims, const int64_t 
     }
 }
 
-void contract_advance(contract_cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t by)
+/* Moves on along the last dimension, within its extent or to its end, from where the next ones are counted up. */
+static void advance(cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t by)
 {
     for (int i = dims->rank - 1; i >= 0; i--, by = 1) {
         c->coord[i] += by;
@@ -231,10 +237,10 @@ static void pack_lines(const contract_block *block, const contract_dims *across,
     const contract_side *s = block->side;
     int last = along->rank - 1, bounds = s->bound_count;
     int64_t stride = last >= 0 ? along->stride[last] : 0, form[CONTRACT_BOUNDS];
-    contract_cursor outer, origin, inner;
-    contract_seek(&outer, across, across_extent, bounds, first);
-    contract_seek(&origin, along, along_extent, bounds, start);
-    for (int64_t i = 0; i < count; i++, contract_advance(&outer, across, across_extent, bounds, 1)) {
+    cursor outer, origin, inner;
+    seek(&outer, across, across_extent, bounds, first);
+    seek(&origin, along, along_extent, bounds, start);
+    for (int64_t i = 0; i < count; i++, advance(&outer, across, across_extent, bounds, 1)) {
         char *line = to + i * across_step * s->size;
         inner = origin;
         for (int64_t done = 0; done < length;) {
@@ -251,7 +257,7 @@ static void pack_lines(const contract_block *block, const contract_dims *across,
                 copy_run_8((word8 *)(void *)at, along_step, (const word8 *)(const void *)from, stride, run, begin, end);
             done += run;
             if (done < length)
-                contract_advance(&inner, along, along_extent, bounds, run);
+                advance(&inner, along, along_extent, bounds, run);
         }
     }
 }
@@ -310,8 +316,8 @@ int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batc
     int64_t count = 1;
     for (int o = 0; o < 2; o++) {
         const contract_side *s = &c->side[o];
-        contract_cursor at;
-        contract_seek(&at, &s->batch, s->batch.extent, s->bound_count, batch);
+        cursor at;
+        seek(&at, &s->batch, s->batch.extent, s->bound_count, batch);
         block[o] = (contract_block){.side = s, .base = address[s->buffer] + (s->offset + at.offset) * s->size};
         memcpy(block[o].form, at.form, sizeof at.form);
         count = is_outside(s, at.form) ? 0 : count;

@@ -56,14 +56,6 @@ void contract_pack(const void *block, int64_t first, int64_t count, int64_t p, i
 /* The value of positions' strides at a position's number. */
 int64_t contract_lane(const contract_dims *dims, int64_t index);
 
-/* A position of some dimensions: its address, and its part of each bound's and axis's form. */
-typedef struct contract_cursor {
-    int64_t coord[PLAN_MAX_DIMS], offset, form[CONTRACT_BOUNDS];
-} contract_cursor;
-void contract_seek(contract_cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t index);
-/* Moves on along the last dimension, within its extent or to its end, from where the next ones are counted up. */
-void contract_advance(contract_cursor *c, const contract_dims *dims, const int64_t *extent, int bounds, int64_t by);
-
 /* window.c: a as windows of a copy with zeros around it, or of where it lies. */
 typedef struct contract_windows {
     const cpu_contract *contract;

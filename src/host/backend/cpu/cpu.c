@@ -1,5 +1,6 @@
-/* The CPU backend: the device, its buffers and prepared programs. tape.c compiles steps, run.c, matmul.c and scatter.c
- * execute them. Everything is done when a call returns, so sync has nothing to wait for. */
+/* The CPU backend: the device, its buffers and prepared programs. tape.c compiles steps; run.c, sweep.c, dot.c,
+ * matmul.c, contract.c and scatter.c execute them. Everything is done when a call returns, so sync has nothing to wait
+ * for. */
 #define _GNU_SOURCE
 #include "cpu.h"
 #include "isa.h"

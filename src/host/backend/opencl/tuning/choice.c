@@ -19,7 +19,7 @@ product_choice choice_builtin(const backend_device *device, const plan_step *ste
     return (product_choice){MATMUL_GENERATED, choice_builtin_tile(device, step)};
 }
 
-bool choice_is_legal(const backend_device *device, const plan_step *step, const product_choice *choice)
+static bool is_legal(const backend_device *device, const plan_step *step, const product_choice *choice)
 {
     if (choice->provider == MATMUL_CLBLAST)
         return clblast_serves(step);
@@ -30,7 +30,7 @@ bool choice_is_legal(const backend_device *device, const plan_step *step, const 
 bool choice_is_allowed(const backend_device *device, const plan_step *step, const product_choice *choice)
 {
     bool other = device->matmul_fixed && choice->provider != choice_builtin(device, step).provider;
-    return !other && choice_is_legal(device, step, choice);
+    return !other && is_legal(device, step, choice);
 }
 
 double choice_waste(const backend_device *device, const plan_step *step, const product_choice *choice)

@@ -17,8 +17,7 @@
 /* The choice where nothing was measured. */
 product_choice choice_builtin(const backend_device *device, const plan_step *step);
 product_tile choice_builtin_tile(const backend_device *device, const plan_step *step);
-/* Whether the device can compute the step so; and whether the environment lets it. */
-bool choice_is_legal(const backend_device *device, const plan_step *step, const product_choice *choice);
+/* Whether the device can compute the step so, and the environment lets it. */
 bool choice_is_allowed(const backend_device *device, const plan_step *step, const product_choice *choice);
 /* Choices worth measuring, the most promising first; returns how many. */
 int choice_candidates(const backend_device *device, const plan_step *step, product_choice *choices, int capacity);
