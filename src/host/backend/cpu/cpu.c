@@ -77,7 +77,7 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
         device->memory = PTRDIFF_MAX;
     cpu_matmul_open();
     *traits = (backend_traits){
-        .fuses_epilogue = true, .max_body = 1 << 24, .units = 4 * device->threads, .contract_block = 128};
+        .fuses_epilogue = true, .max_body = 1 << 24, .units = 4 * device->threads, .contract_block = 32};
     *info = (clg_device_info){.spec = "cpu",
                               .platform = "clgrad CPU path",
                               .type = "host",
