@@ -65,7 +65,7 @@ static inline PLACE(b) INNER(b)(const int q) { return (PLACE(b)){-q}; }
 
 //@ operands
 
-kernel void KERNEL(PARAMETERS)
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void KERNEL(PARAMETERS)
 {
     local T block_a[DEPTH][TILE_M + PAD] __attribute__((aligned(32)));
     local T block_b[DEPTH][TILE_N + PAD] __attribute__((aligned(32)));
