@@ -3,7 +3,7 @@
 #include "codegen.h"
 
 #define BLOCK 8   /* of a transposition in registers; 16 takes three times as long to compile */
-#define LEADING 3 /* most buffers before those of the body */
+#define LEADING 3 /* buffers before those of the body */
 
 static void define(text *t, const char *name, int64_t value)
 {
@@ -110,15 +110,14 @@ static void set_values(const product *x, kernel_launch *added, const int64_t *va
     added->long_values = x->body.index[0] == 'l';
 }
 
-static clg_status add_product(product *x, const char *skeleton, bool shared, kernel_launch **added)
+static clg_status add_product(product *x, kernel_launch **added)
 {
     static const char *const names[] = {"once", "epilogue"};
     const char *bodies[] = {x->once.data, x->epilogue.data};
     const int32_t leading[LEADING] = {x->a.buffer, x->b_in_scratch ? ARGUMENT_SCRATCH : x->b.buffer, ARGUMENT_SHARES};
-    text_add_skeleton(&x->source, skeleton, names, bodies, 2);
+    text_add_skeleton(&x->source, "matmul.cl", names, bodies, 2);
     x->source.failed |= x->once.failed || x->epilogue.failed;
-    return kernel_add(x->list, &x->source, leading, shared ? LEADING : LEADING - 1, x->body.arguments,
-                      x->body.argument_count, added);
+    return kernel_add(x->list, &x->source, leading, LEADING, x->body.arguments, x->body.argument_count, added);
 }
 
 /* A matrix whose rows are neighbours, replaced by a dense (batch, rows, columns) copy in scratch memory. */
@@ -177,7 +176,7 @@ static clg_status add_cpu(product *x)
     if (b_transposed)
         define_vector(&x->source, "BLOCK_", step->dtype, BLOCK);
     kernel_launch *added = NULL;
-    status = add_product(x, "matmul.cl", true, &added);
+    status = add_product(x, &added);
     if (status != CLG_OK)
         return status;
     const int64_t values[] = {step->m,     step->n,           step->k,

@@ -52,7 +52,7 @@ static clg_status add_product(const backend_device *device, const plan *schedule
 static clg_status add_contraction(const backend_device *device, const plan *schedule, int32_t number, kernel_list *made)
 {
     const plan_step *step = &schedule->steps[number];
-    if (device->target.strategy == STRATEGY_CPU || step->outer_count == 0)
+    if (device->target.strategy == STRATEGY_CPU)
         return contract_kernels(&device->target, schedule, number, made);
     const gpu_product x = contract_gpu_product(step);
     const product_tile tile = tile_gpu_choose(&device->target, step->dtype, &x);
