@@ -1,10 +1,10 @@
 /* Tuning: an OpenCL device's own measurements decide how it computes its matrix products.
  *
- * Without them a built-in model chooses for each product who computes it (a generated kernel; CLBlast where
- * CLGRAD_OPENCL_MATMUL=clblast says so) and by which tile. The functions here measure the choices and keep what they find in a small text file, one a device and
- * driver, in the folder of the kernel cache; devices opened later read it. A file that is damaged, or was measured with
- * other kernels, is ignored. With one file the same program gets the same kernels, run after run. `clgrad tune` is
- * these functions with a table around them.
+ * Without them a built-in model chooses for each product by which tile a generated kernel computes it; with
+ * CLGRAD_OPENCL_MATMUL=clblast CLBlast does. The functions here measure the choices and keep what they find in a small
+ * text file, one a device and driver, in the folder of the kernel cache; devices opened later read it. A file that is
+ * damaged, or was measured with other kernels, is ignored. With one file the same program gets the same kernels, run
+ * after run. `clgrad tune` is these functions with a table around them.
  *
  * The CPU path has nothing to tune: for it these functions fail with CLG_ERROR_UNSUPPORTED. */
 #ifndef CLGRAD_TUNE_H
