@@ -1,4 +1,4 @@
-/* Matrix products with what follows them, and scatter-adds. */
+/* Contractions with what follows them, as matrix products and as others, and scatter-adds. */
 #include "plan_cases.h"
 
 #include "core/ops.h"
@@ -16,6 +16,7 @@ typedef struct product_case {
     int64_t batch, m, n, k;
     clg_dtype dtype;
     bool a_transposed, b_transposed, a_shared, b_shared;
+    bool general; /* the device is not told that it is a matrix product */
     enum { STORE, RELU, STORES, ACCUMULATE, MASK, EPILOGUES } epilogue;
 } product_case;
 
@@ -24,27 +25,28 @@ static plan_matrix add_matrix(plan_builder *b, const product_case *c, int64_t ro
 {
     int64_t pad = plan_below(3), ld = (transposed ? rows : columns) + pad, lines = transposed ? columns : rows;
     int buffer = plan_add_leaf(b, c->dtype, (shared ? 1 : c->batch) * ld * lines, -1, 1);
-    return (plan_matrix){buffer, b->guards[buffer], shared ? 0 : ld * lines, transposed ? 1 : ld, transposed ? ld : 1};
+    return (plan_matrix){buffer, 0, shared ? 0 : ld * lines, transposed ? 1 : ld, transposed ? ld : 1};
 }
 
 /* product / 2, and something of each row and of each column added. */
 static int emit_sum(plan_builder *b, plan_step *s, int product, int half)
 {
     int scaled = plan_emit_op(s, OP_MUL, s->dtype, product, half, -1);
-    int bias = plan_emit_load(b, s, plan_add_leaf(b, s->dtype, s->n, -1, 1), plan_dense(s, 4));
-    int side = plan_emit_load(b, s, plan_add_leaf(b, s->dtype, s->m, -1, 1), plan_dense(s, 2));
+    int bias = plan_emit_load(b, s, plan_add_leaf(b, s->dtype, s->extent[2], -1, 1), plan_dense(s, 4));
+    int side = plan_emit_load(b, s, plan_add_leaf(b, s->dtype, s->extent[1], -1, 1), plan_dense(s, 2));
     return plan_emit_op(s, OP_ADD, s->dtype, plan_emit_op(s, OP_ADD, s->dtype, scaled, bias, -1), side, -1);
 }
 
 static void emit_store_new(plan_builder *b, plan_step *s, int x)
 {
     int buffer = plan_add_output(b, (clg_dtype)s->instrs[x].dtype, s->outer_count);
-    plan_emit_store(b, s, buffer, plan_dense_all(s), x);
+    plan_emit_store(b, s, buffer, plan_dense_outer(s), x);
 }
 
 static void emit_epilogue(plan_builder *b, plan_step *s, int epilogue, int out)
 {
-    plan_access all = plan_dense_all(s);
+    plan_access all = plan_dense_outer(s);
+    const int64_t m = s->extent[1], n = s->extent[2];
     plan_begin_section(s, SECTION_ONCE);
     int half = plan_emit_constant(s, s->dtype, 0.5);
     plan_begin_section(s, SECTION_OUTER);
@@ -56,9 +58,9 @@ static void emit_epilogue(plan_builder *b, plan_step *s, int epilogue, int out)
     int sum = emit_sum(b, s, p, half);
     if (epilogue == MASK) { /* above the diagonal another row's elements; below it at least those */
         plan_access triangle = {0}, shifted = {.offset = -1, .stride = {0, 0, 1}};
-        plan_add_bound(s, &triangle, (plan_bound){.coef = {0, 1, -1}, .lo = 0, .hi = s->m + 1});
-        plan_add_bound(s, &shifted, (plan_bound){.coef = {0, 0, 1}, .lo = 1, .hi = s->n});
-        int x = plan_emit_load_or(b, s, plan_add_leaf(b, s->dtype, s->n, -1, 1), shifted, 7);
+        plan_add_bound(s, &triangle, (plan_bound){.coef = {0, 1, -1}, .lo = 0, .hi = m + 1});
+        plan_add_bound(s, &shifted, (plan_bound){.coef = {0, 0, 1}, .lo = 1, .hi = n});
+        int x = plan_emit_load_or(b, s, plan_add_leaf(b, s->dtype, n, -1, 1), shifted, 7);
         sum = plan_emit_mask(s, sum, triangle, -INFINITY);
         plan_emit_store(b, s, out, all, plan_emit_op(s, OP_MAXIMUM, s->dtype, sum, x, -1));
         return;
@@ -66,8 +68,7 @@ static void emit_epilogue(plan_builder *b, plan_step *s, int epilogue, int out)
     if (epilogue == ACCUMULATE) { /* onto what is there; and a transposed copy */
         int y = plan_emit_op(s, OP_ADD, s->dtype, plan_emit_load(b, s, out, all), sum, -1);
         plan_emit_store(b, s, out, all, y);
-        plan_emit_store(b, s, plan_add_output(b, s->dtype, s->outer_count),
-                        (plan_access){.stride = {s->m * s->n, 1, s->m}},
+        plan_emit_store(b, s, plan_add_output(b, s->dtype, s->outer_count), (plan_access){.stride = {m * n, 1, m}},
                         plan_emit_op(s, OP_RELU, s->dtype, sum, -1, -1));
         return;
     }
@@ -82,18 +83,26 @@ static void emit_epilogue(plan_builder *b, plan_step *s, int epilogue, int out)
 
 static void add_product(const plan_target *t, plan_builder *b, product_case c)
 {
-    plan_step *s = plan_add_step(b, 3, 0, (int64_t[]){c.batch, c.m, c.n});
-    s->kind = STEP_MATMUL;
+    plan_step *s = plan_add_step(b, 3, 1, (int64_t[]){c.batch, c.m, c.n, c.k});
+    const plan_matmul x = {c.dtype,
+                           c.batch,
+                           c.m,
+                           c.n,
+                           c.k,
+                           add_matrix(b, &c, c.m, c.k, c.a_transposed, c.a_shared),
+                           add_matrix(b, &c, c.k, c.n, c.b_transposed, c.b_shared)};
+    const bool apart = !t->traits.fuses_epilogue && !c.general;
+    s->kind = STEP_CONTRACT;
     s->dtype = c.dtype;
-    s->batch = c.batch, s->m = c.m, s->n = c.n, s->k = c.k;
-    s->a = add_matrix(b, &c, c.m, c.k, c.a_transposed, c.a_shared);
-    s->b = add_matrix(b, &c, c.k, c.n, c.b_transposed, c.b_shared);
+    s->is_matmul = !c.general;
+    plan_set_operand(b, s, 0, x.a.buffer, plan_matmul_access(&x, 0));
+    plan_set_operand(b, s, 1, x.b.buffer, plan_matmul_access(&x, 1));
     int guard = b->guard;
-    if (!t->traits.fuses_epilogue) /* the product is dense in its buffer, from its beginning */
+    if (apart) /* the product is dense in its buffer, from its beginning */
         b->guard = 0;
     int out = plan_add_leaf(b, c.dtype, c.batch * c.m * c.n, -1, 1);
     b->guard = guard;
-    if (!t->traits.fuses_epilogue)
+    if (apart)
         s->product = out;
     emit_epilogue(b, s, c.epilogue, out);
 }
@@ -124,9 +133,10 @@ void plan_case_products(const plan_target *t)
                 int layouts = sizes[i][0] > 1 ? 31 : 19; /* one product shares its operand with no other */
                 if ((bits & ~layouts) || (t->compiles && (epilogue != i % EPILOGUES || bits != (i * 5 & layouts & 15))))
                     continue;
-                add_product(t, b,
-                            (product_case){sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], dtype, bits & 1,
-                                           bits & 2, bits & 4, bits & 8, epilogue});
+                for (int general = 0; general < 2; general++)
+                    add_product(t, b,
+                                (product_case){sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], dtype, bits & 1,
+                                               bits & 2, bits & 4, bits & 8, general, epilogue});
                 b = checked(t, b);
             }
     plan_check(t, b, 1e-5, 1e-13);

@@ -254,17 +254,6 @@ static void execute_inner(interpreter *x, const plan_section *section)
     }
 }
 
-static double dot(const interpreter *x, int64_t b, int64_t r, int64_t c)
-{
-    const plan_step *s = x->step;
-    const double *a_data = x->before[s->a.buffer], *b_data = x->before[s->b.buffer];
-    double sum = 0;
-    for (int64_t k = 0; k < s->k; k++)
-        sum += a_data[s->a.offset + b * s->a.batch_stride + r * s->a.row_stride + k * s->a.column_stride] *
-               b_data[s->b.offset + b * s->b.batch_stride + k * s->b.row_stride + c * s->b.column_stride];
-    return sum;
-}
-
 static double operand(interpreter *x, const plan_operand *o)
 {
     const plan_access *access = &x->step->accesses[o->access];
@@ -293,9 +282,7 @@ static void execute_positions(interpreter *x)
     for (x->piece = 0; x->piece < (step->splits > 1 ? step->splits : 1); x->piece++)
         for (int64_t i = 0; i < step->outer_count; i++) {
             set_position(x, 0, step->outer_rank, i);
-            if (step->kind == STEP_MATMUL)
-                x->product = dot(x, x->position[0], x->position[1], x->position[2]);
-            else if (step->kind == STEP_CONTRACT)
+            if (step->kind == STEP_CONTRACT)
                 x->product = contract(x);
             for (int32_t s = 0; s < step->section_count; s++) {
                 if (step->sections[s].kind == SECTION_OUTER)

@@ -139,6 +139,11 @@ static int add_buffer_access(const plan_builder *b, plan_step *s, int buffer, pl
     return add_access(s, access);
 }
 
+void plan_set_operand(const plan_builder *b, plan_step *s, int which, int buffer, plan_access access)
+{
+    s->operand[which] = (plan_operand){.buffer = buffer, .access = add_buffer_access(b, s, buffer, access)};
+}
+
 int plan_emit_constant(plan_step *s, clg_dtype dtype, double value)
 {
     return plan_add_instr(

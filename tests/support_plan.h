@@ -41,6 +41,8 @@ int plan_add_leaf(plan_builder *b, clg_dtype dtype, int64_t count, double lo, do
 int plan_add_output(plan_builder *b, clg_dtype dtype, int64_t count);
 int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offset);
 plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const int64_t *extent);
+/* Of a CONTRACT step. */
+void plan_set_operand(const plan_builder *b, plan_step *s, int which, int buffer, plan_access access);
 void plan_begin_section(plan_step *s, plan_section_kind kind);
 int plan_add_instr(plan_step *s, plan_instr instr);
 int plan_emit_constant(plan_step *s, clg_dtype dtype, double value);

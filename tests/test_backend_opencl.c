@@ -96,16 +96,20 @@ static void test_tiles_fit(void **state)
         int64_t m = sizes[i / 15 % 5], n = sizes[i / 75 % 5], k = sizes[i / 375 % 5];
         bool ta = i / 1875 & 1, tb = i / 1875 & 2;
         clg_dtype dtype = i & 1 ? CLG_F32 : CLG_F64;
-        plan_step step = {.kind = STEP_MATMUL, .dtype = dtype, .batch = 1, .m = m, .n = n, .k = k};
-        step.a = (plan_matrix){.row_stride = ta ? 1 : k, .column_stride = ta ? m : 1};
-        step.b = (plan_matrix){.row_stride = tb ? 1 : n, .column_stride = tb ? k : 1};
-        product_tile t = tile_choose(&other, &step);
-        int64_t size = (int64_t)clg_dtype_size(dtype), taken = t.packed_b ? tile_panel_limit(&other, &step) * size : 0;
+        const plan_matmul x = {.dtype = dtype,
+                               .batch = 1,
+                               .m = m,
+                               .n = n,
+                               .k = k,
+                               .a = {.row_stride = ta ? 1 : k, .column_stride = ta ? m : 1},
+                               .b = {.row_stride = tb ? 1 : n, .column_stride = tb ? k : 1}};
+        product_tile t = tile_choose(&other, &x);
+        int64_t size = (int64_t)clg_dtype_size(dtype), taken = t.packed_b ? tile_panel_limit(&other, &x) * size : 0;
         if (t.packed_b)
-            assert_true(k * t.panels_each * t.vectors * t.width <= tile_panel_limit(&other, &step));
+            assert_true(k * t.panels_each * t.vectors * t.width <= tile_panel_limit(&other, &x));
         if (t.packed_a)
-            taken += tile_rows_depth(&step) * ((t.rows + t.width - 1) / t.width * t.width) * size;
-        assert_true(taken <= other.local_memory && tile_is_legal(&other, &step, &t));
+            taken += tile_rows_depth(&x) * ((t.rows + t.width - 1) / t.width * t.width) * size;
+        assert_true(taken <= other.local_memory && tile_is_legal(&other, &x, &t));
         assert_true(t.tiles_each >= 1 && t.panels_each >= 1);
     }
 }

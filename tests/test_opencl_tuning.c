@@ -95,7 +95,7 @@ static void free_product(product *p)
 static const plan_step *matmul_step(const clg_program *program)
 {
     for (int32_t i = 0; i < program->compiled.p->step_count; i++)
-        if (program->compiled.p->steps[i].kind == STEP_MATMUL)
+        if (program->compiled.p->steps[i].is_matmul)
             return &program->compiled.p->steps[i];
     fail_msg("the program has no product");
     return NULL;

@@ -55,7 +55,7 @@ static clg_program *mlp_step(clg_graph *g, clg_optimizer **optimizer, clg_mlp **
 
 static bool step_reads(const plan_step *step, int32_t buffer)
 {
-    if (step->kind == STEP_MATMUL && (step->a.buffer == buffer || step->b.buffer == buffer))
+    if (step->kind == STEP_CONTRACT && (step->operand[0].buffer == buffer || step->operand[1].buffer == buffer))
         return true;
     for (int32_t i = 0; i < step->instr_count; i++)
         if (step->instrs[i].kind == INSTR_LOAD && step->instrs[i].buffer == buffer)
@@ -65,7 +65,7 @@ static bool step_reads(const plan_step *step, int32_t buffer)
 
 static bool step_writes(const plan_step *step, int32_t buffer)
 {
-    if (step->kind == STEP_MATMUL && step->product == buffer)
+    if (step->kind == STEP_CONTRACT && step->product == buffer)
         return true;
     for (int32_t i = 0; i < step->instr_count; i++)
         if (step->instrs[i].kind == INSTR_STORE && step->instrs[i].buffer == buffer)
@@ -97,10 +97,10 @@ static void mlp_launches(clg_device *device)
         for (int32_t j = 0; j < i; j++) {
             if (!depends(p, i, j))
                 continue;
-            int32_t path = p->steps[j].kind == STEP_MATMUL ? 0 : between[j] < 0 ? -1 : between[j] + 1;
+            int32_t path = p->steps[j].kind == STEP_CONTRACT ? 0 : between[j] < 0 ? -1 : between[j] + 1;
             between[i] = path > between[i] ? path : between[i];
         }
-        if (p->steps[i].kind == STEP_MATMUL && between[i] > 1)
+        if (p->steps[i].kind == STEP_CONTRACT && between[i] > 1)
             fail_msg("%d launches between dependent matrix products", (int)between[i]);
         loops += p->steps[i].kind == STEP_LOOP;
     }

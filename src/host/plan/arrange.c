@@ -53,7 +53,7 @@ clg_status contract_arrange(scheduler *f, int32_t node, contract_operands *x)
     const int column = last_column(&x->whole);
     node_access load, dense;
     group g;
-    if (!f->traits.dense_columns || x->plain || column < 0 || at.bound_count > 0)
+    if (!f->traits.dense_columns || x->is_matmul || column < 0 || at.bound_count > 0)
         return CLG_OK;
     const int64_t stride = access_address(&at).coef[column];
     space sp = order_dimensions(&x->whole, column, &at, &load, &dense);

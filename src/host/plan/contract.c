@@ -166,7 +166,7 @@ static void find_operand(scheduler *f, int32_t node, const node_access *start, c
     }
 }
 
-/* ---------------------------------------------------------------- plain products */
+/* ---------------------------------------------------------------- matrix products */
 
 /* Runs of dimensions that every operand walks through as through one; roles are equal in a run. */
 typedef struct merged {
@@ -215,8 +215,8 @@ static bool is_matrix(plan_matrix *x, int64_t r, int64_t c)
     return true;
 }
 
-/* Fills in batch, m, n, k and the strides if the dimensions merge to those of a batch of products. */
-static void find_plain(scheduler *f, contract_operands *x)
+/* Fills in the matrix product if the dimensions merge to those of one. */
+static void find_matmul(scheduler *f, contract_operands *x)
 {
     const node_access *at[2] = {&f->accesses.items[x->access[0]], &f->accesses.items[x->access[1]]};
     affine address[2] = {access_address(at[0]), access_address(at[1])};
@@ -241,15 +241,15 @@ static void find_plain(scheduler *f, contract_operands *x)
         for (int o = 0; o < 2; o++)
             stride[o][r] = at_role[r] < 0 ? 0 : m.stride[o][at_role[r]];
     }
-    x->batch = extent[ROLE_BATCH];
-    x->m = extent[ROLE_ROW];
-    x->n = extent[ROLE_COLUMN];
-    x->k = extent[ROLE_DEPTH];
-    x->matrix[0] =
-        (plan_matrix){-1, address[0].offset, stride[0][ROLE_BATCH], stride[0][ROLE_ROW], stride[0][ROLE_DEPTH]};
-    x->matrix[1] =
-        (plan_matrix){-1, address[1].offset, stride[1][ROLE_BATCH], stride[1][ROLE_DEPTH], stride[1][ROLE_COLUMN]};
-    x->plain = is_matrix(&x->matrix[0], x->m, x->k) && is_matrix(&x->matrix[1], x->k, x->n);
+    plan_matmul *p = &x->matmul;
+    *p = (plan_matmul){
+        .batch = extent[ROLE_BATCH],
+        .m = extent[ROLE_ROW],
+        .n = extent[ROLE_COLUMN],
+        .k = extent[ROLE_DEPTH],
+        .a = {-1, address[0].offset, stride[0][ROLE_BATCH], stride[0][ROLE_ROW], stride[0][ROLE_DEPTH]},
+        .b = {-1, address[1].offset, stride[1][ROLE_BATCH], stride[1][ROLE_DEPTH], stride[1][ROLE_COLUMN]}};
+    x->is_matmul = is_matrix(&p->a, p->m, p->k) && is_matrix(&p->b, p->k, p->n);
 }
 
 /* Whether the last dimension of the result that has more than one element is a's, and b has some, too: then the
@@ -351,7 +351,7 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
         if (x->access[o] < 0)
             return CLG_ERROR_MEMORY;
     }
-    find_plain(f, x);
+    find_matmul(f, x);
     x->mask = outside_mask(f, x);
     return x->mask == -1 ? CLG_ERROR_MEMORY : CLG_OK;
 }

@@ -131,7 +131,7 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
     }
 }
 
-/* ---------------------------------------------------------------- matrix products and scatter-adds */
+/* ---------------------------------------------------------------- contractions and scatter-adds */
 
 static clg_status place_contract(scheduler *f, int32_t node)
 {
@@ -146,18 +146,18 @@ static clg_status place_contract(scheduler *f, int32_t node)
         status = contract_arrange(f, node, &operands);
     if (status != CLG_OK)
         return status;
-    space sp = {3, {operands.batch, operands.m, operands.n}, 0};
-    if (!operands.plain) {
+    space sp = {3, {operands.matmul.batch, operands.matmul.m, operands.matmul.n}, 0};
+    if (!operands.is_matmul) {
         sp = operands.whole;
         while (sp.rank > 0 && sp.inner >> (sp.rank - 1) & 1)
             sp.rank--;
         sp.inner = 0;
     }
-    if (!group_fill(f, &g, operands.plain ? STEP_MATMUL : STEP_CONTRACT, sp))
+    if (!group_fill(f, &g, STEP_CONTRACT, sp))
         return CLG_ERROR_MEMORY;
     g.node = node;
     g.operands = operands;
-    if (!operands.plain) { /* positions may be in another order than the result's elements */
+    if (!operands.is_matmul) { /* positions may be in another order than the result's elements */
         node_access result = contract_result(f, node, &operands);
         g.full_access = g.outer_access = access_intern(&f->accesses, &result);
         if (g.full_access < 0)

@@ -282,34 +282,47 @@ static void lower_epilogue(lowering *l)
     free(targets);
 }
 
+/* The dimensions of the sum, and the operands' accesses over all of them. */
 static void lower_matmul(lowering *l)
 {
-    const scheduler *f = l->f;
-    const sub_node *n = &f->s->nodes[l->g->node];
-    const contract_operands *x = &l->g->operands;
-    int32_t product = -1;
-    lower_epilogue(l);
-    if (l->status != CLG_OK)
-        return;
     plan_step *step = l->step;
-    step->batch = x->batch;
-    step->m = x->m;
-    step->n = x->n;
-    step->k = x->k;
-    step->a = x->matrix[0];
-    step->b = x->matrix[1];
-    step->a.buffer = f->state[x->node[0]].buffer;
-    step->b.buffer = f->state[x->node[1]].buffer;
-    if (f->traits.fuses_epilogue)
-        return;
-    for (int32_t i = 0; i < step->instr_count; i++) /* a stored product needs no second buffer */
+    const contract_operands *x = &l->g->operands;
+    step->is_matmul = true;
+    step->extent[step->outer_rank + step->inner_rank++] = step->inner_count = x->matmul.k;
+    for (int o = 0; o < 2; o++)
+        step->operand[o].access = lower_add_access(l, plan_matmul_access(&x->matmul, o));
+}
+
+static void lower_windows(lowering *l)
+{
+    plan_step *step = l->step;
+    const contract_operands *x = &l->g->operands;
+    for (int d = 0; d < x->whole.rank; d++)
+        if (x->whole.inner >> d & 1) {
+            step->extent[step->outer_rank + step->inner_rank++] = x->whole.extent[d];
+            step->inner_count *= x->whole.extent[d];
+        }
+    for (int o = 0; o < 2 && l->status == CLG_OK; o++) {
+        const node_access at = l->f->accesses.items[x->access[o]];
+        step->operand[o].access = lower_access_over(l, &x->whole, &at);
+        lower_operand_axes(&x->whole, &at, &step->operand[o]);
+    }
+    if (l->status == CLG_OK)
+        lower_coalesce(step);
+}
+
+/* The buffer for the product, where the body is another launch: that of a STORE of the product needs no second one. */
+static void place_product(lowering *l)
+{
+    plan_step *step = l->step;
+    const sub_node *n = &l->f->s->nodes[l->g->node];
+    for (int32_t i = 0; i < step->instr_count; i++)
         if (step->instrs[i].kind == INSTR_STORE && step->instrs[step->instrs[i].src[0]].kind == INSTR_PRODUCT)
-            product = step->instrs[i].buffer;
-    if (product < 0)
-        product = schedule_buffer(
+            step->product = step->instrs[i].buffer;
+    if (step->product < 0)
+        step->product = schedule_buffer(
             l->f, (plan_buffer){.kind = BUFFER_ARENA, .dtype = step->dtype, .count = n->count, .node = n->id});
-    l->step->product = product;
-    if (product < 0)
+    if (step->product < 0)
         l->status = CLG_ERROR_MEMORY;
 }
 
@@ -319,23 +332,15 @@ static void lower_contract(lowering *l)
     lower_epilogue(l);
     if (l->status != CLG_OK)
         return;
-    plan_step *step = l->step;
-    for (int d = 0; d < x->whole.rank; d++)
-        if (x->whole.inner >> d & 1) {
-            step->extent[step->outer_rank + step->inner_rank++] = x->whole.extent[d];
-            step->inner_count *= x->whole.extent[d];
-        }
-    step->inner_piece = step->inner_count;
-    for (int o = 0; o < 2 && l->status == CLG_OK; o++) {
-        const node_access at = l->f->accesses.items[x->access[o]];
-        step->operand[o] = (plan_operand){.buffer = l->f->state[x->node[o]].buffer};
-        if (o == 1 && x->arranged >= 0)
-            step->operand[o].buffer = x->arranged;
-        step->operand[o].access = lower_access_over(l, &x->whole, &at);
-        lower_operand_axes(&x->whole, &at, &step->operand[o]);
-    }
-    if (l->status == CLG_OK)
-        lower_coalesce(step);
+    for (int o = 0; o < 2; o++)
+        l->step->operand[o].buffer = o == 1 && x->arranged >= 0 ? x->arranged : l->f->state[x->node[o]].buffer;
+    if (x->is_matmul)
+        lower_matmul(l);
+    else
+        lower_windows(l);
+    l->step->inner_piece = l->step->inner_count;
+    if (l->status == CLG_OK && x->is_matmul && !l->f->traits.fuses_epilogue)
+        place_product(l);
 }
 
 static void lower_scatter(lowering *l)
@@ -390,8 +395,6 @@ clg_status lower(scheduler *f)
             lower_copy(&l);
         else if (l.g->first_store < 0)
             continue; /* everything it made was evaluated again elsewhere */
-        else if (l.g->kind == STEP_MATMUL)
-            lower_matmul(&l);
         else if (l.g->kind == STEP_CONTRACT)
             lower_contract(&l);
         else if (l.g->kind == STEP_SCATTER_ADD)

@@ -55,6 +55,7 @@ int lower_dimensions(const space *sp, int order[PLAN_MAX_DIMS]);
 /* The step's access for one over a space; for an interned one of the group. */
 int32_t lower_access_over(lowering *l, const space *sp, const node_access *from);
 int32_t lower_access(lowering *l, int32_t interned);
+int32_t lower_add_access(lowering *l, plan_access access);
 /* The axes of an operand with windows or bounds, if each bound is one of an axis. */
 void lower_operand_axes(const space *sp, const node_access *from, plan_operand *to);
 /* Merges adjacent dimensions where every access walks through both as through one. */

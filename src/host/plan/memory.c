@@ -37,13 +37,10 @@ static void lifetimes(plan *p)
         for (int32_t k = 0; k < step->instr_count; k++)
             if (step->instrs[k].kind == INSTR_LOAD || step->instrs[k].kind == INSTR_STORE)
                 touch(p, step->instrs[k].buffer, i);
-        if (step->kind == STEP_MATMUL) {
-            touch(p, step->a.buffer, i);
-            touch(p, step->b.buffer, i);
-            touch(p, step->product, i);
-        } else if (step->kind == STEP_CONTRACT) {
+        if (step->kind == STEP_CONTRACT) {
             touch(p, step->operand[0].buffer, i);
             touch(p, step->operand[1].buffer, i);
+            touch(p, step->product, i);
         } else if (step->kind == STEP_SCATTER_ADD) {
             touch(p, step->indices, i);
             touch(p, step->updates, i);

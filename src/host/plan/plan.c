@@ -27,8 +27,34 @@ void plan_free(plan *p)
 
 const char *plan_step_name(const plan_step *step)
 {
-    static const char *const names[] = {"loop", "matmul", "contract", "scatter_add"};
-    return names[step->kind];
+    static const char *const names[] = {"loop", "contract", "scatter_add"};
+    return step->is_matmul ? "matmul" : names[step->kind];
+}
+
+enum { MATMUL_BATCH, MATMUL_M, MATMUL_N, MATMUL_K }; /* dimensions of a matrix product */
+
+plan_matmul plan_step_matmul(const plan_step *step)
+{
+    const plan_access *a = &step->accesses[step->operand[0].access], *b = &step->accesses[step->operand[1].access];
+    const int64_t *extent = step->extent;
+    return (plan_matmul){
+        step->dtype,
+        extent[MATMUL_BATCH],
+        extent[MATMUL_M],
+        extent[MATMUL_N],
+        extent[MATMUL_K],
+        {step->operand[0].buffer, a->offset, a->stride[MATMUL_BATCH], a->stride[MATMUL_M], a->stride[MATMUL_K]},
+        {step->operand[1].buffer, b->offset, b->stride[MATMUL_BATCH], b->stride[MATMUL_K], b->stride[MATMUL_N]}};
+}
+
+plan_access plan_matmul_access(const plan_matmul *x, int operand)
+{
+    const plan_matrix *matrix = operand == 0 ? &x->a : &x->b;
+    plan_access result = {.offset = matrix->offset};
+    result.stride[MATMUL_BATCH] = matrix->batch_stride;
+    result.stride[operand == 0 ? MATMUL_M : MATMUL_K] = matrix->row_stride;
+    result.stride[operand == 0 ? MATMUL_K : MATMUL_N] = matrix->column_stride;
+    return result;
 }
 
 /* Elements that an access touches. */

@@ -44,7 +44,7 @@ typedef enum plan_instr_kind {
                       src[0] >= 0: an i32 register, the row: the element is at access + row * row_stride; a row outside
                       0..row_count-1 gives NaN (0 for integers) and reads nothing */
     INSTR_MASK,    /* register src[0] where the access's bounds hold, else value */
-    INSTR_PRODUCT, /* matmul steps: the product at this position */
+    INSTR_PRODUCT, /* CONTRACT: the sum of products at this position */
     INSTR_MAP,     /* op applied to registers src */
     INSTR_REDUCE,  /* op (a reduction of ops.def) accumulates register src[0] over the inner positions */
     INSTR_STORE    /* register src[0] to buffer at the access (which has no bounds) */
@@ -68,7 +68,7 @@ typedef struct plan_section {
     int32_t first, count; /* instructions */
 } plan_section;
 
-typedef enum plan_step_kind { STEP_LOOP, STEP_MATMUL, STEP_CONTRACT, STEP_SCATTER_ADD } plan_step_kind;
+typedef enum plan_step_kind { STEP_LOOP, STEP_CONTRACT, STEP_SCATTER_ADD } plan_step_kind;
 
 /* An operand of a matrix product: element (b, r, c) is at offset + b*batch_stride + r*row_stride + c*column_stride.
  * One of row_stride and column_stride is 1 (or its extent is 1); the other is >= the extent. batch_stride may be 0. */
@@ -76,6 +76,13 @@ typedef struct plan_matrix {
     int32_t buffer;
     int64_t offset, batch_stride, row_stride, column_stride;
 } plan_matrix;
+
+/* A batch of matrix products, (batch, m, k) x (batch, k, n). */
+typedef struct plan_matmul {
+    clg_dtype dtype;
+    int64_t batch, m, n, k;
+    plan_matrix a, b;
+} plan_matmul;
 
 /* An axis of an operand in memory: at a position its index is offset + sum over d of coef[d] * position[d]; where that
  * is not in lo..hi-1, the operand is 0 and not read. */
@@ -94,12 +101,11 @@ typedef struct plan_operand {
 
 typedef struct plan_step {
     plan_step_kind kind;
-    clg_dtype dtype; /* MATMUL, CONTRACT: of the product; SCATTER_ADD: of the updates */
+    clg_dtype dtype; /* CONTRACT: of the product; SCATTER_ADD: of the updates */
 
-    /* LOOP, and the epilogue of MATMUL (outer dimensions batch, m, n; no inner ones) and CONTRACT (the inner ones are
-     * those of the sum). Adjacent dimensions are already merged where all accesses allow it (not in MATMUL); extents
-     * are
-     * >= 1 except in empty steps (count 0). */
+    /* LOOP, and CONTRACT: outer dimensions are those of the result, inner ones those of the sum; the body is what is
+     * done with each sum, and has no inner section. Adjacent dimensions are already merged where all accesses allow it
+     * (not in a matrix product); extents are >= 1 except in empty steps (count 0). */
     int outer_rank, inner_rank;
     int64_t extent[PLAN_MAX_DIMS]; /* outer then inner */
     int64_t outer_count, inner_count;
@@ -113,16 +119,14 @@ typedef struct plan_step {
     plan_bound *bounds;
     int32_t bound_count;
 
-    /* MATMUL: (batch, m, k) x (batch, k, n). product: the buffer (dense, batch*m*n) into which a provider that
-     * cannot run the epilogue itself writes the product before the body reads it as INSTR_PRODUCT; it may be
-     * the buffer of a STORE of the body. -1 if the device fuses epilogues (backend_traits.fuses_epilogue). */
-    int64_t batch, m, n, k;
-    plan_matrix a, b;
-    int32_t product;
-
     /* CONTRACT: the sum over inner positions, in their order, of operand 0 times operand 1. The last of the outer
      * dimensions is one of operand 1 alone, unless no dimension is. */
     plan_operand operand[2];
+    bool is_matmul; /* a batch of matrix products, plan_step_matmul: the dimensions are batch, m, n and k */
+    /* A matrix product's: the buffer (dense, batch*m*n) into which a provider that cannot run the epilogue itself
+     * writes the product before the body reads it as INSTR_PRODUCT; it may be the buffer of a STORE of the body. -1 if
+     * the device fuses epilogues (backend_traits.fuses_epilogue). */
+    int32_t product;
 
     /* SCATTER_ADD: result (rows, columns) += updates (count, columns) at indices (count, i32), all dense. */
     int64_t rows, columns, count;
@@ -162,8 +166,11 @@ typedef struct plan {
 void plan_free(plan *p);
 /* What a step owns. */
 void plan_step_free(const plan_step *step);
-/* "loop", "matmul", "contract", "scatter_add". */
+/* "loop", "matmul" (a CONTRACT step that is one), "contract", "scatter_add". */
 const char *plan_step_name(const plan_step *step);
+/* A CONTRACT step that is a matrix product, and what makes its operands' accesses (which have no bounds). */
+plan_matmul plan_step_matmul(const plan_step *step);
+plan_access plan_matmul_access(const plan_matmul *x, int operand);
 /* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer
  * positions (columns reduced side by side). true: inner. Shared by the backends so that both agree with print.c. */
 bool plan_lanes_inner(const plan_step *step);

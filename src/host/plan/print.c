@@ -17,15 +17,16 @@ static void print_buffer(const plan *p, int32_t buffer, FILE *out)
     fprintf(out, "%s %%%d", kinds[p->buffers[buffer].kind], (int)p->buffers[buffer].node);
 }
 
-static void print_access(const plan_step *step, const plan_access *access, FILE *out)
+/* Over the first rank dimensions: an operand's are all. */
+static void print_form(const plan_step *step, const plan_access *access, int rank, FILE *out)
 {
     fprintf(out, "[%" PRId64, access->offset);
-    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
+    for (int d = 0; d < rank; d++)
         fprintf(out, " %+" PRId64 "i%d", access->stride[d], d);
     for (int32_t i = 0; i < access->bound_count; i++) {
         const plan_bound *bound = &step->bounds[access->first_bound + i];
         fprintf(out, ", %" PRId64 "<=", bound->lo);
-        for (int d = 0, terms = 0; d < step->outer_rank + step->inner_rank; d++)
+        for (int d = 0, terms = 0; d < rank; d++)
             if (bound->coef[d] == 1)
                 fprintf(out, terms++ ? "+i%d" : "i%d", d);
             else if (bound->coef[d])
@@ -33,6 +34,12 @@ static void print_access(const plan_step *step, const plan_access *access, FILE 
         fprintf(out, "<%" PRId64, bound->hi);
     }
     fputc(']', out);
+}
+
+/* Of the body, which in a contraction knows no inner positions. */
+static void print_access(const plan_step *step, const plan_access *access, FILE *out)
+{
+    print_form(step, access, step->outer_rank + (step->kind == STEP_LOOP ? step->inner_rank : 0), out);
 }
 
 static void print_instr(const plan *p, const plan_step *step, int32_t i, FILE *out)
@@ -89,18 +96,18 @@ static void print_step(const plan *p, int32_t i, FILE *out)
     static const char *const sections[] = {"once", "outer", "inner"};
     const plan_step *step = &p->steps[i];
     fprintf(out, "step %d: %s ", (int)i, plan_step_name(step));
-    if (step->kind == STEP_MATMUL) {
-        fprintf(out, "(%" PRId64 ", %" PRId64 ", %" PRId64 ") over %" PRId64 ": ", step->batch, step->m, step->n,
-                step->k);
-        print_matrix(p, &step->a, out);
+    if (step->is_matmul) {
+        const plan_matmul x = plan_step_matmul(step);
+        fprintf(out, "(%" PRId64 ", %" PRId64 ", %" PRId64 ") over %" PRId64 ": ", x.batch, x.m, x.n, x.k);
+        print_matrix(p, &x.a, out);
         fprintf(out, " x ");
-        print_matrix(p, &step->b, out);
+        print_matrix(p, &x.b, out);
     } else if (step->kind == STEP_CONTRACT) {
         print_extents(step, out);
         for (int o = 0; o < 2; o++) {
             fprintf(out, o ? " x " : ": ");
             print_buffer(p, step->operand[o].buffer, out);
-            print_access(step, &step->accesses[step->operand[o].access], out);
+            print_form(step, &step->accesses[step->operand[o].access], step->outer_rank + step->inner_rank, out);
         }
     } else if (step->kind == STEP_SCATTER_ADD) {
         fprintf(out, "(%" PRId64 ", %" PRId64 ") of %" PRId64 " rows: ", step->rows, step->columns, step->count);

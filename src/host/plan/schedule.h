@@ -21,10 +21,9 @@ typedef struct contract_operands {
     int32_t node[2];          /* -1: none */
     int32_t access[2];        /* over whole */
     int32_t mask;             /* an access over whole, outside whose bounds the result is 0; NO_MASK: none */
-    bool plain;               /* a batch of plain matrix products: */
-    int64_t batch, m, n, k;
-    plan_matrix matrix[2]; /* without their buffers */
-    int32_t arranged;      /* the buffer that operand 1 is copied to before; -1: none */
+    bool is_matmul;
+    plan_matmul matmul; /* without its buffers */
+    int32_t arranged;   /* the buffer that operand 1 is copied to before; -1: none */
 } contract_operands;
 
 /* A group: nodes evaluated in one step. Groups run in the order of their indices. */
@@ -35,10 +34,10 @@ typedef struct group {
     int32_t full_access, outer_access; /* the two canonical accesses: where values of the group live */
     int32_t cost;                      /* instructions so far, about */
     bool split;                 /* too few outer positions for the device: partial reductions, then a second step */
-    int32_t node;               /* MATMUL, CONTRACT, SCATTER_ADD: the node */
+    int32_t node;               /* CONTRACT, SCATTER_ADD: the node */
     int32_t first_store;        /* list of stores, by store.next */
     int32_t first_walked;       /* list of what the group evaluates, by walked.next */
-    contract_operands operands; /* MATMUL, CONTRACT */
+    contract_operands operands; /* CONTRACT */
     int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer, read at copy_access, to another */
     int32_t copy_access;
 } group;

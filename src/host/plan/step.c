@@ -15,7 +15,7 @@ int lower_dimensions(const space *sp, int order[PLAN_MAX_DIMS])
     return count;
 }
 
-static int32_t add_access(lowering *l, plan_access access)
+int32_t lower_add_access(lowering *l, plan_access access)
 {
     if (!ARRAY_ROOM(l->step->accesses, l->step->access_count, l->access_capacity)) {
         l->status = CLG_ERROR_MEMORY;
@@ -49,7 +49,7 @@ int32_t lower_access_over(lowering *l, const space *sp, const node_access *from)
         *bound = (plan_bound){.lo = from->bound[i].lo, .hi = from->bound[i].hi};
         reorder(from->bound[i].coef, order, count, bound->coef);
     }
-    return add_access(l, to);
+    return lower_add_access(l, to);
 }
 
 /* The step's access for an interned one of the group. */

@@ -1,6 +1,15 @@
 /* What a step of a plan costs at least: bytes and operations. */
 #include "engine.h"
 
+/* Of a buffer that is read at an access: at most the whole. */
+static int64_t touched_bytes(const plan *p, const plan_step *step, int32_t access, int32_t buffer)
+{
+    int64_t touched = (int64_t)clg_dtype_size(p->buffers[buffer].dtype);
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
+        touched *= step->accesses[access].stride[d] ? step->extent[d] : 1;
+    return smaller(touched, p->buffers[buffer].bytes);
+}
+
 /* Bytes that the step must move: each distinct buffer element range once; loads count their buffer at most once. */
 int64_t cost_step_bytes(const plan *p, const plan_step *step)
 {
@@ -10,21 +19,12 @@ int64_t cost_step_bytes(const plan *p, const plan_step *step)
         bool first = in->kind == INSTR_LOAD || in->kind == INSTR_STORE;
         for (int32_t k = 0; first && in->kind == INSTR_LOAD && k < i && i < 4096; k++)
             first = step->instrs[k].kind != INSTR_LOAD || step->instrs[k].buffer != in->buffer;
-        if (first && in->kind == INSTR_LOAD) {
-            int64_t touched = 1;
-            for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-                touched *= step->accesses[in->access].stride[d] ? step->extent[d] : 1;
-            int64_t whole = p->buffers[in->buffer].bytes;
-            touched *= (int64_t)clg_dtype_size((clg_dtype)in->dtype);
-            bytes += touched < whole ? touched : whole;
-        } else if (first) {
-            bytes += p->buffers[in->buffer].bytes;
-        }
+        if (first)
+            bytes +=
+                in->kind == INSTR_LOAD ? touched_bytes(p, step, in->access, in->buffer) : p->buffers[in->buffer].bytes;
     }
-    if (step->kind == STEP_MATMUL)
-        bytes += (step->batch * (step->m * step->k + step->k * step->n)) * (int64_t)clg_dtype_size(step->dtype);
     for (int o = 0; step->kind == STEP_CONTRACT && o < 2; o++)
-        bytes += p->buffers[step->operand[o].buffer].bytes;
+        bytes += touched_bytes(p, step, step->operand[o].access, step->operand[o].buffer);
     if (step->kind == STEP_SCATTER_ADD)
         bytes += p->buffers[step->indices].bytes + p->buffers[step->updates].bytes + p->buffers[step->result].bytes;
     return bytes;
@@ -32,7 +32,5 @@ int64_t cost_step_bytes(const plan *p, const plan_step *step)
 
 int64_t cost_step_flops(const plan_step *step)
 {
-    return step->kind == STEP_MATMUL     ? 2 * step->batch * step->m * step->n * step->k
-           : step->kind == STEP_CONTRACT ? 2 * step->outer_count * step->inner_count
-                                         : 0;
+    return step->kind == STEP_CONTRACT ? 2 * step->outer_count * step->inner_count : 0;
 }

@@ -90,8 +90,8 @@ clg_step_profile profile_step(const compiled *c, int32_t index, const backend_sp
                                 .bytes = cost_step_bytes(c->p, step)};
     char shape[30], over[24] = "", operations[sizeof profile.name];
     format_node(c, step->name_node, shape, sizeof shape);
-    if (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT)
-        snprintf(over, sizeof over, " over %lld", (long long)(step->kind == STEP_MATMUL ? step->k : step->inner_count));
+    if (step->kind == STEP_CONTRACT)
+        snprintf(over, sizeof over, " over %lld", (long long)step->inner_count);
     list_operations(step, operations, sizeof operations - strlen(shape) - strlen(over));
     if (snprintf(profile.name, sizeof profile.name, "%s%s%s", operations, shape, over) < 0)
         profile.name[0] = '\0';

@@ -166,7 +166,7 @@ clg_program_info clg_program_get_info(const clg_program *program)
         const plan_step *step = &p->steps[i];
         info.bytes += cost_step_bytes(p, step);
         info.flops += cost_step_flops(step);
-        info.matmuls += step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT;
+        info.matmuls += step->kind == STEP_CONTRACT;
     }
     for (int32_t i = 0; i < p->buffer_count; i++) {
         info.parameter_bytes += p->buffers[i].kind == BUFFER_LEAF ? p->buffers[i].bytes : 0;

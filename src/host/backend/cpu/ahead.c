@@ -8,13 +8,16 @@
 
 #define LINE 64
 
+/* Whether the body has inner positions: a contraction has them in its operands alone. */
+static bool has_inner(const plan_step *step) { return step->kind == STEP_LOOP && step->inner_rank > 0; }
+
 /* Contiguous lanes that move on with the tasks. */
 static bool moves(const cpu_tape *t, const cpu_access *x)
 {
     if (x->buffer < 0 || x->bound_count > 0 || x->row_count > 0 || x->lane_rank != 1 ||
         t->dims[x->lane_first].stride != 1)
         return false;
-    return t->step->inner_rank == 0 || (x->loop_rank > 0 && t->dims[x->loop_first + x->loop_rank - 1].stride != 0);
+    return !has_inner(t->step) || (x->loop_rank > 0 && t->dims[x->loop_first + x->loop_rank - 1].stride != 0);
 }
 
 static bool same_memory(const cpu_tape *t, const cpu_access *x, const cpu_access *y)
@@ -26,8 +29,8 @@ static bool same_memory(const cpu_tape *t, const cpu_access *x, const cpu_access
 void cpu_ahead_find(cpu_tape *t)
 {
     const plan_step *step = t->step;
-    int64_t positions = step->outer_count * (step->inner_rank ? step->inner_count : 1);
-    bool maps = step->kind == STEP_LOOP && step->inner_rank == 0;
+    int64_t positions = step->outer_count * (has_inner(step) ? step->inner_count : 1);
+    bool maps = step->kind == STEP_LOOP && !has_inner(step);
     t->ahead_count = 0;
     for (int32_t i = 0; i < t->access_count; i++) {
         const cpu_access *x = &t->accesses[i];

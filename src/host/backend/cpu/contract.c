@@ -65,7 +65,7 @@ static void find_plain(contract_side *s)
         s->depth_stride = s->own_stride == 1 ? s->own.extent[0] : 1;
 }
 
-static void from_contract(cpu_contract *c, const plan_step *step)
+static void cut_step(cpu_contract *c, const plan_step *step)
 {
     const plan_access *at[2] = {&step->accesses[step->operand[0].access], &step->accesses[step->operand[1].access]};
     int first_column = step->outer_rank, outer = step->outer_rank;
@@ -106,34 +106,6 @@ static void from_contract(cpu_contract *c, const plan_step *step)
     c->n = c->batch > 0 && c->m > 0 ? step->outer_count / (c->batch * c->m) : 0;
 }
 
-static contract_dims one_dim(int64_t extent, int64_t stride)
-{
-    contract_dims dims = {0};
-    append(&dims, extent, stride, &(forms){0}, 0, true);
-    return dims;
-}
-
-static void from_matmul(cpu_contract *c, const plan_step *step)
-{
-    const plan_matrix *a = &step->a, *b = &step->b;
-    c->batch = step->batch;
-    c->m = step->m;
-    c->n = step->n;
-    c->k = step->k;
-    c->batch_lanes = one_dim(c->batch, c->m * c->n);
-    c->row_lanes = one_dim(c->m, c->n);
-    c->side[0] = (contract_side){.buffer = a->buffer,
-                                 .offset = a->offset,
-                                 .batch = one_dim(c->batch, a->batch_stride),
-                                 .own = one_dim(c->m, a->row_stride),
-                                 .depth = one_dim(c->k, a->column_stride)};
-    c->side[1] = (contract_side){.buffer = b->buffer,
-                                 .offset = b->offset,
-                                 .batch = one_dim(c->batch, b->batch_stride),
-                                 .own = one_dim(c->n, b->column_stride),
-                                 .depth = one_dim(c->k, b->row_stride)};
-}
-
 cpu_contract *cpu_contract_new(const plan *p, const plan_step *step)
 {
     cpu_contract *c = calloc(1, sizeof *c);
@@ -141,10 +113,7 @@ cpu_contract *cpu_contract_new(const plan *p, const plan_step *step)
         clg_fail_memory();
         return NULL;
     }
-    if (step->kind == STEP_MATMUL)
-        from_matmul(c, step);
-    else
-        from_contract(c, step);
+    cut_step(c, step);
     for (int o = 0; o < 2; o++) {
         c->side[o].size = (int64_t)clg_dtype_size(step->dtype);
         c->side[o].count = p->buffers[c->side[o].buffer].count;

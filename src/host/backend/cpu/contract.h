@@ -1,5 +1,5 @@
 /* A contraction as a batch of products of m rows by n columns over k, and how its operands are packed. Made once a
- * step; serves MATMUL steps, whose operands are matrices, and CONTRACT steps. Internal to the CPU backend. */
+ * step; internal to the CPU backend. */
 #ifndef CLG_CPU_CONTRACT_H
 #define CLG_CPU_CONTRACT_H
 

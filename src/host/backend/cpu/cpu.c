@@ -316,7 +316,6 @@ static void run_step(backend_program *program, int32_t i)
     case STEP_LOOP:
         cpu_run_loop(tape, program->address, program->scratch, device->pool);
         break;
-    case STEP_MATMUL:
     case STEP_CONTRACT:
         cpu_run_matmul(tape, program->address, program->scratch, device->pool, device->isa->gemm);
         break;

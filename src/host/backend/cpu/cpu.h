@@ -91,8 +91,8 @@ typedef struct cpu_tape {
     int64_t touched;               /* bytes that a run loads and stores, about */
     bool serial;                   /* has effects in its ONCE sections */
     bool streams;                  /* has stores that go past the caches */
-    cpu_contract *contract;        /* MATMUL, CONTRACT: the step as products; owned */
-    int32_t product_store;         /* MATMUL, CONTRACT: the STORE into whose buffer the product goes, -1: scratch */
+    cpu_contract *contract;        /* CONTRACT: the step as products; owned */
+    int32_t product_store;         /* CONTRACT: the STORE into whose buffer the product goes, -1: scratch */
     int32_t ahead[CPU_MOST_AHEAD]; /* accesses of which the next task's part is fetched while one computes */
     int ahead_count;
 } cpu_tape;
@@ -106,7 +106,7 @@ struct cpu_runner {
     void **slot;
     const cpu_tape *tape;
     char *const *address;            /* of the plan's buffers */
-    char *product;                   /* MATMUL, CONTRACT: the product at the block's first lane */
+    char *product;                   /* CONTRACT: the product at the block's first lane */
     int64_t lane;                    /* first lane of the block */
     int64_t fill;                    /* lanes that a uniform value is spread over */
     int64_t store_shift;             /* elements added to stores: the piece's place */

@@ -46,7 +46,7 @@ void cpu_matmul_open(void)
 #endif
 }
 
-/* A matmul step's product goes straight into the buffer of a STORE of its dtype that covers it densely, if the body
+/* A product goes straight into the buffer of a STORE of its dtype that covers it densely, if the body
  * loads nothing from there and reads the product no more after that STORE. */
 void cpu_product_find_store(const plan *p, cpu_tape *tape, char *const *address, const int32_t *last_use,
                             cpu_spans *spans)

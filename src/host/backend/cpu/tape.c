@@ -506,7 +506,7 @@ static clg_status compile(builder *b)
         status = cpu_spans_build(b->p, step, b->address, &b->spans);
     if (status == CLG_OK)
         cpu_spans_add_loads(b->p, step, b->address, b->last_use, &b->spans);
-    if (status == CLG_OK && (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT))
+    if (status == CLG_OK && step->kind == STEP_CONTRACT)
         cpu_product_find_store(b->p, b->tape, b->address, b->last_use, &b->spans);
     for (int32_t s = 0; s < step->section_count && status == CLG_OK; s++)
         status = compile_section(b, &step->sections[s], &b->tape->phases[s]);
@@ -557,7 +557,7 @@ clg_status cpu_tape_build(const plan *p, const plan_step *step, char *const *add
     bool inner = step->kind == STEP_LOOP && step->inner_rank > 0 && plan_lanes_inner(step);
     cpu_tape plain = {.step = step, .lanes_inner = inner, .product_store = -1, .phase_count = step->section_count};
     plain.lanes = inner ? step->inner_count : step->outer_count;
-    if (step->kind == STEP_MATMUL || step->kind == STEP_CONTRACT) {
+    if (step->kind == STEP_CONTRACT) {
         plain.contract = cpu_contract_new(p, step);
         if (!plain.contract)
             return CLG_ERROR_MEMORY;

@@ -77,8 +77,7 @@ static int64_t reach_of(const plan_step *step, int64_t offset, const int64_t *st
 /* "int" where all index arithmetic of a step fits 31 bits with room to spare, else "long". */
 static const char *index_type(const plan *schedule, const plan_step *step)
 {
-    bool large = step->outer_count * step->splits >= INDEX32_LIMIT || step->inner_count >= INDEX32_LIMIT ||
-                 step->batch * step->m * step->n >= INDEX32_LIMIT;
+    bool large = step->outer_count * step->splits >= INDEX32_LIMIT || step->inner_count >= INDEX32_LIMIT;
     for (int32_t i = 0; i < step->instr_count; i++) {
         const plan_instr *instr = &step->instrs[i];
         if (instr->kind == INSTR_LOAD || instr->kind == INSTR_STORE)
@@ -102,7 +101,7 @@ static int add_buffer(int32_t *buffers, int count, int32_t buffer)
     return count + 1;
 }
 
-/* The buffers of a step's body in order of first use, then those of a contraction's operands. */
+/* The buffers of a step's body in order of first use. */
 static int list_buffers(const plan_step *step, int32_t *buffers)
 {
     int count = 0;
@@ -111,8 +110,6 @@ static int list_buffers(const plan_step *step, int32_t *buffers)
             count = add_buffer(buffers, count, step->instrs[i].buffer);
         else if (step->instrs[i].kind == INSTR_PRODUCT && step->product >= 0)
             count = add_buffer(buffers, count, step->product);
-    for (int o = 0; o < 2 && step->kind == STEP_CONTRACT; o++)
-        count = add_buffer(buffers, count, step->operand[o].buffer);
     return count;
 }
 
@@ -124,6 +121,12 @@ clg_status body_open(body *b, const plan *schedule, const plan_step *step, int l
         return clg_fail_memory();
     b->argument_count = list_buffers(step, b->arguments);
     return analyse(b);
+}
+
+void body_add_operands(body *b)
+{
+    for (int o = 0; o < 2; o++)
+        b->argument_count = add_buffer(b->arguments, b->argument_count, b->step->operand[o].buffer);
 }
 
 void body_close(body *b)

@@ -51,6 +51,8 @@ typedef struct body_printer {
 
 /* Describes the body of a step whose lanes run along a dimension. */
 clg_status body_open(body *b, const plan *schedule, const plan_step *step, int lane);
+/* A contraction's operands become arguments, too, where the body's kernel reads them. */
+void body_add_operands(body *b);
 void body_close(body *b);
 /* Whether all lanes have the same element of an access, or are all outside. */
 bool body_access_uniform(const body *b, const plan_access *access);

@@ -2,9 +2,9 @@
  * neither OpenCL nor the other rooms of the backend.
  *
  *   text.c      a growing text, skeletons           loop.c, sums.c  a LOOP step as a kernel
- *   kernels.c   what is made: kernels as data       contract.c      a CONTRACT step on a CPU device
- *   body.c      what is known of a step's body      matmul.c        a MATMUL step on a CPU device
- *   loads.c     what a body reads, addresses        contract_gpu.c  either of them on a GPU
+ *   kernels.c   what is made: kernels as data       contract.c      another CONTRACT step there
+ *   body.c      what is known of a step's body      matmul.c        a matrix product on a CPU device
+ *   loads.c     what a body reads, addresses        contract_gpu.c  a CONTRACT step on a GPU
  *   instrs.c    a body's instructions               tile.c          how a CPU device cuts a product up
  *   rows.c      rows on CPUs: what keeps them near  tile_gpu.c      how a GPU does
  *   nest.c      the loops around a body             scatter.c       a SCATTER_ADD step
@@ -16,7 +16,7 @@
 #include "tile.h"
 
 /* Each adds a step's kernels to a list; none where it has nothing to do.
- * loop: a LOOP step, or the body of a MATMUL step run on its own with the product in a buffer.
+ * loop: a LOOP step, or the body of a matrix product run on its own with the product in a buffer.
  * matmul: with the body as its epilogue, by such tiles. */
 clg_status loop_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
 clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int32_t step, product_tile tile,
@@ -24,7 +24,7 @@ clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int
 clg_status contract_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
 clg_status contract_gpu_kernels(const kernel_target *target, const plan *schedule, int32_t step, product_tile tile,
                                 kernel_list *list);
-/* Of a MATMUL or CONTRACT step. */
+/* Of a CONTRACT step. */
 gpu_product contract_gpu_product(const plan_step *step);
 clg_status scatter_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
 

@@ -1,6 +1,7 @@
-/* A CONTRACT step on a CPU device as an OpenCL C kernel, set into kernels/loop.cl. A unit is a run of columns by a few
- * rows: vectors along the last dimension, an accumulator a row, one chain of fused multiply-adds over the summed
- * dimensions for each element, in their order, as on the CPU path. Operands are read where they lie. */
+/* A CONTRACT step that is no matrix product, on a CPU device, as an OpenCL C kernel, set into kernels/loop.cl. A unit
+ * is a run of columns by a few rows: vectors along the last dimension, an accumulator a row, one chain of fused
+ * multiply-adds over the summed dimensions for each element, in their order, as on the CPU path. Operands are read
+ * where they lie. */
 #include "codegen.h"
 #include "nest.h"
 
@@ -315,6 +316,7 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
     if (status == CLG_OK)
         status = body_open(&c.n.body, schedule, step, c.column);
     if (status == CLG_OK) {
+        body_add_operands(&c.n.body);
         make_reading(&c, &c.masked);
         make_reading(&c, &c.inside);
         body_printer p = body_print_to(&c.n.body, &c.n.unit);

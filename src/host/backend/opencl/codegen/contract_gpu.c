@@ -1,12 +1,12 @@
-/* A CONTRACT or MATMUL step on a GPU: kernels/contract_gpu.cl. A dimension of the result is a batch (of both operands,
+/* A CONTRACT step on a GPU: kernels/contract_gpu.cl. A dimension of the result is a batch (of both operands,
  * of none, or a phase), a row (of operand 0 alone) or a column (of operand 1 alone); those of a kind are walked through
  * as one, the last fastest, as are the summed ones. What each kind adds to an operand's address and to the forms of its
- * bounds is a function of the kernel, so that operands with windows, padding and any strides are read where they lie. */
+ * bounds is a function of the kernel, so that operands with windows, padding and any strides are read where they lie.
+ */
 #include "body.h"
 #include "codegen.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { OPERANDS = 2 };
 
@@ -14,7 +14,7 @@ typedef enum role { ROLE_BATCH, ROLE_ROW, ROLE_COLUMN, ROLE_DEPTH, ROLES } role;
 
 typedef struct product {
     const kernel_target *target;
-    plan_step step; /* a product's operands as accesses, its depth as inner dimension */
+    const plan_step *step;
     role role[PLAN_MAX_DIMS];
     int64_t extent[ROLES];
     product_tile tile;
@@ -26,45 +26,14 @@ static const char letters[OPERANDS] = {'a', 'b'};
 
 /* ---------------------------------------------------------------- the step */
 
-/* A plan_matrix as an access: batch, row, column, depth. */
-static plan_access matrix_access(const plan_matrix *x, int row, int column)
-{
-    plan_access result = {.offset = x->offset};
-    result.stride[0] = x->batch_stride;
-    result.stride[row] = x->row_stride;
-    result.stride[column] = x->column_stride;
-    return result;
-}
-
-/* A MATMUL step as a CONTRACT step; its accesses are malloc'ed. */
-static bool as_contraction(const plan_step *from, plan_step *to)
-{
-    const int32_t count = from->access_count;
-    *to = *from;
-    to->accesses = malloc(((size_t)count + OPERANDS) * sizeof *to->accesses);
-    if (!to->accesses)
-        return false;
-    if (count)
-        memcpy(to->accesses, from->accesses, (size_t)count * sizeof *to->accesses);
-    to->accesses[count] = matrix_access(&from->a, 1, 3);
-    to->accesses[count + 1] = matrix_access(&from->b, 3, 2);
-    to->access_count += OPERANDS;
-    to->kind = STEP_CONTRACT;
-    to->operand[0] = (plan_operand){.buffer = from->a.buffer, .access = count};
-    to->operand[1] = (plan_operand){.buffer = from->b.buffer, .access = count + 1};
-    to->inner_rank = 1;
-    to->extent[3] = to->inner_count = to->inner_piece = from->k;
-    return true;
-}
-
 static const plan_access *operand(const product *x, int which)
 {
-    return &x->step.accesses[x->step.operand[which].access];
+    return &x->step->accesses[x->step->operand[which].access];
 }
 
 static const plan_bound *bound(const product *x, int which, int32_t i)
 {
-    return &x->step.bounds[operand(x, which)->first_bound + i];
+    return &x->step->bounds[operand(x, which)->first_bound + i];
 }
 
 static bool depends(const product *x, int which, int d)
@@ -80,7 +49,7 @@ static bool depends(const product *x, int which, int d)
 static bool is_phase(const product *x, int d)
 {
     for (int32_t i = 0; i < operand(x, 1)->bound_count; i++)
-        for (int e = x->step.outer_rank; e < x->step.outer_rank + x->step.inner_rank; e++)
+        for (int e = x->step->outer_rank; e < x->step->outer_rank + x->step->inner_rank; e++)
             if (bound(x, 1, i)->coef[d] && bound(x, 1, i)->coef[e])
                 return true;
     return false;
@@ -90,19 +59,17 @@ static void find_roles(product *x)
 {
     for (int r = 0; r < ROLES; r++)
         x->extent[r] = 1;
-    for (int d = 0; d < x->step.outer_rank + x->step.inner_rank; d++) {
+    for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++) {
         const bool a = depends(x, 0, d), b = depends(x, 1, d);
         const bool batch = a == b || (b && is_phase(x, d));
-        x->role[d] = d >= x->step.outer_rank ? ROLE_DEPTH : batch ? ROLE_BATCH : a ? ROLE_ROW : ROLE_COLUMN;
-        x->extent[x->role[d]] *= x->step.extent[d];
+        x->role[d] = d >= x->step->outer_rank ? ROLE_DEPTH : batch ? ROLE_BATCH : a ? ROLE_ROW : ROLE_COLUMN;
+        x->extent[x->role[d]] *= x->step->extent[d];
     }
 }
 
 gpu_product contract_gpu_product(const plan_step *step)
 {
-    if (step->kind == STEP_MATMUL)
-        return (gpu_product){step->batch, step->m, step->n, step->k};
-    product x = {.step = *step};
+    product x = {.step = step};
     find_roles(&x);
     return (gpu_product){x.extent[ROLE_BATCH], x.extent[ROLE_ROW], x.extent[ROLE_COLUMN], x.extent[ROLE_DEPTH]};
 }
@@ -113,8 +80,8 @@ gpu_product contract_gpu_product(const plan_step *step)
 static int last_of(const product *x, role of)
 {
     int last = -1;
-    for (int d = 0; d < x->step.outer_rank + x->step.inner_rank; d++)
-        last = x->role[d] == of && x->step.extent[d] > 1 ? d : last;
+    for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++)
+        last = x->role[d] == of && x->step->extent[d] > 1 ? d : last;
     return last;
 }
 
@@ -124,15 +91,15 @@ static bool is_faster(const product *x, const plan_access *access, int d, int e)
     const int64_t by_d = d < 0 ? 0 : llabs(access->stride[d]), by_e = e < 0 ? 0 : llabs(access->stride[e]);
     if (by_d == 0 || by_e == 0)
         return by_d != 0;
-    return by_d < by_e || (by_d == by_e && x->step.extent[d] > x->step.extent[e]);
+    return by_d < by_e || (by_d == by_e && x->step->extent[d] > x->step->extent[e]);
 }
 
 /* Whether the first store's neighbours are rows. */
 static bool rows_are_fast(const product *x)
 {
-    for (int32_t i = 0; i < x->step.instr_count; i++)
-        if (x->step.instrs[i].kind == INSTR_STORE)
-            return is_faster(x, &x->step.accesses[x->step.instrs[i].access], last_of(x, ROLE_ROW),
+    for (int32_t i = 0; i < x->step->instr_count; i++)
+        if (x->step->instrs[i].kind == INSTR_STORE)
+            return is_faster(x, &x->step->accesses[x->step->instrs[i].access], last_of(x, ROLE_ROW),
                              last_of(x, ROLE_COLUMN));
     return false;
 }
@@ -143,12 +110,12 @@ static bool rows_are_fast(const product *x)
 static void print_positions(const product *x, text *out, role of, const char *from)
 {
     int left = 0;
-    for (int d = 0; d < x->step.outer_rank + x->step.inner_rank; d++)
-        left += x->role[d] == of && x->step.extent[d] > 1;
+    for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++)
+        left += x->role[d] == of && x->step->extent[d] > 1;
     if (left > 1)
         text_line(out, "%s q%d = %s;", x->body.index, (int)of, from);
-    for (int d = x->step.outer_rank + x->step.inner_rank; d-- > 0 && left > 0;) {
-        const long long extent = (long long)x->step.extent[d];
+    for (int d = x->step->outer_rank + x->step->inner_rank; d-- > 0 && left > 0;) {
+        const long long extent = (long long)x->step->extent[d];
         if (x->role[d] != of || extent <= 1)
             continue;
         if (last_of(x, of) == d && left == 1)
@@ -166,15 +133,15 @@ static void print_positions(const product *x, text *out, role of, const char *fr
 static bool is_needed(const product *x, const plan_bound *b)
 {
     int64_t least = 0, most = 0;
-    for (int d = 0; d < x->step.outer_rank + x->step.inner_rank; d++)
-        *(b->coef[d] < 0 ? &least : &most) += b->coef[d] * larger(x->step.extent[d] - 1, 0);
+    for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++)
+        *(b->coef[d] < 0 ? &least : &most) += b->coef[d] * larger(x->step->extent[d] - 1, 0);
     return least < b->lo || most >= b->hi;
 }
 
 /* Whether it says the same for all rows and columns. */
 static bool is_common(const product *x, const plan_bound *b)
 {
-    for (int d = 0; d < x->step.outer_rank; d++)
+    for (int d = 0; d < x->step->outer_rank; d++)
         if (b->coef[d] && x->role[d] != ROLE_BATCH)
             return false;
     return true;
@@ -199,7 +166,7 @@ static void add_part(const product *x, text *t, const int64_t *stride, bool inne
 {
     const body_printer p = body_print_to(&x->body, t);
     plan_access part = {.offset = offset};
-    for (int d = 0; d < x->step.outer_rank + x->step.inner_rank; d++)
+    for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++)
         part.stride[d] = (x->role[d] == ROLE_DEPTH) == inner ? stride[d] : 0;
     body_add_address(&p, t, &part);
 }
@@ -246,7 +213,7 @@ static void print_operand(product *x, int which)
     for (int i = 0; guard(x, which, i); i++)
         text_add(t, "outer.f%d + inner.f%d >= %lld && outer.f%d + inner.f%d < %lld && ", i, i,
                  (long long)guard(x, which, i)->lo, i, i, (long long)guard(x, which, i)->hi);
-    text_add(t, "true ? b%d[outer.at + inner.at] : (T)0)\n", body_argument(&x->body, x->step.operand[which].buffer));
+    text_add(t, "true ? b%d[outer.at + inner.at] : (T)0)\n", body_argument(&x->body, x->step->operand[which].buffer));
 }
 
 static void define(text *t, const char *name, int64_t value)
@@ -267,7 +234,7 @@ static int64_t tiles_along_columns(const product *x)
 static void print_head(product *x)
 {
     text *t = &x->source;
-    const char *type = x->step.dtype == CLG_F64 ? "double" : "float";
+    const char *type = x->step->dtype == CLG_F64 ? "double" : "float";
     text_add(t, "#define T %s\n#define T4 %s4\n#define INDEX %s\n#define PARAMETERS ", type, type, x->body.index);
     body_parameters(&x->body, t);
     text_add(t, "\n#define NAME_OF(kernel, part) kernel##_##part\n#define NAME(kernel, part) NAME_OF(kernel, part)\n"
@@ -327,17 +294,14 @@ clg_status contract_gpu_kernels(const kernel_target *target, const plan *schedul
     const plan_step *step = &schedule->steps[number];
     if (step->outer_count == 0)
         return CLG_OK;
-    product x = {.target = target, .step = *step, .tile = tile};
-    const bool matmul = step->kind == STEP_MATMUL;
-    if (matmul && !as_contraction(step, &x.step))
-        return clg_fail_memory();
+    product x = {.target = target, .step = step, .tile = tile};
     find_roles(&x);
-    clg_status status = body_open(&x.body, schedule, &x.step, -1);
-    if (status == CLG_OK)
+    clg_status status = body_open(&x.body, schedule, step, -1);
+    if (status == CLG_OK) {
+        body_add_operands(&x.body);
         status = add_kernel(&x, list);
+    }
     text_free(&x.source);
     body_close(&x.body);
-    if (matmul)
-        free(x.step.accesses);
     return status;
 }

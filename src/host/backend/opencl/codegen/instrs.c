@@ -13,7 +13,7 @@ static void print_product(const body_printer *p, int32_t reg)
         text_add(p->out, "%s;\n", p->product);
         return;
     }
-    const plan_access dense = {.stride = {step->m * step->n, step->n, 1}};
+    const plan_access dense = {.stride = {step->extent[1] * step->extent[2], step->extent[2], 1}};
     text address = {0};
     body_add_address(p, &address, &dense);
     if (p->width == 1)

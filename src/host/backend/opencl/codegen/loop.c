@@ -237,9 +237,14 @@ static int choose_lane(const nest *n, const plan_step *step)
 
 clg_status loop_kernels(const kernel_target *target, const plan *schedule, int32_t number, kernel_list *list)
 {
-    const plan_step *step = &schedule->steps[number];
+    plan_step own = schedule->steps[number];
+    const plan_step *step = &own;
     if (step->outer_count == 0)
         return CLG_OK;
+    if (own.kind == STEP_CONTRACT) { /* the body alone knows nothing of the sum's dimensions */
+        own.inner_rank = 0;
+        own.inner_count = own.inner_piece = 1;
+    }
     nest n = nest_new(target);
     n.lanes_inner = has_inner(step) && plan_lanes_inner(step);
     n.group = choose_group(&n, step);

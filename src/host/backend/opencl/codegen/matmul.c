@@ -1,4 +1,4 @@
-/* A MATMUL step on a CPU device: kernels/matmul.cl, by the tiles of tile.c, with the body as epilogue. */
+/* A matrix product on a CPU device: kernels/matmul.cl, by the tiles of tile.c, with the body as epilogue. */
 #include "body.h"
 #include "codegen.h"
 
@@ -40,6 +40,7 @@ typedef struct product {
     int32_t number;
     product_tile tile;
     body body;
+    plan_matmul of;
     plan_matrix a, b; /* as the kernel sees them */
     bool b_in_scratch;
     stride_names strides; /* of the body, where they are arguments */
@@ -70,7 +71,7 @@ static void print_edge(const body_printer *p)
 /* The body over one row of the tile: vectors, and single columns at the edge. */
 static void print_epilogue(product *x)
 {
-    bool edge = x->step->n % (x->tile.vectors * x->tile.width) != 0;
+    bool edge = x->of.n % (x->tile.vectors * x->tile.width) != 0;
     text *out = &x->epilogue;
     body_printer p = body_print_to(&x->body, out);
     p.strides = &x->strides;
@@ -95,8 +96,8 @@ static void print_epilogue(product *x)
 static void print_head(product *x)
 {
     text *t = &x->source;
-    text_add(t, "#define T %s_t\n#define INDEX %s\n#define PARAMETERS %s", body_suffix(x->step->dtype, 1).s,
-             x->body.index, x->body.argument_count ? ", " : "");
+    text_add(t, "#define T %s_t\n#define INDEX %s\n#define PARAMETERS %s", body_suffix(x->of.dtype, 1).s, x->body.index,
+             x->body.argument_count ? ", " : "");
     body_parameters(&x->body, t);
     for (int i = 0; i < x->strides.count; i++)
         text_add(t, ", const INDEX s%d", i);
@@ -123,11 +124,11 @@ static clg_status add_product(product *x, kernel_launch **added)
 /* A matrix whose rows are neighbours, replaced by a dense (batch, rows, columns) copy in scratch memory. */
 static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, int64_t columns)
 {
-    const plan_step *step = x->step;
-    int64_t batch = matrix->batch_stride ? step->batch : 1;
+    const plan_matmul *of = &x->of;
+    int64_t batch = matrix->batch_stride ? of->batch : 1;
     text t = {0};
-    text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s, x->body.index);
-    define_vector(&t, "", step->dtype, BLOCK);
+    text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(of->dtype, 1).s, x->body.index);
+    define_vector(&t, "", of->dtype, BLOCK);
     define(&t, "W", BLOCK);
     text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
     kernel_launch *added = NULL;
@@ -141,49 +142,59 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, i
     added->global[1] = (size_t)batch;
     *matrix = (plan_matrix){.batch_stride = batch > 1 ? rows * columns : 0, .row_stride = columns, .column_stride = 1};
     x->list->scratch_bytes =
-        larger(x->list->scratch_bytes, batch * rows * columns * (int64_t)clg_dtype_size(step->dtype));
+        larger(x->list->scratch_bytes, batch * rows * columns * (int64_t)clg_dtype_size(of->dtype));
     return CLG_OK;
 }
 
 static clg_status add_cpu(product *x)
 {
-    const plan_step *step = x->step;
+    const plan_matmul *of = &x->of;
     const product_tile tile = x->tile;
     clg_status status = CLG_OK;
     /* B is read along its rows */
-    x->b_in_scratch = tile_b_transposed(step) && !tile.packed_b;
+    x->b_in_scratch = tile_b_transposed(of) && !tile.packed_b;
     if (x->b_in_scratch)
-        status = add_transpose(x, &x->b, step->k, step->n);
+        status = add_transpose(x, &x->b, of->k, of->n);
     if (status != CLG_OK)
         return status;
-    int64_t row_tiles = divide_up(step->m, tile.rows), panels = divide_up(step->n, tile.vectors * tile.width);
+    int64_t row_tiles = divide_up(of->m, tile.rows), panels = divide_up(of->n, tile.vectors * tile.width);
     int64_t row_parts = divide_up(row_tiles, tile.tiles_each), panel_parts = divide_up(panels, tile.panels_each);
-    int64_t shares = step->batch * row_parts * panel_parts;
+    int64_t shares = of->batch * row_parts * panel_parts;
     if (shares > INT32_MAX)
         return clg_fail(CLG_ERROR_UNSUPPORTED,
                         "step %d: a product of batch %lld is more than an OpenCL device counts, %d", x->number,
-                        (long long)step->batch, INT32_MAX);
-    bool a_transposed = tile_a_transposed(step), b_transposed = tile.packed_b && tile_b_transposed(step);
+                        (long long)of->batch, INT32_MAX);
+    bool a_transposed = tile_a_transposed(of), b_transposed = tile.packed_b && tile_b_transposed(of);
     print_once(x, &x->strides);
     print_epilogue(x);
     print_head(x);
-    define_tile(&x->source, tile, step->dtype);
+    define_tile(&x->source, tile, of->dtype);
     define(&x->source, "A_TRANSPOSED", a_transposed);
     define(&x->source, "B_TRANSPOSED", b_transposed);
-    define(&x->source, "PACK_A", tile.packed_a ? tile_rows_depth(step) : 0);
+    define(&x->source, "PACK_A", tile.packed_a ? tile_rows_depth(of) : 0);
     define(&x->source, "PACK_B", tile.packed_b);
-    define(&x->source, "PANELS", tile_panel_limit(x->target, step));
+    define(&x->source, "PANELS", tile_panel_limit(x->target, of));
     if (b_transposed)
-        define_vector(&x->source, "BLOCK_", step->dtype, BLOCK);
+        define_vector(&x->source, "BLOCK_", of->dtype, BLOCK);
     kernel_launch *added = NULL;
     status = add_product(x, &added);
     if (status != CLG_OK)
         return status;
-    const int64_t values[] = {step->m,     step->n,           step->k,
-                              x->a.offset, x->a.batch_stride, a_transposed ? x->a.column_stride : x->a.row_stride,
-                              x->b.offset, x->b.batch_stride, b_transposed ? x->b.column_stride : x->b.row_stride,
-                              row_tiles,   tile.tiles_each,   row_parts,
-                              panels,      tile.panels_each,  panel_parts,
+    const int64_t values[] = {of->m,
+                              of->n,
+                              of->k,
+                              x->a.offset,
+                              x->a.batch_stride,
+                              a_transposed ? x->a.column_stride : x->a.row_stride,
+                              x->b.offset,
+                              x->b.batch_stride,
+                              b_transposed ? x->b.column_stride : x->b.row_stride,
+                              row_tiles,
+                              tile.tiles_each,
+                              row_parts,
+                              panels,
+                              tile.panels_each,
+                              panel_parts,
                               shares};
     set_values(x, added, x->strides.value, x->strides.count);
     set_values(x, added, values, sizeof values / sizeof *values);
@@ -201,10 +212,12 @@ clg_status matmul_kernels(const kernel_target *target, const plan *schedule, int
                           kernel_list *list)
 {
     const plan_step *step = &schedule->steps[number];
-    product x = {
-        .target = target, .step = step, .list = list, .number = number, .tile = tile, .a = step->a, .b = step->b};
-    int64_t reach = matrix_reach(&step->a, step->batch, step->m, step->k) +
-                    matrix_reach(&step->b, step->batch, step->k, step->n) + step->batch * step->k * step->n;
+    const plan_matmul of = plan_step_matmul(step);
+    product x = {.target = target, .step = step, .list = list, .number = number, .tile = tile, .of = of};
+    x.a = of.a;
+    x.b = of.b;
+    int64_t reach =
+        matrix_reach(&of.a, of.batch, of.m, of.k) + matrix_reach(&of.b, of.batch, of.k, of.n) + of.batch * of.k * of.n;
     clg_status status = body_open(&x.body, schedule, step, 2);
     if (status == CLG_OK) {
         if (reach >= INDEX32_LIMIT)

@@ -34,44 +34,43 @@
 #define SHARE_START 1000.0
 #define WAKE 20000.0 /* until another core joins in */
 
-int64_t tile_panel_limit(const kernel_target *target, const plan_step *step)
+int64_t tile_panel_limit(const kernel_target *target, const plan_matmul *x)
 {
-    return target->local_memory / 2 / (int64_t)clg_dtype_size(step->dtype);
+    return target->local_memory / 2 / (int64_t)clg_dtype_size(x->dtype);
 }
 
-bool tile_a_transposed(const plan_step *step) { return step->a.column_stride != 1 && step->k > 1; }
-bool tile_b_transposed(const plan_step *step) { return step->b.column_stride != 1 && step->n > 1 && step->k > 0; }
+bool tile_a_transposed(const plan_matmul *x) { return x->a.column_stride != 1 && x->k > 1; }
+bool tile_b_transposed(const plan_matmul *x) { return x->b.column_stride != 1 && x->n > 1 && x->k > 0; }
 
 /* Whether the steps of a stride are on different pages. */
-static bool is_apart(const plan_step *step, int64_t stride)
+static bool is_apart(const plan_matmul *x, int64_t stride)
 {
-    return stride * (int64_t)clg_dtype_size(step->dtype) >= APART_BYTES;
+    return stride * (int64_t)clg_dtype_size(x->dtype) >= APART_BYTES;
 }
 
-int64_t tile_rows_depth(const plan_step *step)
+int64_t tile_rows_depth(const plan_matmul *x)
 {
     int64_t depth = 64; /* few sizes, so that steps of several shapes share a kernel */
-    while (depth < step->k)
+    while (depth < x->k)
         depth *= 2;
     return depth;
 }
 
 /* Whether the rows of a tile can be copied to local memory, beside the panels. */
-static bool rows_fit(const kernel_target *target, const plan_step *step, const product_tile *t)
+static bool rows_fit(const kernel_target *target, const plan_matmul *x, const product_tile *t)
 {
     int64_t lanes = divide_up(t->rows, t->width) * t->width;
-    int64_t room = target->local_memory / (int64_t)clg_dtype_size(step->dtype);
-    return step->k <= TILE_DEPTH &&
-           tile_rows_depth(step) * lanes <= room - (t->packed_b ? tile_panel_limit(target, step) : 0);
+    int64_t room = target->local_memory / (int64_t)clg_dtype_size(x->dtype);
+    return x->k <= TILE_DEPTH && tile_rows_depth(x) * lanes <= room - (t->packed_b ? tile_panel_limit(target, x) : 0);
 }
 
 /* Lanes of a vector: the narrowest that holds a row, the widest that fits in one if rows cannot be padded. */
-static int tile_width(const kernel_target *target, const plan_step *step, bool packed)
+static int tile_width(const kernel_target *target, const plan_matmul *x, bool packed)
 {
     static const int widths[] = {1, 4, 8, 16};
-    int full = target->vector_bytes / (int)clg_dtype_size(step->dtype), best = 1;
+    int full = target->vector_bytes / (int)clg_dtype_size(x->dtype), best = 1;
     for (int i = 0; i < 4 && widths[i] <= full; i++) {
-        if (packed ? best >= step->n : widths[i] > step->n)
+        if (packed ? best >= x->n : widths[i] > x->n)
             break;
         best = widths[i];
     }
@@ -79,63 +78,63 @@ static int tile_width(const kernel_target *target, const plan_step *step, bool p
 }
 
 /* Cycles of one register tile. */
-static double tile_cycles(const plan_step *step, const product_tile *t)
+static double tile_cycles(const plan_matmul *x, const product_tile *t)
 {
     double rows = t->rows, vectors = t->vectors;
-    double panel = (double)step->k * vectors * t->width * (double)clg_dtype_size(step->dtype);
-    bool apart = !t->packed_b && is_apart(step, step->b.row_stride);
-    double addresses = tile_a_transposed(step) || rows <= POINTERS ? 0 : rows - POINTERS;
+    double panel = (double)x->k * vectors * t->width * (double)clg_dtype_size(x->dtype);
+    bool apart = !t->packed_b && is_apart(x, x->b.row_stride);
+    double addresses = tile_a_transposed(x) || rows <= POINTERS ? 0 : rows - POINTERS;
     double loads = rows + vectors + addresses, multiplies = rows * vectors;
     double issued = (multiplies + loads + LOOP) / ISSUE;
     double far = panel <= NEAR_BYTES && !apart ? 0 : vectors * FAR_LOAD;
     double each =
         fmax(fmax(multiplies / 2, loads / 2 + far), fmax(issued, LATENCY)) + (apart ? vectors * APART_LOAD : 0);
-    return (double)step->k * each + rows * (vectors * STORE_VECTOR + STORE_ROW) + TILE_START;
+    return (double)x->k * each + rows * (vectors * STORE_VECTOR + STORE_ROW) + TILE_START;
 }
 
 /* Cycles to get the rows of a tile. */
-static double rows_cycles(const plan_step *step, const product_tile *t)
+static double rows_cycles(const plan_matmul *x, const product_tile *t)
 {
-    bool apart = step->k > PAGES && is_apart(step, step->a.column_stride);
-    return (double)step->k * (t->packed_a ? PACK_ROWS : apart ? APART_ROWS : NEAR_ROWS);
+    bool apart = x->k > PAGES && is_apart(x, x->a.column_stride);
+    return (double)x->k * (t->packed_a ? PACK_ROWS : apart ? APART_ROWS : NEAR_ROWS);
 }
 
 /* Cycles to get a panel. */
-static double panel_cycles(const plan_step *step, const product_tile *t)
+static double panel_cycles(const plan_matmul *x, const product_tile *t)
 {
-    double vector = !t->packed_b ? FIRST_VECTOR : tile_b_transposed(step) ? TRANSPOSE_VECTOR : PACK_VECTOR;
-    return (double)step->k * t->vectors * vector;
+    double vector = !t->packed_b ? FIRST_VECTOR : tile_b_transposed(x) ? TRANSPOSE_VECTOR : PACK_VECTOR;
+    return (double)x->k * t->vectors * vector;
 }
 
 /* Cycles of the whole product. */
-static double total_cycles(const kernel_target *target, const plan_step *step, const product_tile *t)
+static double total_cycles(const kernel_target *target, const plan_matmul *x, const product_tile *t)
 {
-    int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
-    int64_t panel_parts = divide_up(panels, t->panels_each) * step->batch;
+    int64_t tiles = divide_up(x->m, t->rows), panels = divide_up(x->n, t->vectors * t->width);
+    int64_t panel_parts = divide_up(panels, t->panels_each) * x->batch;
     double shares = (double)(divide_up(tiles, t->tiles_each) * panel_parts);
     double units = fmin(shares, (double)target->compute_units);
-    double rows = (double)t->panels_each * tile_cycles(step, t) + rows_cycles(step, t);
+    double rows = (double)t->panels_each * tile_cycles(x, t) + rows_cycles(x, t);
     double share = (double)t->tiles_each * rows + SHARE_START;
     /* a group copies panels once for all their shares, and once more where it helps another */
-    double copy = (double)t->panels_each * panel_cycles(step, t);
+    double copy = (double)t->panels_each * panel_cycles(x, t);
     double work = shares * share + ((double)panel_parts + (units - 1) / 2) * copy;
     return units > 1 ? (work + (units - 1) * WAKE) / units + STRAGGLE * share : work;
 }
 
 /* The best share: of the rows and of the panels all, halved as often as that helps. */
-double tile_share_out(const kernel_target *target, const plan_step *step, product_tile *t)
+double tile_share_out(const kernel_target *target, const plan_matmul *x, product_tile *t)
 {
-    int64_t tiles = divide_up(step->m, t->rows), panels = divide_up(step->n, t->vectors * t->width);
+    int64_t tiles = divide_up(x->m, t->rows), panels = divide_up(x->n, t->vectors * t->width);
     product_tile best = *t;
     double best_cycles = INFINITY;
     /* the last of each loop: one panel, one tile */
     for (int64_t across = 1; across < 2 * panels; across *= 2) {
         t->panels_each = divide_up(panels, smaller(across, panels));
-        if (t->packed_b && step->k * t->panels_each * t->vectors * t->width > tile_panel_limit(target, step))
+        if (t->packed_b && x->k * t->panels_each * t->vectors * t->width > tile_panel_limit(target, x))
             continue;
         for (int64_t parts = 1; parts < 2 * tiles; parts *= 2) {
             t->tiles_each = divide_up(tiles, smaller(parts, tiles));
-            double cycles = total_cycles(target, step, t);
+            double cycles = total_cycles(target, x, t);
             if (cycles < best_cycles) {
                 best_cycles = cycles;
                 best = *t;
@@ -146,23 +145,23 @@ double tile_share_out(const kernel_target *target, const plan_step *step, produc
     return best_cycles;
 }
 
-static void try_tiles(const kernel_target *target, const plan_step *step, bool packed_b, product_tile *best,
+static void try_tiles(const kernel_target *target, const plan_matmul *x, bool packed_b, product_tile *best,
                       double *best_cycles)
 {
-    int registers = target->vector_bytes == 32 ? 16 : 32, width = tile_width(target, step, packed_b);
-    bool packs_a = tile_a_transposed(step) && is_apart(step, step->a.column_stride);
-    int64_t vectors = packed_b ? divide_up(step->n, width) : step->n / width;
+    int registers = target->vector_bytes == 32 ? 16 : 32, width = tile_width(target, x, packed_b);
+    bool packs_a = tile_a_transposed(x) && is_apart(x, x->a.column_stride);
+    int64_t vectors = packed_b ? divide_up(x->n, width) : x->n / width;
     for (int across = 1; across <= smaller(vectors, TILE_VECTORS); across++) {
         int64_t before = 0;
-        for (int64_t most = 1; most <= smaller(step->m, TILE_ROWS); most++) {
-            int64_t rows = divide_up(step->m, divide_up(step->m, most));
+        for (int64_t most = 1; most <= smaller(x->m, TILE_ROWS); most++) {
+            int64_t rows = divide_up(x->m, divide_up(x->m, most));
             if (rows == before || rows * across + across + 2 > registers)
                 continue;
             before = rows;
             product_tile t = {.rows = (int)rows, .vectors = across, .width = width, .packed_b = packed_b};
-            for (int copy = 0; copy <= (packs_a && rows_fit(target, step, &t)); copy++) {
+            for (int copy = 0; copy <= (packs_a && rows_fit(target, x, &t)); copy++) {
                 t.packed_a = copy;
-                double cycles = tile_share_out(target, step, &t);
+                double cycles = tile_share_out(target, x, &t);
                 if (cycles < *best_cycles) {
                     *best_cycles = cycles;
                     *best = t;
@@ -172,35 +171,34 @@ static void try_tiles(const kernel_target *target, const plan_step *step, bool p
     }
 }
 
-product_tile tile_choose(const kernel_target *target, const plan_step *step)
+product_tile tile_choose(const kernel_target *target, const plan_matmul *x)
 {
-    product_tile best = {1, 1, tile_width(target, step, false), false, false, step->m, 1};
+    product_tile best = {1, 1, tile_width(target, x, false), false, false, x->m, 1};
     double cycles = INFINITY;
-    if (step->n > 1 && step->k > 0)
-        try_tiles(target, step, true, &best, &cycles);
-    if (!tile_b_transposed(step) || cycles == INFINITY)
-        try_tiles(target, step, false, &best, &cycles);
+    if (x->n > 1 && x->k > 0)
+        try_tiles(target, x, true, &best, &cycles);
+    if (!tile_b_transposed(x) || cycles == INFINITY)
+        try_tiles(target, x, false, &best, &cycles);
     return best;
 }
 
 /* ---------------------------------------------------------------- what is measured */
 
-static int full_width(const kernel_target *target, const plan_step *step)
+static int full_width(const kernel_target *target, const plan_matmul *x)
 {
-    return target->vector_bytes / (int)clg_dtype_size(step->dtype);
+    return target->vector_bytes / (int)clg_dtype_size(x->dtype);
 }
 
-bool tile_is_legal(const kernel_target *target, const plan_step *step, const product_tile *t)
+bool tile_is_legal(const kernel_target *target, const plan_matmul *x, const product_tile *t)
 {
     int columns = t->vectors * t->width;
     bool lanes = t->width == 1 || t->width == 4 || t->width == 8 || t->width == 16;
-    if (!lanes || (t->width > 1 && t->width > full_width(target, step)) || t->rows < 1 || t->rows > LEGAL_ROWS ||
-        t->rows > step->m || t->vectors < 1 || t->vectors > TILE_VECTORS || t->rows * t->vectors > LEGAL_VECTORS)
+    if (!lanes || (t->width > 1 && t->width > full_width(target, x)) || t->rows < 1 || t->rows > LEGAL_ROWS ||
+        t->rows > x->m || t->vectors < 1 || t->vectors > TILE_VECTORS || t->rows * t->vectors > LEGAL_VECTORS)
         return false;
-    if (t->packed_a && (!tile_a_transposed(step) || !rows_fit(target, step, t)))
+    if (t->packed_a && (!tile_a_transposed(x) || !rows_fit(target, x, t)))
         return false;
-    return t->packed_b ? step->n > 1 && step->k > 0 && step->k * columns <= tile_panel_limit(target, step)
-                       : columns <= step->n;
+    return t->packed_b ? x->n > 1 && x->k > 0 && x->k * columns <= tile_panel_limit(target, x) : columns <= x->n;
 }
 
 /* A candidate and what it is expected to cost. */
@@ -221,24 +219,24 @@ static void rank(ranked_tile *list, int *count, int capacity, ranked_tile item)
 }
 
 /* The tiles of range[0] to range[1] accumulators that the estimate likes best. */
-static int add_kind(const kernel_target *target, const plan_step *step, bool packed_b, const int range[2],
+static int add_kind(const kernel_target *target, const plan_matmul *x, bool packed_b, const int range[2],
                     product_tile *tiles, int capacity)
 {
     ranked_tile list[RANKED];
     int count = 0;
     capacity = capacity < RANKED ? capacity : RANKED;
-    for (int width = full_width(target, step); width >= 1; width = width == 4 ? 1 : width / 2)
+    for (int width = full_width(target, x); width >= 1; width = width == 4 ? 1 : width / 2)
         for (int vectors = 1; vectors <= TILE_VECTORS; vectors++)
-            for (int64_t most = 1, before = 0; most <= smaller(step->m, LEGAL_ROWS); most++) {
-                int64_t rows = divide_up(step->m, divide_up(step->m, most));
+            for (int64_t most = 1, before = 0; most <= smaller(x->m, LEGAL_ROWS); most++) {
+                int64_t rows = divide_up(x->m, divide_up(x->m, most));
                 if (rows == before || rows * vectors < range[0] || rows * vectors > range[1])
                     continue;
                 before = rows;
                 for (int packed_a = 0; packed_a < 2; packed_a++) {
                     ranked_tile item = {{(int)rows, vectors, width, packed_a, packed_b, 1, 1}, 0};
-                    if (!tile_is_legal(target, step, &item.tile))
+                    if (!tile_is_legal(target, x, &item.tile))
                         continue;
-                    item.cycles = tile_share_out(target, step, &item.tile);
+                    item.cycles = tile_share_out(target, x, &item.tile);
                     if (isfinite(item.cycles))
                         rank(list, &count, capacity, item);
                 }
@@ -248,12 +246,12 @@ static int add_kind(const kernel_target *target, const plan_step *step, bool pac
     return count;
 }
 
-int tile_candidates(const kernel_target *target, const plan_step *step, product_tile *tiles, int capacity)
+int tile_candidates(const kernel_target *target, const plan_matmul *x, product_tile *tiles, int capacity)
 {
     /* processors have 16 or 32 registers, and the estimate may be wrong of any: some tiles for each */
     static const int ranges[][2] = {{15, 28}, {8, 14}, {1, 7}};
     int count = 0;
     for (int i = 0; i < 6; i++)
-        count += add_kind(target, step, i < 3, ranges[i % 3], tiles + count, (capacity - count) / (6 - i));
+        count += add_kind(target, x, i < 3, ranges[i % 3], tiles + count, (capacity - count) / (6 - i));
     return count;
 }

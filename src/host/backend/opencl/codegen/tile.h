@@ -17,25 +17,25 @@ typedef struct product_tile {
 /* For CPU devices. */
 #define TILE_DEPTH 2048 /* of a product of which rows are copied, at the most */
 
-product_tile tile_choose(const kernel_target *target, const plan_step *step);
+product_tile tile_choose(const kernel_target *target, const plan_matmul *x);
 /* Sets tiles_each and panels_each; INFINITY if no share is possible, else the cycles that it may take. */
-double tile_share_out(const kernel_target *target, const plan_step *step, product_tile *tile);
-/* Whether the kernel can compute the step by such tiles, whatever their share. */
-bool tile_is_legal(const kernel_target *target, const plan_step *step, const product_tile *tile);
-int tile_candidates(const kernel_target *target, const plan_step *step, product_tile *tiles, int capacity);
+double tile_share_out(const kernel_target *target, const plan_matmul *x, product_tile *tile);
+/* Whether the kernel can compute it by such tiles, whatever their share. */
+bool tile_is_legal(const kernel_target *target, const plan_matmul *x, const product_tile *tile);
+int tile_candidates(const kernel_target *target, const plan_matmul *x, product_tile *tiles, int capacity);
 /* Elements of local memory that the copy of panels may take. */
-int64_t tile_panel_limit(const kernel_target *target, const plan_step *step);
+int64_t tile_panel_limit(const kernel_target *target, const plan_matmul *x);
 /* Columns of A for which a copy of the rows of a tile has room. */
-int64_t tile_rows_depth(const plan_step *step);
+int64_t tile_rows_depth(const plan_matmul *x);
 /* Whether columns, not rows, are dense in memory. */
-bool tile_a_transposed(const plan_step *step);
-bool tile_b_transposed(const plan_step *step);
+bool tile_a_transposed(const plan_matmul *x);
+bool tile_b_transposed(const plan_matmul *x);
 
 /* For GPUs (tile_gpu.c): tiles of kernels/contract_gpu.cl. */
 #define GPU_DEPTH 16 /* of a block in local memory */
 #define GPU_PAD 4    /* elements between its rows */
 
-/* What a MATMUL or CONTRACT step is: a batch of products (m, k) x (k, n). */
+/* What a CONTRACT step is: a batch of products (m, k) x (k, n). */
 typedef struct gpu_product {
     int64_t batch, m, n, k;
 } gpu_product;

@@ -22,7 +22,7 @@ static blas_matrix to_blas(const plan_matrix *x, int64_t rows, int64_t columns)
 
 bool clblast_serves(const plan_step *step)
 {
-    return step->product >= 0 && step->k > 0 && (step->dtype == CLG_F32 || step->dtype == CLG_F64);
+    return step->product >= 0 && step->inner_count > 0 && (step->dtype == CLG_F32 || step->dtype == CLG_F64);
 }
 
 /* Its kernel cache is not safe across threads before 1.6.1. */
@@ -42,9 +42,10 @@ clg_status clblast_override(backend_device *device, const clblast_parameters *p)
 
 clg_status clblast_scratch(const backend_device *device, const plan_step *step, int64_t *bytes)
 {
-    blas_matrix a = to_blas(&step->a, step->m, step->k), b = to_blas(&step->b, step->k, step->n);
+    const plan_matmul x = plan_step_matmul(step);
+    blas_matrix a = to_blas(&x.a, x.m, x.k), b = to_blas(&x.b, x.k, x.n);
     cl_command_queue queue = device->queue;
-    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, size = 0;
+    size_t m = (size_t)x.m, n = (size_t)x.n, k = (size_t)x.k, size = 0;
     pthread_mutex_lock(&clblast_lock);
     int code = step->dtype == CLG_F64
                    ? CLBlastDGemmTempBufferSize(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, a.offset,
@@ -58,6 +59,7 @@ clg_status clblast_scratch(const backend_device *device, const plan_step *step, 
 
 bool clblast_is_all(const plan_step *step)
 {
+    const plan_matmul x = plan_step_matmul(step);
     for (int32_t i = 0; i < step->instr_count; i++) {
         const plan_instr *instr = &step->instrs[i];
         if (instr->kind == INSTR_PRODUCT)
@@ -66,30 +68,29 @@ bool clblast_is_all(const plan_step *step)
             step->instrs[instr->src[0]].kind != INSTR_PRODUCT)
             return false;
         const plan_access *access = &step->accesses[instr->access];
-        if (access->offset != 0 || (step->n > 1 && access->stride[2] != 1) ||
-            (step->m > 1 && access->stride[1] != step->n) ||
-            (step->batch > 1 && access->stride[0] != step->m * step->n))
+        if (access->offset != 0 || (x.n > 1 && access->stride[2] != 1) || (x.m > 1 && access->stride[1] != x.n) ||
+            (x.batch > 1 && access->stride[0] != x.m * x.n))
             return false;
     }
     return true;
 }
 
-static int run_single(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
+static int run_single(const plan_matmul *x, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
                       cl_mem scratch, cl_command_queue *queue)
 {
-    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k;
-    if (step->dtype == CLG_F64)
+    size_t m = (size_t)x->m, n = (size_t)x->n, k = (size_t)x->k;
+    if (x->dtype == CLG_F64)
         return CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
                                           a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
     return CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
                                       a.leading, mb, b.offset, b.leading, 0, product, 0, n, queue, NULL, scratch);
 }
 
-static int run_batch(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
+static int run_batch(const plan_matmul *x, blas_matrix a, blas_matrix b, cl_mem ma, cl_mem mb, cl_mem product,
                      cl_command_queue *queue)
 {
-    size_t m = (size_t)step->m, n = (size_t)step->n, k = (size_t)step->k, batch = (size_t)step->batch;
-    if (step->dtype == CLG_F64)
+    size_t m = (size_t)x->m, n = (size_t)x->n, k = (size_t)x->k, batch = (size_t)x->batch;
+    if (x->dtype == CLG_F64)
         return CLBlastDgemmStridedBatched(CLBlastLayoutRowMajor, a.transpose, b.transpose, m, n, k, 1, ma, a.offset,
                                           a.leading, a.stride, mb, b.offset, b.leading, b.stride, 0, product, 0, n,
                                           m * n, batch, queue, NULL);
@@ -101,10 +102,11 @@ static int run_batch(const plan_step *step, blas_matrix a, blas_matrix b, cl_mem
 clg_status clblast_run(backend_device *device, const plan_step *step, cl_mem a, cl_mem b, cl_mem product,
                        cl_mem scratch)
 {
-    blas_matrix ba = to_blas(&step->a, step->m, step->k), bb = to_blas(&step->b, step->k, step->n);
+    const plan_matmul x = plan_step_matmul(step);
+    blas_matrix ba = to_blas(&x.a, x.m, x.k), bb = to_blas(&x.b, x.k, x.n);
     pthread_mutex_lock(&clblast_lock);
-    int code = step->batch == 1 ? run_single(step, ba, bb, a, b, product, scratch, &device->queue)
-                                : run_batch(step, ba, bb, a, b, product, &device->queue);
+    int code = x.batch == 1 ? run_single(&x, ba, bb, a, b, product, scratch, &device->queue)
+                            : run_batch(&x, ba, bb, a, b, product, &device->queue);
     pthread_mutex_unlock(&clblast_lock);
     return code == CLBlastSuccess ? CLG_OK : status_check_clblast(code, "CLBlastGemm");
 }

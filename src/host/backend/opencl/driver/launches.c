@@ -23,7 +23,7 @@ static clg_status add_library(const backend_device *device, const plan *schedule
                               kernel_list *made)
 {
     const plan_step *step = &schedule->steps[number];
-    if (step->batch == 1) { /* a batch takes scratch of its own: no call of the library lets us plan it */
+    if (step->extent[0] == 1) { /* a batch takes scratch of its own: no call of the library lets us plan it */
         int64_t bytes = 0;
         clg_status status = clblast_scratch(device, step, &bytes);
         if (status != CLG_OK)
@@ -36,26 +36,22 @@ static clg_status add_library(const backend_device *device, const plan *schedule
     return clblast_is_all(step) ? CLG_OK : loop_kernels(&device->target, schedule, number, made);
 }
 
-static clg_status add_product(const backend_device *device, const plan *schedule, int32_t number,
-                              const product_choice *choice, launch_list *list, kernel_list *made)
+/* choice: of a matrix product. */
+static clg_status add_contraction(const backend_device *device, const plan *schedule, int32_t number,
+                                  const product_choice *choice, launch_list *list, kernel_list *made)
 {
     const plan_step *step = &schedule->steps[number];
-    if (step->batch == 0 || step->m == 0 || step->n == 0)
+    const bool gpu = device->target.strategy == STRATEGY_GPU;
+    if (step->outer_count == 0)
         return CLG_OK;
-    if (choice->provider == MATMUL_CLBLAST)
+    if (step->is_matmul && choice->provider == MATMUL_CLBLAST)
         return add_library(device, schedule, number, list, made);
-    if (device->target.strategy == STRATEGY_GPU)
-        return contract_gpu_kernels(&device->target, schedule, number, choice->tile, made);
-    return matmul_kernels(&device->target, schedule, number, choice->tile, made);
-}
-
-static clg_status add_contraction(const backend_device *device, const plan *schedule, int32_t number, kernel_list *made)
-{
-    const plan_step *step = &schedule->steps[number];
-    if (device->target.strategy == STRATEGY_CPU)
+    if (step->is_matmul && !gpu)
+        return matmul_kernels(&device->target, schedule, number, choice->tile, made);
+    if (!gpu)
         return contract_kernels(&device->target, schedule, number, made);
     const gpu_product x = contract_gpu_product(step);
-    const product_tile tile = tile_gpu_choose(&device->target, step->dtype, &x);
+    const product_tile tile = step->is_matmul ? choice->tile : tile_gpu_choose(&device->target, step->dtype, &x);
     return contract_gpu_kernels(&device->target, schedule, number, tile, made);
 }
 
@@ -84,11 +80,8 @@ static clg_status add_step(const backend_device *device, const plan *schedule, i
     case STEP_LOOP:
         status = loop_kernels(&device->target, schedule, number, &made);
         break;
-    case STEP_MATMUL:
-        status = add_product(device, schedule, number, choice, list, &made);
-        break;
     case STEP_CONTRACT:
-        status = add_contraction(device, schedule, number, &made);
+        status = add_contraction(device, schedule, number, choice, list, &made);
         break;
     case STEP_SCATTER_ADD:
         status = scatter_kernels(&device->target, schedule, number, &made);

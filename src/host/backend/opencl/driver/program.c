@@ -240,8 +240,8 @@ clg_status program_enqueue(const backend_program *program, const launch *l, cl_e
 {
     const plan_step *step = &program->plan->steps[l->step];
     if (l->kind == LAUNCH_CLBLAST)
-        return clblast_run(program->device, step, program->memory[step->a.buffer], program->memory[step->b.buffer],
-                           program->memory[step->product], program->scratch);
+        return clblast_run(program->device, step, program->memory[step->operand[0].buffer],
+                           program->memory[step->operand[1].buffer], program->memory[step->product], program->scratch);
     cl_int code = clEnqueueNDRangeKernel(program->device->queue, l->kernel, (cl_uint)l->made.dimensions, NULL,
                                          l->made.global, l->made.local, 0, NULL, event);
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clEnqueueNDRangeKernel");

@@ -6,10 +6,9 @@ static bool is_gpu(const backend_device *device) { return device->target.strateg
 
 product_tile choice_builtin_tile(const backend_device *device, const plan_step *step)
 {
-    if (!is_gpu(device))
-        return tile_choose(&device->target, step);
+    const plan_matmul of = plan_step_matmul(step);
     const gpu_product x = contract_gpu_product(step);
-    return tile_gpu_choose(&device->target, step->dtype, &x);
+    return is_gpu(device) ? tile_gpu_choose(&device->target, step->dtype, &x) : tile_choose(&device->target, &of);
 }
 
 product_choice choice_builtin(const backend_device *device, const plan_step *step)
@@ -23,8 +22,9 @@ static bool is_legal(const backend_device *device, const plan_step *step, const 
 {
     if (choice->provider == MATMUL_CLBLAST)
         return clblast_serves(step);
+    const plan_matmul of = plan_step_matmul(step);
     return is_gpu(device) ? tile_gpu_is_legal(&device->target, step->dtype, &choice->tile)
-                          : tile_is_legal(&device->target, step, &choice->tile);
+                          : tile_is_legal(&device->target, &of, &choice->tile);
 }
 
 bool choice_is_allowed(const backend_device *device, const plan_step *step, const product_choice *choice)
@@ -35,12 +35,13 @@ bool choice_is_allowed(const backend_device *device, const plan_step *step, cons
 
 double choice_waste(const backend_device *device, const plan_step *step, const product_choice *choice)
 {
-    if (choice->provider == MATMUL_CLBLAST || step->m == 0 || step->n == 0)
+    const plan_matmul of = plan_step_matmul(step);
+    if (choice->provider == MATMUL_CLBLAST || of.m == 0 || of.n == 0)
         return 1;
     const int64_t columns = choice->tile.vectors * choice->tile.width;
     const int64_t rows = is_gpu(device) ? tile_gpu_rows(&device->target, &choice->tile) : choice->tile.rows;
-    return (double)(divide_up(step->m, rows) * rows) * (double)(divide_up(step->n, columns) * columns) /
-           ((double)step->m * (double)step->n);
+    return (double)(divide_up(of.m, rows) * rows) * (double)(divide_up(of.n, columns) * columns) /
+           ((double)of.m * (double)of.n);
 }
 
 int choice_candidates(const backend_device *device, const plan_step *step, product_choice *choices, int capacity)
@@ -52,9 +53,10 @@ int choice_candidates(const backend_device *device, const plan_step *step, produ
     if (device->matmul == MATMUL_CLBLAST && choice_is_allowed(device, step, &clblast) && count < capacity)
         choices[count++] = clblast;
     const int most = capacity - count < MOST_TILES ? capacity - count : MOST_TILES;
+    const plan_matmul of = plan_step_matmul(step);
     const gpu_product x = contract_gpu_product(step);
     tile_count = is_gpu(device) ? tile_gpu_candidates(&device->target, step->dtype, &x, tiles, most)
-                                : tile_candidates(&device->target, step, tiles, most);
+                                : tile_candidates(&device->target, &of, tiles, most);
     for (int i = 0; i < tile_count && count < capacity; i++) {
         choices[count] = (product_choice){MATMUL_GENERATED, tiles[i]};
         count += choice_is_allowed(device, step, &choices[count]);

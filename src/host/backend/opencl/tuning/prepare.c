@@ -29,11 +29,6 @@ static void apply_settings(backend_device *device)
     pthread_mutex_unlock(&lock);
 }
 
-static bool is_product(const plan_step *step)
-{
-    return step->kind == STEP_MATMUL && step->batch > 0 && step->m > 0 && step->n > 0;
-}
-
 clg_status tuning_prepare(backend_device *device, const plan *schedule, const product_choice *all,
                           backend_buffer *const *bindings, backend_program **prepared)
 {
@@ -43,7 +38,7 @@ clg_status tuning_prepare(backend_device *device, const plan *schedule, const pr
     if (!choices)
         return clg_fail_memory();
     for (int32_t i = 0; i < schedule->step_count; i++) {
-        if (!is_product(&schedule->steps[i]))
+        if (!schedule->steps[i].is_matmul || schedule->steps[i].outer_count == 0)
             continue;
         choices[i] = all ? *all : tuning_choose(device, &schedule->steps[i]);
         library |= choices[i].provider == MATMUL_CLBLAST;

@@ -69,26 +69,30 @@ static void describe_buffers(tune_rig *r, const clg_tune_shape *s)
 static void describe_step(tune_rig *r, const clg_tune_shape *s)
 {
     const uint8_t dtype = (uint8_t)s->dtype;
-    r->step = (plan_step){.kind = STEP_MATMUL,
+    const plan_matmul product = {s->dtype,
+                                 s->batch,
+                                 s->m,
+                                 s->n,
+                                 s->k,
+                                 matrix(BUFFER_A, s->m, s->k, s->transpose_a),
+                                 matrix(BUFFER_B, s->k, s->n, s->transpose_b)};
+    r->step = (plan_step){.kind = STEP_CONTRACT,
                           .dtype = s->dtype,
                           .outer_rank = 3,
-                          .extent = {s->batch, s->m, s->n},
+                          .inner_rank = 1,
+                          .extent = {s->batch, s->m, s->n, s->k},
                           .outer_count = s->batch * s->m * s->n,
-                          .inner_count = 1,
+                          .inner_count = s->k,
                           .splits = 1,
-                          .inner_piece = 1,
+                          .inner_piece = s->k,
                           .instrs = r->instrs,
                           .instr_count = 4,
                           .sections = &r->section,
                           .section_count = 1,
                           .accesses = r->accesses,
-                          .access_count = 2,
-                          .batch = s->batch,
-                          .m = s->m,
-                          .n = s->n,
-                          .k = s->k,
-                          .a = matrix(BUFFER_A, s->m, s->k, s->transpose_a),
-                          .b = matrix(BUFFER_B, s->k, s->n, s->transpose_b)};
+                          .access_count = 4,
+                          .operand = {{.buffer = BUFFER_A, .access = 2}, {.buffer = BUFFER_B, .access = 3}},
+                          .is_matmul = true};
     r->instrs[0] = (plan_instr){.kind = INSTR_PRODUCT, .dtype = dtype, .src = {-1, -1, -1}, .buffer = -1, .access = -1};
     r->instrs[1] = (plan_instr){.kind = INSTR_LOAD, .dtype = dtype, .src = {-1, -1, -1}, .buffer = BUFFER_BIAS};
     r->instrs[2] =
@@ -98,12 +102,14 @@ static void describe_step(tune_rig *r, const clg_tune_shape *s)
     r->section = (plan_section){SECTION_OUTER, 0, 4};
     r->accesses[0] = (plan_access){.stride = {0, 0, 1}};
     r->accesses[1] = (plan_access){.stride = {s->m * s->n, s->n, 1}};
+    for (int o = 0; o < 2; o++)
+        r->accesses[2 + o] = plan_matmul_access(&product, o);
 }
 
 /* expected = A (B x) + bias x. bx: room for k. */
 static void expect(tune_rig *r, void *const *host, double *bx)
 {
-    const plan_step *s = &r->step;
+    const plan_matmul product = plan_step_matmul(&r->step), *s = &product;
     double bias = 0;
     for (int64_t j = 0; j < s->n; j++) {
         double size = 1 + number(((uint64_t)1 << 40) + (uint64_t)j) / 2; /* none is small, so that no error is */
@@ -144,9 +150,9 @@ void rig_free(tune_rig *r)
 static clg_status fill(tune_rig *r)
 {
     void *host[BUFFER_C] = {NULL};
-    double *bx = malloc(((size_t)r->step.k + 1) * sizeof *bx);
-    r->x = malloc(((size_t)r->step.n + 1) * sizeof *r->x);
-    r->expected = malloc((size_t)(r->step.batch * r->step.m + 1) * sizeof *r->expected);
+    double *bx = malloc(((size_t)r->step.inner_count + 1) * sizeof *bx);
+    r->x = malloc(((size_t)r->step.extent[2] + 1) * sizeof *r->x);
+    r->expected = malloc((size_t)(r->step.extent[0] * r->step.extent[1] + 1) * sizeof *r->expected);
     r->image = malloc((size_t)r->buffers[BUFFER_C].bytes + 1);
     clg_status status = bx && r->x && r->expected && r->image ? CLG_OK : clg_fail_memory();
     for (int i = 0; i < BUFFER_PRODUCT && status == CLG_OK; i++)
@@ -192,6 +198,7 @@ clg_status rig_new(backend_device *device, const clg_tune_shape *shape, tune_rig
 clg_status rig_check(tune_rig *r, backend_program *program)
 {
     const plan_buffer *c = &r->buffers[BUFFER_C];
+    const int64_t n = r->step.extent[2];
     memset(r->image, 0xff, (size_t)c->bytes); /* NaN */
     clg_status status = memory_write(r->device, r->bindings[BUFFER_C], 0, r->image, c->bytes);
     if (status == CLG_OK)
@@ -200,10 +207,10 @@ clg_status rig_check(tune_rig *r, backend_program *program)
         status = memory_read(r->device, r->bindings[BUFFER_C], 0, r->image, c->bytes);
     if (status != CLG_OK)
         return status;
-    for (int64_t i = 0; i < r->step.batch * r->step.m; i++) {
+    for (int64_t i = 0; i < r->step.extent[0] * r->step.extent[1]; i++) {
         double sum = 0;
-        for (int64_t j = 0; j < r->step.n; j++)
-            sum += element(r->step.dtype, r->image, i * r->step.n + j) * r->x[j];
+        for (int64_t j = 0; j < n; j++)
+            sum += element(r->step.dtype, r->image, i * n + j) * r->x[j];
         if (!(fabs(sum - r->expected[i]) <= r->tolerance))
             return clg_fail(CLG_ERROR_DEVICE, "row %lld of the product is wrong", (long long)i);
     }

@@ -341,15 +341,10 @@ int tuning_print(const backend_device *device, FILE *out)
 
 static bool is_transposed(const plan_matrix *x, int64_t columns) { return x->column_stride != 1 && columns > 1; }
 
-static clg_tune_shape shape_of(const plan_step *step)
+static clg_tune_shape shape_of(const plan_matmul *x)
 {
-    return (clg_tune_shape){step->dtype,
-                            step->batch,
-                            step->m,
-                            step->n,
-                            step->k,
-                            is_transposed(&step->a, step->k),
-                            is_transposed(&step->b, step->n)};
+    return (clg_tune_shape){
+        x->dtype, x->batch, x->m, x->n, x->k, is_transposed(&x->a, x->k), is_transposed(&x->b, x->n)};
 }
 
 static double apart(int64_t a, int64_t b) { return fabs(log((double)a / (double)b)); }
@@ -380,8 +375,9 @@ static const tuning_entry *find(const tuning *t, const clg_tune_shape *shape)
 product_choice tuning_choose(const backend_device *device, const plan_step *step)
 {
     product_choice builtin = choice_builtin(device, step);
-    clg_tune_shape shape = shape_of(step);
-    const tuning_entry *entry = step->k > 0 ? find(device->tuned, &shape) : NULL;
+    const plan_matmul of = plan_step_matmul(step);
+    clg_tune_shape shape = shape_of(&of);
+    const tuning_entry *entry = of.k > 0 ? find(device->tuned, &shape) : NULL;
     if (!entry || entry->builtin || !choice_is_allowed(device, step, &entry->choice))
         return builtin;
     bool tiles = builtin.provider == MATMUL_GENERATED && entry->choice.provider == MATMUL_GENERATED;
@@ -392,6 +388,6 @@ product_choice tuning_choose(const backend_device *device, const plan_step *step
     product_choice choice = entry->choice;
     bool shared = choice.provider == MATMUL_GENERATED && device->target.strategy == STRATEGY_CPU;
     bool possible =
-        !shared || isfinite(tile_share_out(&device->target, step, &choice.tile)); /* of a work-group, in this shape */
+        !shared || isfinite(tile_share_out(&device->target, &of, &choice.tile)); /* of a work-group, in this shape */
     return possible ? choice : builtin;
 }

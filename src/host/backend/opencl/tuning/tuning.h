@@ -118,7 +118,7 @@ typedef struct tune_rig {
     plan_step step;
     plan_instr instrs[4];
     plan_section section;
-    plan_access accesses[2];
+    plan_access accesses[4];
     plan_buffer buffers[RIG_BUFFERS];
     backend_buffer *bindings[RIG_BUFFERS]; /* of the leaves and C */
     double *x, *expected;                  /* n; batch m: A (B x) + bias x */
