@@ -295,7 +295,7 @@ void plan_case_bind(const plan_target *t)
     plan_set_up(t, b, &first);
     b->seeds[0]++;
     plan_set_up(t, b, &second);
-    plan_check_status(t->backend->prepare(t->device, &b->plan, first.bindings, &program));
+    plan_check_status(plan_prepare(t->backend, t->device, b, first.bindings, &program));
     assert_int_equal(t->backend->launches(program), 3);
     plan_check_status(t->backend->bind(program, second.bindings));
     plan_check_status(t->backend->run(program));
@@ -305,5 +305,5 @@ void plan_case_bind(const plan_target *t)
     t->backend->release(program);
     plan_tear_down(t, b, &first);
     plan_tear_down(t, b, &second);
-    free(b);
+    plan_free_builder(b);
 }

@@ -42,6 +42,19 @@ plan_builder *plan_new_builder(void)
     return b;
 }
 
+void plan_free_builder(plan_builder *b)
+{
+    free(b->plan.facts);
+    free(b);
+}
+
+clg_status plan_prepare(const backend *of, backend_device *device, plan_builder *b, backend_buffer *const *bindings,
+                        backend_program **program)
+{
+    clg_status status = plan_analyse(&b->plan);
+    return status == CLG_OK ? of->prepare(device, &b->plan, bindings, program) : status;
+}
+
 static int add_buffer(plan_builder *b, plan_buffer_kind kind, clg_dtype dtype, int64_t count)
 {
     int i = b->plan.buffer_count++;
@@ -372,7 +385,7 @@ void plan_check(const plan_target *t, plan_builder *b, double f32, double f64)
     uint8_t *first[MAX_BUFFERS] = {NULL};
     backend_program *program = NULL;
     plan_set_up(t, b, &m);
-    plan_check_status(t->backend->prepare(t->device, &b->plan, m.bindings, &program));
+    plan_check_status(plan_prepare(t->backend, t->device, b, m.bindings, &program));
     if (getenv("CLGRAD_TEST_PRINT") && t->compiles)
         plan_check_status(t->backend->print(program, stderr));
     assert_true(plan_reference_run(&b->plan, m.values));
@@ -392,5 +405,5 @@ void plan_check(const plan_target *t, plan_builder *b, double f32, double f64)
         }
     t->backend->release(program);
     plan_tear_down(t, b, &m);
-    free(b);
+    plan_free_builder(b);
 }

@@ -28,6 +28,10 @@ typedef struct plan_builder {
     uint64_t step_seed, next_seed;           /* the same of buffers that are added from now on */
 } plan_builder;
 
+/* The plan as a program of a backend, for which it is analysed. */
+clg_status plan_prepare(const backend *of, backend_device *device, plan_builder *b, backend_buffer *const *bindings,
+                        backend_program **program);
+
 /* The random numbers from which plans and data are drawn start again here. */
 void plan_seed(uint64_t seed);
 int plan_below(int bound);
@@ -36,6 +40,7 @@ double plan_uniform(double lo, double hi);
 /* Making a plan: buffers, then steps, each with sections of instructions. plan_emit_* return the register. The guard
  * elements of buffers are invisible here: accesses and counts are of the elements between them. */
 plan_builder *plan_new_builder(void);
+void plan_free_builder(plan_builder *b);
 /* A leaf with elements in lo..hi, and an output, of which it does not matter what it holds; both may be stored to. */
 int plan_add_leaf(plan_builder *b, clg_dtype dtype, int64_t count, double lo, double hi);
 int plan_add_output(plan_builder *b, clg_dtype dtype, int64_t count);

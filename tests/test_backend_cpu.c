@@ -96,7 +96,7 @@ static void test_bind_one_buffer_twice(void **state)
     b->seeds[0]++;
     plan_set_up(&target, b, &second);
     backend_program *program;
-    assert_int_equal(backend_cpu.prepare(target.device, &b->plan, first.bindings, &program), CLG_OK);
+    assert_int_equal(plan_prepare(&backend_cpu, target.device, b, first.bindings, &program), CLG_OK);
     assert_int_equal(backend_cpu.launches(program), 1);
     backend_buffer *swapped[2] = {second.bindings[0], first.bindings[1]};
     assert_int_equal(backend_cpu.bind(program, swapped), CLG_OK);
@@ -110,7 +110,7 @@ static void test_bind_one_buffer_twice(void **state)
     backend_cpu.release(NULL);
     plan_tear_down(&target, b, &first);
     plan_tear_down(&target, b, &second);
-    free(b);
+    plan_free_builder(b);
 }
 
 static int open_device(void **state)

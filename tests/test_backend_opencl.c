@@ -237,8 +237,8 @@ static void test_errors(void **state)
     plan_builder *b = plan_new_builder();
     backend_program *program;
     plan_add_leaf(b, CLG_F64, 1, 0, 1);
-    assert_int_equal(backend_opencl.prepare(device, &b->plan, NULL, &program), CLG_ERROR_UNSUPPORTED);
-    free(b);
+    assert_int_equal(plan_prepare(&backend_opencl, device, b, NULL, &program), CLG_ERROR_UNSUPPORTED);
+    plan_free_builder(b);
     close_device();
     backend_device *none;
     assert_int_equal(backend_opencl_open("no such device", &none, &target.traits, &info, &found), CLG_ERROR_DEVICE);

@@ -131,7 +131,7 @@ static void release(plan_builder *b, memory *m, cpu_tape *t)
     for (int i = 0; i < b->plan.buffer_count; i++)
         free(m->address[i]);
     cpu_tape_free(t);
-    free(b);
+    plan_free_builder(b);
 }
 
 /* The row of vectors->joins from which an entry is; -1. */
@@ -188,6 +188,7 @@ static bool check_program(uint64_t seed, int64_t n, const cpu_vectors *vectors, 
     cpu_tape t[2];
     for (int i = 0; i < 2; i++) {
         fill(b[i], seed, &m[i]);
+        assert_int_equal(plan_analyse(&b[i]->plan), CLG_OK);
         assert_int_equal(cpu_tape_build(&b[i]->plan, b[i]->steps, m[i].address, vectors, &t[i]), CLG_OK);
         int count = count_joined(&t[i], vectors, i ? none : rows, i == 0 && fault);
         if (i == 0)
@@ -280,13 +281,14 @@ static int streamed_stores(int64_t n, bool copy, bool second, char *const addres
     plan_emit_store(b, s, 2, plan_dense_outer(s), copy ? z : product);
     if (second)
         plan_emit_store(b, s, 3, plan_dense_outer(s), plan_emit_op(s, OP_SUB, CLG_F32, product, x, -1));
+    assert_int_equal(plan_analyse(&b->plan), CLG_OK);
     assert_int_equal(cpu_tape_build(&b->plan, b->steps, address, vectors, &t), CLG_OK);
     int count = 0;
     for (int32_t i = 0; i < t.entry_count; i++)
         count += t.entries[i].run == vectors->stream;
     assert_int_equal(t.streams, count > 0);
     cpu_tape_free(&t);
-    free(b);
+    plan_free_builder(b);
     return count;
 }
 

@@ -21,6 +21,7 @@ void plan_free(plan *p)
     for (int32_t i = 0; i < p->step_count; i++)
         plan_step_free(&p->steps[i]);
     free(p->steps);
+    free(p->facts);
     free(p->buffers);
     free(p);
 }

@@ -95,9 +95,21 @@ typedef struct plan_axis {
  */
 typedef struct plan_operand {
     int32_t buffer, access; /* of step.accesses; outside its bounds it is 0 */
+    uint32_t dims;          /* bit d: it depends on dimension d; plan_analyse finds out */
     int axis_count; /* the same as axes, where it has windows or bounds, and each bound is one of an axis; else 0 */
     plan_axis axis[PLAN_MAX_DIMS];
 } plan_operand;
+
+#define PLAN_MOST_FETCHES 12 /* in a step */
+
+/* What is known of an instruction: plan_analyse. */
+typedef struct plan_fact {
+    uint32_t dims; /* bit d: its value differs along dimension d of the step */
+    int32_t same; /* the first instruction of an INNER section that gives the same value: itself if there is no other */
+    bool streams; /* STORE: past the caches, since all is long and nothing of it is loaded or stored elsewhere */
+    bool fetch;   /* LOAD, STORE: the lanes' elements are a run in memory that no instruction before touches, worth
+                     asking for before the next row or block */
+} plan_fact;
 
 typedef struct plan_step {
     plan_step_kind kind;
@@ -112,6 +124,7 @@ typedef struct plan_step {
     int64_t splits, inner_piece; /* 1, inner_count if not split */
     plan_instr *instrs;
     int32_t instr_count;
+    const plan_fact *facts; /* of each instruction; the plan's */
     plan_section *sections;
     int32_t section_count;
     plan_access *accesses;
@@ -161,9 +174,12 @@ typedef struct plan {
     int32_t buffer_count, buffer_capacity;
     int32_t binding_count;
     int64_t arena_bytes, arena_lower_bound;
+    plan_fact *facts; /* of the instructions of all steps */
 } plan;
 
 void plan_free(plan *p);
+/* Works the facts out, once steps and memory are what they will be. */
+clg_status plan_analyse(plan *p);
 /* What a step owns. */
 void plan_step_free(const plan_step *step);
 /* "loop", "matmul" (a CONTRACT step that is one), "contract", "scatter_add". */

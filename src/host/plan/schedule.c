@@ -1,5 +1,5 @@
 /* The scheduling stage as a sequence: split contractions with few results, fuse nodes into groups, lower groups to
- * steps, place buffers in memory. */
+ * steps, place buffers in memory, analyse the steps. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -20,6 +20,8 @@ static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **o
         status = lower(&f);
     if (status == CLG_OK)
         status = plan_memory(f.p);
+    if (status == CLG_OK)
+        status = plan_analyse(f.p);
     access_table_free(&f.accesses);
     free(f.state);
     free(f.latest);

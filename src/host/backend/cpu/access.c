@@ -552,6 +552,7 @@ clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_
                       .fill = instr->value,
                       .row_stride = instr->row_stride,
                       .row_count = instr->row_count,
+                      .fetch = step->facts[instr - step->instrs].fetch,
                       .bound_first = tape->bound_count,
                       .bound_count = from->bound_count,
                       .lane_first = tape->dim_count,

@@ -4,27 +4,10 @@
  * prefetchers reach into the next ones, and asking costs more than it brings (run.c). */
 #include "cpu.h"
 
-#include <string.h>
-
 #define LINE 64
 
 /* Whether the body has inner positions: a contraction has them in its operands alone. */
 static bool has_inner(const plan_step *step) { return step->kind == STEP_LOOP && step->inner_rank > 0; }
-
-/* Contiguous lanes that move on with the tasks. */
-static bool moves(const cpu_tape *t, const cpu_access *x)
-{
-    if (x->buffer < 0 || x->bound_count > 0 || x->row_count > 0 || x->lane_rank != 1 ||
-        t->dims[x->lane_first].stride != 1)
-        return false;
-    return !has_inner(t->step) || (x->loop_rank > 0 && t->dims[x->loop_first + x->loop_rank - 1].stride != 0);
-}
-
-static bool same_memory(const cpu_tape *t, const cpu_access *x, const cpu_access *y)
-{
-    return x->buffer == y->buffer && x->offset == y->offset && x->loop_rank == y->loop_rank &&
-           memcmp(t->dims + x->loop_first, t->dims + y->loop_first, (size_t)x->loop_rank * sizeof *t->dims) == 0;
-}
 
 void cpu_ahead_find(cpu_tape *t)
 {
@@ -36,10 +19,7 @@ void cpu_ahead_find(cpu_tape *t)
         const cpu_access *x = &t->accesses[i];
         if (maps && x->lane_rank > 0)
             t->touched += positions * x->size;
-        bool known = !moves(t, x);
-        for (int k = 0; k < t->ahead_count && !known; k++)
-            known = same_memory(t, &t->accesses[t->ahead[k]], x);
-        if (known || t->ahead_count == CPU_MOST_AHEAD)
+        if (!x->fetch || t->ahead_count == PLAN_MOST_FETCHES)
             continue;
         t->ahead[t->ahead_count++] = i;
         t->touched += maps ? 0 : positions * x->size;

@@ -81,15 +81,3 @@ cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *add
         ++*count;
     return spans->span + first;
 }
-
-/* A buffer that the caches would not keep until someone reads it. */
-#define LONG_BUFFER (8 * 1024 * 1024)
-
-bool cpu_spans_may_stream(const cpu_spans *spans, const plan *p, const plan_step *step, char *const *address, int32_t i)
-{
-    int32_t count, buffer = step->instrs[i].buffer;
-    if (step->kind != STEP_LOOP || step->inner_rank > 0 || p->buffers[buffer].bytes < LONG_BUFFER)
-        return false;
-    const cpu_span *span = cpu_spans_find(spans, p, address, buffer, &count);
-    return count == 1 && span->stores == 1 && span->load_last < 0;
-}

@@ -45,13 +45,7 @@ static void append(contract_dims *dims, int64_t extent, int64_t stride, const fo
         dims->axis[i][last] = f->axes[i].coef[d];
 }
 
-static bool depends(const plan_step *step, const plan_access *a, int d)
-{
-    bool result = a->stride[d] != 0;
-    for (int32_t i = 0; i < a->bound_count; i++)
-        result |= step->bounds[a->first_bound + i].coef[d] != 0;
-    return result && step->extent[d] > 1;
-}
+static bool depends(const plan_step *step, int operand, int d) { return step->operand[operand].dims >> d & 1; }
 
 static void find_plain(contract_side *s)
 {
@@ -69,13 +63,13 @@ static void cut_step(cpu_contract *c, const plan_step *step)
 {
     const plan_access *at[2] = {&step->accesses[step->operand[0].access], &step->accesses[step->operand[1].access]};
     int first_column = step->outer_rank, outer = step->outer_rank;
-    while (first_column > 0 && !depends(step, at[0], first_column - 1) && depends(step, at[1], first_column - 1))
+    while (first_column > 0 && !depends(step, 0, first_column - 1) && depends(step, 1, first_column - 1))
         first_column--;
     int64_t lanes[PLAN_MAX_DIMS], lane = 1;
     for (int d = outer; d-- > 0; lane *= step->extent[d])
         lanes[d] = lane;
     for (int d = 0; d < first_column; d++) {
-        bool row = depends(step, at[0], d) && !depends(step, at[1], d);
+        bool row = depends(step, 0, d) && !depends(step, 1, d);
         append(row ? &c->row_lanes : &c->batch_lanes, step->extent[d], lanes[d], &(forms){0}, 0, true);
     }
     for (int o = 0; o < 2; o++) {
@@ -93,7 +87,7 @@ static void cut_step(cpu_contract *c, const plan_step *step)
             s->hi[i] = bounds[i].hi;
         }
         for (int d = 0; d < outer + step->inner_rank; d++) {
-            bool row = d < first_column && depends(step, at[0], d) && !depends(step, at[1], d);
+            bool row = d < first_column && depends(step, 0, d) && !depends(step, 1, d);
             bool own = o == 0 ? row : d >= first_column && d < outer;
             contract_dims *dims = d >= outer ? &s->depth : own ? &s->own : d < first_column && !row ? &s->batch : NULL;
             if (dims)

@@ -45,6 +45,7 @@ typedef struct cpu_access {
     int32_t bound_first, bound_count;
     int64_t offset, row_stride, row_count;
     double fill; /* outside the bounds */
+    bool fetch;  /* plan_fact.fetch */
 } cpu_access;
 
 typedef struct cpu_range {
@@ -61,9 +62,8 @@ typedef struct cpu_phase {
 } cpu_phase;
 
 #define CPU_FLUSH 128
-#define CPU_CHUNK 256  /* lanes of a block for which maps of f32 have loops of fixed length */
-#define CPU_PIECE 1024 /* lanes of a row that are reduced together; blocks of a row are multiples of it */
-#define CPU_MOST_AHEAD 12
+#define CPU_CHUNK 256            /* lanes of a block for which maps of f32 have loops of fixed length */
+#define CPU_PIECE 1024           /* lanes of a row that are reduced together; blocks of a row are multiples of it */
 #define CPU_CACHED (1024 * 1024) /* a step that touches less finds it in the second-level cache */
 
 typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT_KINDS } cpu_slot_kind;
@@ -86,14 +86,14 @@ typedef struct cpu_tape {
     int32_t entry_capacity, once_capacity, access_capacity, dim_capacity, bound_capacity, constant_capacity,
         slot_capacity;
     int64_t slot_bytes[SLOT_KINDS];
-    int64_t scratch_bytes;         /* a thread, pointer table included */
-    int64_t work;                  /* element operations a run, about */
-    int64_t touched;               /* bytes that a run loads and stores, about */
-    bool serial;                   /* has effects in its ONCE sections */
-    bool streams;                  /* has stores that go past the caches */
-    cpu_contract *contract;        /* CONTRACT: the step as products; owned */
-    int32_t product_store;         /* CONTRACT: the STORE into whose buffer the product goes, -1: scratch */
-    int32_t ahead[CPU_MOST_AHEAD]; /* accesses of which the next task's part is fetched while one computes */
+    int64_t scratch_bytes;            /* a thread, pointer table included */
+    int64_t work;                     /* element operations a run, about */
+    int64_t touched;                  /* bytes that a run loads and stores, about */
+    bool serial;                      /* has effects in its ONCE sections */
+    bool streams;                     /* has stores that go past the caches */
+    cpu_contract *contract;           /* CONTRACT: the step as products; owned */
+    int32_t product_store;            /* CONTRACT: the STORE into whose buffer the product goes, -1: scratch */
+    int32_t ahead[PLAN_MOST_FETCHES]; /* accesses of which the next task's part is fetched while one computes */
     int ahead_count;
 } cpu_tape;
 
@@ -105,13 +105,13 @@ typedef struct cpu_ahead {
 struct cpu_runner {
     void **slot;
     const cpu_tape *tape;
-    char *const *address;            /* of the plan's buffers */
-    char *product;                   /* CONTRACT: the product at the block's first lane */
-    int64_t lane;                    /* first lane of the block */
-    int64_t fill;                    /* lanes that a uniform value is spread over */
-    int64_t store_shift;             /* elements added to stores: the piece's place */
-    int64_t coord[PLAN_MAX_DIMS];    /* of the loop */
-    cpu_ahead ahead[CPU_MOST_AHEAD]; /* what is left to fetch, the last one first */
+    char *const *address;               /* of the plan's buffers */
+    char *product;                      /* CONTRACT: the product at the block's first lane */
+    int64_t lane;                       /* first lane of the block */
+    int64_t fill;                       /* lanes that a uniform value is spread over */
+    int64_t store_shift;                /* elements added to stores: the piece's place */
+    int64_t coord[PLAN_MAX_DIMS];       /* of the loop */
+    cpu_ahead ahead[PLAN_MOST_FETCHES]; /* what is left to fetch, the last one first */
     int ahead_count;
     int64_t ahead_lines; /* to fetch with each entry */
 };
@@ -220,11 +220,6 @@ void cpu_spans_add_loads(const plan *p, const plan_step *step, char *const *addr
                          cpu_spans *spans);
 /* The spans that meet a buffer: the first one, and how many follow each other. */
 cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer, int32_t *count);
-/* Whether STORE i had better go past the caches, and may as soon as its value is there: an ordinary one reads the line
- * that it writes, half as much traffic again. That is a long buffer from which the step loads nothing and into which
- * nothing else is stored; and maps without inner positions: the long bursts of whole rows gain nothing. */
-bool cpu_spans_may_stream(const cpu_spans *spans, const plan *p, const plan_step *step, char *const *address,
-                          int32_t i);
 
 /* uses.c. Flags of a register. */
 enum {

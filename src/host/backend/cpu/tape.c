@@ -239,9 +239,12 @@ static clg_status compile_const(builder *b, int32_t i)
     return status == CLG_OK ? spread(b, i, true) : status;
 }
 
+/* Two bindings may be one piece of memory, of which the plan knows nothing. */
 static bool may_stream(const builder *b, int32_t i)
 {
-    return b->wide && cpu_spans_may_stream(&b->spans, b->p, b->step, b->address, i);
+    int32_t count;
+    const cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, b->step->instrs[i].buffer, &count);
+    return b->wide && b->step->facts[i].streams && count == 1 && span->stores == 1 && span->load_last < 0;
 }
 
 /* From its register to a view of the destination. */

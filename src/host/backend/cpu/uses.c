@@ -8,16 +8,11 @@ bool cpu_section_is_wide(const cpu_tape *t, plan_section_kind kind)
     return kind == SECTION_INNER || (kind == SECTION_OUTER && !t->lanes_inner);
 }
 
-/* Whether an access of a section with lanes gives them all the same element. */
-static bool is_uniform(const cpu_tape *t, const plan_access *access)
+/* The dimensions along which lanes run. */
+static uint32_t lane_dims(const cpu_tape *t)
 {
-    const plan_step *step = t->step;
-    int first = t->lanes_inner ? step->outer_rank : 0;
-    int end = t->lanes_inner ? step->outer_rank + step->inner_rank : step->outer_rank;
-    for (int d = first; d < end; d++)
-        if (access->stride[d] != 0 && step->extent[d] > 1)
-            return false;
-    return access->bound_count == 0;
+    const uint32_t outer = (1u << t->step->outer_rank) - 1;
+    return t->lanes_inner ? ~outer : outer;
 }
 
 uint32_t cpu_uniform_operands(const plan_step *step, const cpu_vectors *vectors, const uint8_t *flags, int32_t i)
@@ -53,7 +48,8 @@ static bool is_one(const cpu_tape *t, const cpu_vectors *vectors, const uint8_t 
     case INSTR_CONST:
         return true;
     case INSTR_LOAD:
-        return in->src[0] < 0 && is_uniform(t, &t->step->accesses[in->access]);
+        return in->src[0] < 0 && t->step->accesses[in->access].bound_count == 0 &&
+               !(t->step->facts[i].dims & lane_dims(t));
     case INSTR_MAP:
         return cpu_uniform_operands(t->step, vectors, flags, i) == (1u << clg_ops[in->op].arity) - 1;
     case INSTR_REDUCE:

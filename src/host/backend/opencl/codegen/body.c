@@ -13,34 +13,6 @@ bool body_access_uniform(const body *b, const plan_access *access)
     return uniform;
 }
 
-static bool instr_uniform(const body *b, const plan_instr *instr)
-{
-    switch ((plan_instr_kind)instr->kind) {
-    case INSTR_CONST:
-        return true;
-    case INSTR_IOTA:
-        return body_access_uniform(b, &b->step->accesses[instr->access]);
-    case INSTR_LOAD:
-        return body_access_uniform(b, &b->step->accesses[instr->access]) &&
-               (instr->src[0] < 0 || b->uniform[instr->src[0]]);
-    case INSTR_MASK:
-        return body_access_uniform(b, &b->step->accesses[instr->access]) && b->uniform[instr->src[0]];
-    case INSTR_PRODUCT:
-        return b->lane < 0;
-    case INSTR_REDUCE:
-        /* where lanes run over inner positions the lanes' partial results are folded into a scalar */
-        return b->lane >= b->step->outer_rank || b->uniform[instr->src[0]];
-    case INSTR_MAP:
-        for (int i = 0; i < clg_ops[instr->op].arity; i++)
-            if (!b->uniform[instr->src[i]])
-                return false;
-        return true;
-    case INSTR_STORE:
-        break;
-    }
-    return false;
-}
-
 static clg_status analyse(body *b)
 {
     const plan_step *step = b->step;
@@ -50,7 +22,7 @@ static clg_status analyse(body *b)
     if (!b->uniform || !b->crossing)
         return clg_fail_memory();
     for (int32_t i = 0; i < step->instr_count; i++)
-        b->uniform[i] = instr_uniform(b, &step->instrs[i]);
+        b->uniform[i] = b->lane < 0 || !(step->facts[i].dims >> b->lane & 1);
     for (int32_t s = 0; s < step->section_count; s++) {
         const plan_section *section = &step->sections[s];
         for (int32_t i = section->first; i < section->first + section->count; i++)

@@ -28,19 +28,12 @@ typedef struct contract {
     int row, rows; /* the dimension of which rows are taken together, and how many; -1: none */
 } contract;
 
-static bool depends(const plan_step *step, int32_t access, int d)
-{
-    const plan_access *a = &step->accesses[access];
-    bool result = a->stride[d] != 0;
-    for (int32_t i = 0; i < a->bound_count; i++)
-        result |= step->bounds[a->first_bound + i].coef[d] != 0;
-    return result;
-}
+static bool depends(const plan_step *step, int operand, int d) { return step->operand[operand].dims >> d & 1; }
 
 static int choose_column(const plan_step *step)
 {
     int last = step->outer_rank - 1;
-    return last >= 0 && depends(step, step->operand[0].access, last) ? -1 : last;
+    return last >= 0 && depends(step, 0, last) ? -1 : last;
 }
 
 /* The last dimension of operand 0 alone; rows that divide its extent, so that no row is in two units. */
@@ -53,7 +46,7 @@ static void choose_rows(contract *c)
     c->row = -1;
     c->rows = 1;
     for (int d = 0; d < step->outer_rank && d != c->column; d++)
-        if (depends(step, step->operand[0].access, d) && !depends(step, step->operand[1].access, d))
+        if (depends(step, 0, d) && !depends(step, 1, d))
             c->row = d;
     for (int rows = 2; c->row >= 0 && rows <= most; rows++)
         if (step->extent[c->row] % rows == 0)

@@ -36,14 +36,6 @@ static const plan_bound *bound(const product *x, int which, int32_t i)
     return &x->step->bounds[operand(x, which)->first_bound + i];
 }
 
-static bool depends(const product *x, int which, int d)
-{
-    bool result = operand(x, which)->stride[d] != 0;
-    for (int32_t i = 0; i < operand(x, which)->bound_count; i++)
-        result |= bound(x, which, i)->coef[d] != 0;
-    return result;
-}
-
 /* Whether what is summed of operand 1 differs along a dimension of the result: one that says which part of a window
  * it is, a phase. */
 static bool is_phase(const product *x, int d)
@@ -60,7 +52,7 @@ static void find_roles(product *x)
     for (int r = 0; r < ROLES; r++)
         x->extent[r] = 1;
     for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++) {
-        const bool a = depends(x, 0, d), b = depends(x, 1, d);
+        const bool a = x->step->operand[0].dims >> d & 1, b = x->step->operand[1].dims >> d & 1;
         const bool batch = a == b || (b && is_phase(x, d));
         x->role[d] = d >= x->step->outer_rank ? ROLE_DEPTH : batch ? ROLE_BATCH : a ? ROLE_ROW : ROLE_COLUMN;
         x->extent[x->role[d]] *= x->step->extent[d];

@@ -2,8 +2,6 @@
  * from kernels/math.h. */
 #include "body.h"
 
-#define STREAM_BYTES (8 << 20) /* of a buffer */
-
 /* The product, from the register tile of a matrix kernel or from the buffer that a library filled. */
 static void print_product(const body_printer *p, int32_t reg)
 {
@@ -59,20 +57,6 @@ static void print_reduce(const body_printer *p, int32_t reg)
     text_add(p->out, ");\n");
 }
 
-/* Whether a map's result goes past the caches: it is too long to stay there, and an ordinary store would read it first.
- * Not rows: their kernels took a third longer so. */
-static bool streams(const body_printer *p, int32_t reg)
-{
-    const plan_step *step = p->body->step;
-    bool inner = false, loaded = false;
-    for (int32_t s = 0; s < step->section_count; s++)
-        inner |= step->sections[s].kind == SECTION_INNER;
-    for (int32_t i = 0; i < step->instr_count; i++)
-        loaded |= step->instrs[i].kind == INSTR_LOAD && step->instrs[i].buffer == step->instrs[reg].buffer;
-    return step->kind == STEP_LOOP && !inner && !loaded &&
-           p->body->plan->buffers[step->instrs[reg].buffer].bytes >= STREAM_BYTES;
-}
-
 static void print_store(const body_printer *p, int32_t reg)
 {
     const plan_step *step = p->body->step;
@@ -87,7 +71,7 @@ static void print_store(const body_printer *p, int32_t reg)
     if (p->width == 1) {
         text_line(p->out, "b%d[e%d] = %s;", buffer, reg, name);
     } else if (stride == 1) {
-        text_line(p->out, "%s(%s, b%d + e%d, %s);", streams(p, reg) ? "STREAM" : "STORE",
+        text_line(p->out, "%s(%s, b%d + e%d, %s);", step->facts[reg].streams ? "STREAM" : "STORE",
                   body_suffix(instr->dtype, p->width).s, buffer, reg, name);
     } else {
         text_line(p->out, "const %s_t v%d = %s;", body_suffix(instr->dtype, p->width).s, reg, name);

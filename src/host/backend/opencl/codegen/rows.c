@@ -9,6 +9,7 @@
 #include "body.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define KEEP_BYTES 16384 /* of a row, all its arrays together */
 #define KEEP_COST 6      /* operations from which on a value is kept */
@@ -17,20 +18,10 @@
 #define AHEAD_MOST 65536     /* and longer ones wait for less of their time */
 #define AHEAD_FROM (1 << 20) /* bytes of all rows: fewer stay in a cache */
 
-/* Whether instructions first < second have equal values; same: of each register the first with its value. */
-static bool same_value(const body *b, const int32_t *same, int32_t first, int32_t second)
-{
-    const plan_instr *x = &b->step->instrs[first], *y = &b->step->instrs[second];
-    for (int k = 0; k < 3; k++)
-        if (x->src[k] != y->src[k] && (x->src[k] < 0 || y->src[k] < 0 || same[x->src[k]] != same[y->src[k]]))
-            return false;
-    return plan_same_function(b->step, x, y);
-}
-
 /* Operations that computing a register takes in its section. */
 static int32_t own_cost(const plan_instr *instr) { return instr->kind == INSTR_MAP ? clg_ops[instr->op].cost : 0; }
 
-static void find_same(const body *b, const plan_section *section, int32_t *same, int32_t *cost)
+static void find_costs(const body *b, const plan_section *section, int32_t *cost)
 {
     const plan_step *step = b->step;
     for (int32_t i = section->first; i < section->first + section->count; i++) {
@@ -38,19 +29,15 @@ static void find_same(const body *b, const plan_section *section, int32_t *same,
         for (int k = 0; k < 3; k++)
             if (step->instrs[i].src[k] >= section->first && cost[i] < KEEP_COST)
                 cost[i] += cost[step->instrs[i].src[k]];
-        for (int32_t e = 0; e < i && same[i] == i; e++)
-            if (same[e] == e && same_value(b, same, e, i))
-                same[i] = e;
     }
 }
 
 /* Replaces what an earlier INNER section computed, as long as there is room: values that others in the section use. */
-static void keep_section(const body *b, const plan_section *section, const int32_t *same, const int32_t *cost,
-                         int64_t *room)
+static void keep_section(const body *b, const plan_section *section, const int32_t *cost, int64_t *room)
 {
     const plan_step *step = b->step;
     for (int32_t i = section->first + section->count - 1; i >= section->first; i--) {
-        int32_t e = same[i];
+        int32_t e = step->facts[i].same;
         if (e >= section->first || cost[i] < KEEP_COST || b->uniform[i])
             continue;
         bool used = false;
@@ -71,24 +58,20 @@ static clg_status find_kept(body *b)
     const plan_step *step = b->step;
     size_t n = (size_t)step->instr_count + 1;
     int64_t room = KEEP_BYTES;
-    int32_t *same = malloc(2 * n * sizeof *same);
+    int32_t *cost = malloc(n * sizeof *cost);
     b->kept = malloc(n * sizeof *b->kept);
-    if (!same || !b->kept) {
-        free(same);
+    if (!cost || !b->kept) {
+        free(cost);
         return clg_fail_memory();
     }
-    int32_t *cost = same + n;
-    for (size_t i = 0; i < n; i++) {
-        same[i] = (int32_t)i;
-        b->kept[i] = -1;
-    }
+    memset(b->kept, -1, n * sizeof *b->kept);
     for (int32_t s = 0; s < step->section_count; s++)
         if (step->sections[s].kind == SECTION_INNER)
-            find_same(b, &step->sections[s], same, cost);
+            find_costs(b, &step->sections[s], cost);
     for (int32_t s = 0; s < step->section_count; s++)
         if (step->sections[s].kind == SECTION_INNER)
-            keep_section(b, &step->sections[s], same, cost, &room);
-    free(same);
+            keep_section(b, &step->sections[s], cost, &room);
+    free(cost);
     return CLG_OK;
 }
 
@@ -101,27 +84,6 @@ void body_declare_kept(const body *b, text *out)
 }
 
 /* ---------------------------------------------------------------- the next row */
-
-/* Elements from a row that instruction i reads or writes to the next one; 0: it has no row of its own. */
-static int64_t row_step(const body *b, int32_t i)
-{
-    const plan_step *step = b->step;
-    const plan_instr *instr = &step->instrs[i];
-    if ((instr->kind != INSTR_LOAD && instr->kind != INSTR_STORE) || instr->src[instr->kind == INSTR_LOAD ? 0 : 1] >= 0)
-        return 0;
-    const plan_access *access = &step->accesses[instr->access];
-    return step->outer_rank > 0 && access->stride[b->lane] == 1 ? access->stride[step->outer_rank - 1] : 0;
-}
-
-/* Whether an earlier instruction fetches the same line. */
-static bool fetched(const body *b, int32_t i)
-{
-    const plan_instr *instrs = b->step->instrs;
-    for (int32_t e = 0; e < i; e++)
-        if (row_step(b, e) && instrs[e].buffer == instrs[i].buffer && instrs[e].access == instrs[i].access)
-            return true;
-    return false;
-}
 
 static const plan_section *find_ahead(const body *b)
 {
@@ -149,9 +111,9 @@ void body_print_ahead(const body_printer *p)
 {
     for (int32_t i = 0; i < p->body->step->instr_count; i++) {
         const plan_instr *instr = &p->body->step->instrs[i];
-        int64_t step = row_step(p->body, i);
-        if (!step || fetched(p->body, i))
+        if (!p->body->step->facts[i].fetch)
             continue;
+        const int64_t step = p->body->step->accesses[instr->access].stride[p->body->step->outer_rank - 1];
         text address = {0};
         body_add_address(p, &address, &p->body->step->accesses[instr->access]);
         text_line(p->out, "FETCH(b%d + (%s + %lld), %d);", body_argument(p->body, instr->buffer),

@@ -144,6 +144,7 @@ void rig_free(tune_rig *r)
     free(r->x);
     free(r->expected);
     free(r->image);
+    free(r->plan.facts);
 }
 
 /* Random operands, on the device and, while the check is prepared, on the host. */
@@ -186,7 +187,9 @@ clg_status rig_new(backend_device *device, const clg_tune_shape *shape, tune_rig
     *r = (tune_rig){.device = device};
     describe_step(r, shape);
     describe_buffers(r, shape);
-    clg_status status = fill(r);
+    clg_status status = plan_analyse(&r->plan);
+    if (status == CLG_OK)
+        status = fill(r);
     if (status != CLG_OK)
         rig_free(r);
     return status;
