@@ -122,10 +122,14 @@ static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int 
         }
         return true;
     }
-    /* elements base + stride q + measure r + rest: x = q - j (and how far base lies from offset), y = u j + r, rest 0
-     */
-    out->base[axis] = modulo(offset, stride) ? modulo(offset, stride) - stride : 0;
-    int64_t shift = (out->base[axis] - offset) / stride, span = extent - out->base[axis];
+    /* elements base + stride q + measure r + rest: x = q - j (and how far base lies from offset), y = u j + r, rest 0.
+     * Of every other element with an odd offset the parities change places instead: x = q + r - j, y = 2 j + 1 - r, and
+     * the elements are those of the axis, without one before it. */
+    int64_t base = modulo(offset, stride) ? modulo(offset, stride) - stride : 0;
+    const int64_t shift = (base - offset) / stride;
+    const bool swap = base != 0 && stride == 2 && measure == 1 && v;
+    out->base[axis] = base = swap ? 0 : base;
+    int64_t span = extent - base;
     int q = add_part(s, axis, span > 0 ? (span + stride - 1) / stride : 0), r = 0, rest = 0, j = 0;
     if (u > 1)
         r = add_part(s, axis, u);
@@ -142,7 +146,11 @@ static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int 
         out->position[y] = (affine){0};
         out->position[y].coef[j] = u;
         if (u > 1)
-            out->position[y].coef[r] = 1;
+            out->position[y].coef[r] = swap ? -1 : 1;
+        if (swap) {
+            out->position[y].offset = 1;
+            out->position[x].coef[r] = 1;
+        }
     } else if (u > 1) {
         out->condition[out->condition_count++] = affine_of(r);
     }
