@@ -22,7 +22,7 @@ int main(int argc, char **argv)
     if (posix_memalign(&scratch, 64, (size_t)gemm_scratch_bytes(table, CLG_F32, 16, 16)) != 0)
         return EXIT_FAILURE;
     table->run[CLG_F32](
-        &(gemm_product){16, 16, 16, a, b, {16, 1}, {16, 1}, c, 16, scratch, NULL, NULL, NULL, NULL, NULL});
+        &(gemm_product){16, 16, 16, a, b, {16, 1}, {16, 1}, c, 16, scratch, NULL, NULL, NULL, NULL, NULL, false});
     for (int i = 0; i < 16; i++)
         for (int j = 0; j < 16; j++) {
             float want = 0;

@@ -133,7 +133,8 @@ static void try_product(const gemm_table *table, clg_dtype dtype, int64_t m, int
                       &seen,
                       NULL,
                       NULL,
-                      NULL};
+                      NULL,
+                      false};
     table->run[dtype](&g);
     if (m > 1 || extra == 0) {
         g.m = m - (extra > 0); /* the last row ends with its memory */
@@ -183,10 +184,10 @@ static void test_lone_strides(void **state)
     for (size_t t = 0; t < count; t++) {
         assert_int_equal(
             posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 3, 1)), 0);
-        gemm_product g = {3, 1, 1, a, b, {1, 50}, {0, 7}, c, 1, scratch, NULL, NULL, NULL, NULL, NULL};
+        gemm_product g = {3, 1, 1, a, b, {1, 50}, {0, 7}, c, 1, scratch, NULL, NULL, NULL, NULL, NULL, false};
         list[t]->gemm->run[CLG_F32](&g);
         assert_true(c[0] == 5 && c[1] == 10 && c[2] == 15);
-        gemm_product row = {1, 1, 3, a, a, {9, 1}, {1, 99}, c, 1, scratch, NULL, NULL, NULL, NULL, NULL};
+        gemm_product row = {1, 1, 3, a, a, {9, 1}, {1, 99}, c, 1, scratch, NULL, NULL, NULL, NULL, NULL, false};
         list[t]->gemm->run[CLG_F32](&row);
         assert_true(c[0] == 14);
         free(scratch);
@@ -203,7 +204,7 @@ static void test_special_values(void **state)
     for (size_t t = 0; t < count; t++) {
         assert_int_equal(
             posix_memalign((void **)&scratch, 64, (size_t)gemm_scratch_bytes(list[t]->gemm, CLG_F32, 4, 2)), 0);
-        gemm_product g = {4, 2, 1, a, b, {1, 1}, {2, 1}, c, 2, scratch, NULL, NULL, NULL, NULL, NULL};
+        gemm_product g = {4, 2, 1, a, b, {1, 1}, {2, 1}, c, 2, scratch, NULL, NULL, NULL, NULL, NULL, false};
         list[t]->gemm->run[CLG_F32](&g);
         for (int i = 0; i < 6; i++)
             assert_true(c[i] == 0 && !signbit(c[i]));
@@ -313,7 +314,7 @@ static void test_program_bits(void **state)
     random_state = 12;
     for (int i = 0; i < 900 * 70; i++)
         b[i] = (float)random_value();
-    gemm_product g = {33, 70, 900, a, b, {900, 1}, {70, 1}, got, 70, NULL, NULL, NULL, NULL, NULL, NULL};
+    gemm_product g = {33, 70, 900, a, b, {900, 1}, {70, 1}, got, 70, NULL, NULL, NULL, NULL, NULL, NULL, false};
     for (int64_t i = 0; i < g.m; i++)
         for (int64_t j = 0; j < g.n; j++) {
             double exact, size;

@@ -252,8 +252,33 @@ static void find_matmul(scheduler *f, contract_operands *x)
     x->is_matmul = is_matrix(&p->a, p->m, p->k) && is_matrix(&p->b, p->k, p->n);
 }
 
+/* Whether an operand's windows are to be columns: its neighbours in memory are those of the result, a vector of them
+ * follow each other, and what the other operand has alone would not fill one. */
+static bool has_window_columns(const scheduler *f, int32_t node, int which)
+{
+    enum { VECTOR = 8 };
+    const contraction *c = of_node(f->s, node);
+    const int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
+    role roles[PLAN_MAX_DIMS];
+    int64_t rows = 1;
+    int last = -1;
+    find_roles(f->s, node, which == 0, roles);
+    for (int d = 0; d < c->result_rank; d++) {
+        last = c->extent[d] > 1 && roles[d] != ROLE_BATCH ? d : last;
+        rows *= roles[d] == ROLE_ROW ? c->extent[d] : 1;
+    }
+    if (!f->traits.window_columns || last < 0 || roles[last] != ROLE_COLUMN || c->extent[last] < VECTOR ||
+        rows >= VECTOR)
+        return false;
+    for (int k = 0; k < rank; k++)
+        if (c->axis[which][k].coef[last] != (k == rank - 1))
+            return false;
+    return true;
+}
+
 /* Whether the last dimension of the result that has more than one element is a's, and b has some, too: then the
- * operands change places, so that columns are b's. Windows are a's and phases b's, in any case. */
+ * operands change places, so that columns are b's. Windows are a's, unless they are columns, and phases b's, in any
+ * case. */
 static bool must_swap(const scheduler *f, int32_t node)
 {
     const contraction *c = of_node(f->s, node);
@@ -262,7 +287,7 @@ static bool must_swap(const scheduler *f, int32_t node)
     for (int o = 0; o < 2; o++)
         phases[o] = has_phases(f, node, o, &windowed[o]);
     if (windowed[0] != windowed[1])
-        return windowed[1];
+        return windowed[1] != has_window_columns(f, node, windowed[1]);
     if (phases[0] != phases[1])
         return phases[0];
     find_roles(f->s, node, false, roles);
@@ -289,23 +314,31 @@ static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
     return false;
 }
 
-/* The space of a contraction with windows: what both operands have comes first, then rows, then columns. A column that
- * says which part of a window is summed (a phase of a strided gradient) comes first, too: what is summed differs. Rows
- * of few elements come before longer ones, which make better tiles. */
+/* The space of a contraction with windows: what both operands have comes first, then rows, then columns. A dimension
+ * of the other operand that says which part of a window is summed (a phase of a strided gradient) comes first, too:
+ * what is summed differs; and columns that are windows and lie before the last row (the pictures of a batch), so that
+ * elements stay in the result's order. Rows of few elements come before longer ones, which make better tiles. */
 static void order_windows(const scheduler *f, int32_t node, bool swap, contract_operands *x)
 {
     enum { FEW = 4, PASSES = 4 };
     const contraction *c = of_node(f->s, node);
-    int b = swap ? 0 : 1;
-    clg_shape columns = f->s->shapes[f->s->nodes[node].in_shape[b]];
+    const int b = swap ? 0 : 1;
+    const bool columns = is_windowed(f->s, node, b) && has_window_columns(f, node, b);
+    const int other = columns ? 1 - b : b;
+    clg_shape shape = f->s->shapes[f->s->nodes[node].in_shape[other]];
     role roles[PLAN_MAX_DIMS];
+    int last_row = -1;
     find_roles(f->s, node, swap, roles);
+    for (int d = 0; d < c->result_rank; d++)
+        last_row = columns && roles[d] == ROLE_ROW && c->extent[d] > 1 ? d : last_row;
     x->whole = (space){0};
     for (int pass = 0; pass <= PASSES; pass++)
         for (int d = 0; d < c->rank; d++) {
-            bool summed = d >= c->result_rank;
-            bool early = !summed && (roles[d] == ROLE_BATCH || is_phase(c, b, columns, d));
-            int own = summed ? PASSES : early ? 0 : roles[d] == ROLE_ROW ? 1 + (c->extent[d] >= FEW) : 3;
+            bool summed = d >= c->result_rank, row = !summed && roles[d] == ROLE_ROW,
+                 outside = columns && !row && d < last_row;
+            bool early =
+                !summed && (roles[d] == ROLE_BATCH || outside || ((row == columns) && is_phase(c, other, shape, d)));
+            int own = summed ? PASSES : early ? 0 : row ? 1 + (c->extent[d] >= FEW) : 3;
             if (own != pass)
                 continue;
             x->place[d] = c->extent[d] == 1 ? -1 : x->whole.rank;

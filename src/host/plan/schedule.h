@@ -8,7 +8,7 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue, dense_columns;
+    bool fuses_epilogue, window_columns, dense_columns;
     int32_t max_body, units, contract_block;
 } schedule_traits;
 

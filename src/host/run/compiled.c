@@ -12,8 +12,8 @@ clg_status compiled_plan(compiled *c, clg_graph *g, subgraph *s)
     *s = (subgraph){0};
     for (int32_t i = 0; i < c->s.count; i++)
         c->has_effects |= c->s.nodes[i].op == OP_ASSIGN;
-    const schedule_traits wants = {traits->fuses_epilogue, traits->dense_columns, traits->max_body, traits->units,
-                                   traits->contract_block};
+    const schedule_traits wants = {traits->fuses_epilogue, traits->window_columns, traits->dense_columns,
+                                   traits->max_body,       traits->units,          traits->contract_block};
     return schedule_plan(&c->s, wants, &c->p);
 }
 

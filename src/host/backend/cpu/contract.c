@@ -100,6 +100,26 @@ static void cut_step(cpu_contract *c, const plan_step *step)
     c->n = c->batch > 0 && c->m > 0 ? step->outer_count / (c->batch * c->m) : 0;
 }
 
+/* Whether columns are windows: some move along an axis with what is summed, and the last ones are neighbours. */
+static bool has_window_columns(const contract_side *s)
+{
+    const int last = s->own.rank - 1;
+    bool windows = false;
+    if (s->plain || s->axis_count == 0 || last < 0)
+        return false;
+    for (int k = 0; k < s->axis_count; k++) {
+        bool own = false, depth = false;
+        for (int d = 0; d < s->own.rank; d++)
+            own |= s->own.axis[k][d] != 0;
+        for (int d = 0; d < s->depth.rank; d++)
+            depth |= s->depth.axis[k][d] != 0;
+        windows |= own && depth;
+        if (s->own.axis[k][last] != (k == s->axis_count - 1))
+            return false;
+    }
+    return windows;
+}
+
 cpu_contract *cpu_contract_new(const plan *p, const plan_step *step)
 {
     cpu_contract *c = calloc(1, sizeof *c);
@@ -113,8 +133,9 @@ cpu_contract *cpu_contract_new(const plan *p, const plan_step *step)
         c->side[o].count = p->buffers[c->side[o].buffer].count;
         find_plain(&c->side[o]);
     }
-    c->run = c->side[0].own.rank > 0 ? c->side[0].own.extent[c->side[0].own.rank - 1] : 1;
-    c->windows = !c->side[0].plain && c->side[0].axis_count > 0;
+    c->windowed = has_window_columns(&c->side[1]) ? 1 : !c->side[0].plain && c->side[0].axis_count > 0 ? 0 : -1;
+    const contract_dims *own = &c->side[larger(c->windowed, 0)].own;
+    c->run = own->rank > 0 ? own->extent[own->rank - 1] : 1;
     c->dense = c->row_lanes.rank == 0 || (c->row_lanes.rank == 1 && c->row_lanes.stride[0] == c->n);
     return c;
 }

@@ -33,8 +33,9 @@ struct cpu_contract {
     contract_side side[2];
     contract_dims batch_lanes, row_lanes; /* stride: in lanes; columns are consecutive lanes */
     bool dense;                           /* rows are consecutive lanes, too: row_lanes is n */
-    bool windows;                         /* a is read through windows, not packed */
-    int64_t run;                          /* rows that are a run of the last dimension */
+    int windowed; /* the side that is read through windows, not packed; -1: none. If it is b, a's rows are packed, and
+                     vectors of b are read where they lie, along its last dimension */
+    int64_t run;  /* rows, or columns, that are a run of its last dimension */
 };
 
 /* malloc'ed; NULL: out of memory. */
@@ -56,7 +57,7 @@ void contract_pack(const void *block, int64_t first, int64_t count, int64_t p, i
 /* The value of positions' strides at a position's number. */
 int64_t contract_lane(const contract_dims *dims, int64_t index);
 
-/* window.c: a as windows of a copy with zeros around it, or of where it lies. */
+/* window.c: an operand as windows of a copy with zeros around it, or of where it lies. */
 typedef struct contract_windows {
     const cpu_contract *contract;
     const contract_block *block;

@@ -76,8 +76,11 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     if (device->memory > PTRDIFF_MAX) /* what a 32-bit process can have of it */
         device->memory = PTRDIFF_MAX;
     cpu_matmul_open();
-    *traits = (backend_traits){
-        .fuses_epilogue = true, .max_body = 1 << 24, .units = 4 * device->threads, .contract_block = 32};
+    *traits = (backend_traits){.fuses_epilogue = true,
+                               .window_columns = true,
+                               .max_body = 1 << 24,
+                               .units = 4 * device->threads,
+                               .contract_block = 32};
     *info = (clg_device_info){.spec = "cpu",
                               .platform = "clgrad CPU path",
                               .type = "host",

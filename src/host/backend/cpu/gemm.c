@@ -64,8 +64,9 @@ typedef float32x4_t turn_vector;
 static inline turn_vector load_lanes(const char *const *from) { return vld1q_f32((const float *)from[0]); }
 #endif
 
-#define ROW_VECTORS 8                 /* of a tile of one row */
-enum { BY_COLUMN, BY_ROW, BY_TABLE }; /* how a tile's rows lie */
+#define ROW_VECTORS 8 /* of a tile of one row */
+/* How a tile's rows lie; the last: by row, and b by table. */
+enum { BY_COLUMN, BY_ROW, BY_TABLE, B_BY_TABLE, LAYOUTS };
 
 #define KEEP(pointer) __asm__("" : "+r"(pointer)) /* in a register, not computed from others */
 #define JOIN(a, b) JOIN_(a, b)

@@ -16,7 +16,7 @@
 typedef void gemm_pack(const void *operand, int64_t first, int64_t count, int64_t p, int64_t k, void *to, int64_t step,
                        int64_t depth_step);
 
-/* Part of an a that is no matrix: element (i, p) of its rows and of a block of depth is at
+/* Part of an operand that is no matrix: element p of a block of depth of its row i (of a; of b: column i) is at
  * base[row[i] + depth[p]], and consecutive rows are step apart within runs. */
 typedef struct gemm_window {
     const void *base;
@@ -24,7 +24,7 @@ typedef struct gemm_window {
     int64_t step, run;
 } gemm_window;
 
-/* What knows such an a. */
+/* What knows such an operand. */
 typedef struct gemm_windows {
     /* The end of the block of depth that begins at p, of at most `most` positions; of the block of rows, which may be
      * behind the last one. */
@@ -49,7 +49,8 @@ typedef struct gemm_product {
     void *context;
     gemm_pack *pack_a, *pack_b;  /* not NULL: the operand is what they take; of its strides only counts whether the last
                                     one is 1, as in a matrix */
-    const gemm_windows *windows; /* not NULL: a is what they know, and is not packed */
+    const gemm_windows *windows; /* not NULL: a is what they know, and is not packed; */
+    bool window_columns;         /* or b, whose step is 1 */
 } gemm_product;
 
 /* Index: CLG_F32 or CLG_F64. */

@@ -19,7 +19,7 @@ INLINE void FN(TYPE, store)(T *to, V x) { *(U *)to = x; }
 /* ---------------------------------------------------------------- a tile */
 
 /* One tile of c: a block of k, on top of what c has if resume. Element (i, p) of a is at p * a_step + i, BY_ROW at
- * i * a_step + p, BY_TABLE at i * a_step + depth[p]. */
+ * i * a_step + p, BY_TABLE at i * a_step + depth[p]. Row p of b is at p * b_step, B_BY_TABLE at depth[p]. */
 typedef void (*FN(TYPE, tile))(int64_t k, const T *a, int64_t a_step, const int64_t *depth, const T *b, int64_t b_step,
                                T *c, int64_t ldc, bool resume);
 
@@ -46,7 +46,8 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const int l
     for (int64_t p = 0; p < k; p++) {
         V x[ROW_VECTORS];
         const int64_t at = layout == BY_TABLE ? depth[p] : 0;
-        UNROLL for (int v = 0; v < vectors; v++) x[v] = FN(TYPE, load)(b + v * WIDTH);
+        const T *from = b + (layout == B_BY_TABLE ? depth[p] : 0);
+        UNROLL for (int v = 0; v < vectors; v++) x[v] = FN(TYPE, load)(from + v * WIDTH);
         UNROLL for (int i = 0; i < height; i++)
         {
             /* copies of one element; minus 0 keeps the sign of 0 */
@@ -70,13 +71,16 @@ INLINE void FN(TYPE, tile_body)(const int height, const int vectors, const int l
     {                                                                                                                  \
         FN(TYPE, tile_body)(height, vectors, layout, k, a, a_step, depth, b, b_step, c, ldc, resume);                  \
     }
-#define TILES_OF(height, vectors) TILE(height, vectors, 0) TILE(height, vectors, 1) TILE(height, vectors, 2)
+#define TILES_OF(height, vectors)                                                                                      \
+    TILE(height, vectors, 0) TILE(height, vectors, 1) TILE(height, vectors, 2) TILE(height, vectors, 3)
 #define TILES(height) TILES_OF(height, 1) TILES_OF(height, 2)
 #define TILE_ROW(height)                                                                                               \
     {                                                                                                                  \
-        {FN(TYPE, tile_##height##_1_0), FN(TYPE, tile_##height##_1_1), FN(TYPE, tile_##height##_1_2)},                 \
+        {FN(TYPE, tile_##height##_1_0), FN(TYPE, tile_##height##_1_1), FN(TYPE, tile_##height##_1_2),                  \
+         FN(TYPE, tile_##height##_1_3)},                                                                               \
         {                                                                                                              \
-            FN(TYPE, tile_##height##_2_0), FN(TYPE, tile_##height##_2_1), FN(TYPE, tile_##height##_2_2)                \
+            FN(TYPE, tile_##height##_2_0), FN(TYPE, tile_##height##_2_1), FN(TYPE, tile_##height##_2_2),               \
+                FN(TYPE, tile_##height##_2_3)                                                                          \
         }                                                                                                              \
     }
 TILES(1)
@@ -96,7 +100,7 @@ TILES(14)
 #endif
 
 /* [height / 2][vectors - 1][layout] */
-static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][3] = {
+static const FN(TYPE, tile) FN(TYPE, tiles)[ROWS_MAX / 2 + 1][2][LAYOUTS] = {
     TILE_ROW(1),  TILE_ROW(2),  TILE_ROW(4),
 #if ROWS_MAX >= 6
     TILE_ROW(6),
@@ -206,7 +210,7 @@ typedef struct FN(TYPE, block) {
     int64_t p, k; /* the block of k */
     int64_t row, m;
     bool transposed;    /* c is */
-    gemm_window window; /* of the block, if a is one */
+    gemm_window window; /* of the block, if an operand is one */
 } FN(TYPE, block);
 
 /* A tile of a and its step: packed, or where it lies if it is read a few times only. Tiles of an odd height are packed:
@@ -354,9 +358,83 @@ static void FN(TYPE, blocks)(const gemm_product *g, bool transposed)
     }
 }
 
+/* ---------------------------------------------------------------- windows along columns */
+
+/* All tiles of a block of rows, by row. */
+static void FN(TYPE, pack_tiles)(const FN(TYPE, block) * x)
+{
+    const gemm_product *g = x->g;
+    T *tile = x->tiles;
+    for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
+        int rows = tile_rows(x->m - i), height = tile_height(rows);
+        if (g->pack_a) {
+            g->pack_a(g->a, x->row + i, rows, x->p, x->k, tile, ROW_STEP, 1);
+            for (int r = rows; r < height; r++)
+                memset(tile + r * ROW_STEP, 0, (size_t)x->k * sizeof(T));
+        } else if (g->a_stride[1] == 1) {
+            const T *a = (const T *)g->a + (x->row + i) * g->a_stride[0] + x->p;
+            FN(TYPE, pack_rows)(x->k, rows, height, a, g->a_stride[0], tile);
+        } else {
+            const T *a = (const T *)g->a + (x->row + i) * g->a_stride[0] + x->p * g->a_stride[1];
+            for (int r = 0; r < height; r++)
+                for (int64_t q = 0; q < x->k; q++)
+                    tile[r * ROW_STEP + q] = r < rows ? a[r * g->a_stride[0] + q * g->a_stride[1]] : 0;
+        }
+        i += rows;
+    }
+}
+
+/* A block of columns: vectors of b where they lie, each for all tiles of the rows. What a vector reads behind the end
+ * of a run is not used. */
+static void FN(TYPE, run_columns)(const FN(TYPE, block) * x, int64_t column, int64_t n)
+{
+    const gemm_product *g = x->g;
+    const bool resume = x->p > 0;
+    for (int64_t j = 0; j < n;) {
+        int64_t left = smaller(n - j, x->window.run - j % x->window.run);
+        int columns = (int)smaller(COLUMNS, left), vectors = columns > WIDTH ? 2 : 1;
+        const T *b = (const T *)x->window.base + x->window.row[j], *tile = x->tiles;
+        T *c = (T *)g->c + x->row * g->ldc + column + j;
+        for (int64_t i = 0; i < x->m; tile += TILE_SPACE) {
+            int rows = tile_rows(x->m - i), height = tile_height(rows);
+            FN(TYPE, tile) run = FN(TYPE, tiles)[height / 2][vectors - 1][B_BY_TABLE];
+            if (rows == height && columns == vectors * WIDTH)
+                run(x->k, tile, ROW_STEP, x->window.depth, b, 0, c + i * g->ldc, g->ldc, resume);
+            else
+                FN(TYPE, edge)
+            (run, rows, columns, x->k, tile, ROW_STEP, x->window.depth, b, 0, c + i * g->ldc, g->ldc, 1, resume);
+            i += rows;
+        }
+        j += columns;
+    }
+}
+
+static void FN(TYPE, column_blocks)(const gemm_product *g)
+{
+    FN(TYPE, block) x = {.g = g, .tiles = g->scratch};
+    for (x.row = 0; x.row < g->m; x.row += x.m) {
+        x.m = smaller(BLOCK_TILES * ROWS_MAX, g->m - x.row);
+        for (x.p = 0; x.p < g->k; x.p += x.k) {
+            x.k = g->windows->depth_end(g->b, x.p, DEPTH) - x.p;
+            FN(TYPE, pack_tiles)(&x);
+            for (int64_t column = 0, end; column < g->n; column = end) {
+                end = smaller(g->windows->row_end(g->b, column, x.p, x.k), g->n);
+                g->windows->open((void *)g->b, column, end - column, x.p, x.k, &x.window);
+                FN(TYPE, run_columns)(&x, column, end - column);
+                if (g->done && x.p + x.k == g->k)
+                    g->done(g->context, x.row, x.m, column, end - column);
+            }
+        }
+    }
+}
+
 static void FN(TYPE, gemm)(const gemm_product *product)
 {
     gemm_product g = *product;
+    if (g.window_columns) {
+        FN(TYPE, column_blocks)(&g);
+        return;
+    }
     if (g.pack_a || g.pack_b || g.windows) {
         FN(TYPE, blocks)(&g, false);
         return;

@@ -133,11 +133,23 @@ static void cut(job *j, int count)
     }
 }
 
-/* Rows of a part that are computed before the body runs on them, where the product has no buffer of its own. */
-static int64_t piece_rows(int64_t rows, int64_t columns, int64_t element)
+/* Of a part of m x n, what is computed before the body runs on it where the product has no buffer of its own: some of
+ * the rows; or some of the columns, where these are windows and the rows are packed. */
+static void cut_piece(const cpu_contract *c, int64_t element, int64_t *m, int64_t *n)
 {
-    int64_t fit = PIECE_BYTES / (columns * element);
-    return smaller(fit < 64 ? 64 : fit / 64 * 64, rows);
+    if (c->windowed == 1) {
+        int64_t fit = PIECE_BYTES / (*m * element);
+        *n = smaller(fit < c->run ? c->run : fit / c->run * c->run, *n);
+    } else {
+        int64_t fit = PIECE_BYTES / (*n * element);
+        *m = smaller(fit < 64 ? 64 : fit / 64 * 64, *m);
+    }
+}
+
+/* Parts of a side begin at multiples: of runs where it is read through windows and there are enough. */
+static int64_t grain_of(const cpu_contract *c, int side, int64_t count, int parts, int64_t otherwise)
+{
+    return c->windowed == side && count / c->run >= 4 * parts ? c->run : otherwise;
 }
 
 static int64_t packing_bytes(const cpu_contract *c, clg_dtype dtype, const gemm_table *table)
@@ -152,7 +164,8 @@ int64_t cpu_matmul_scratch(const cpu_tape *t, const gemm_table *table)
     int64_t element = (int64_t)clg_dtype_size(t->step->dtype);
     if (c->batch == 0 || c->m == 0 || c->n == 0)
         return 0;
-    int64_t piece = smaller(c->m * c->n * element, larger(PIECE_BYTES, 64 * c->n * element));
+    int64_t least = c->windowed == 1 ? c->m * c->run : 64 * c->n;
+    int64_t piece = smaller(c->m * c->n * element, larger(PIECE_BYTES, least * element));
     return packing_bytes(c, t->step->dtype, table) + contract_windows_bytes(c) + (t->product_store >= 0 ? 0 : piece);
 }
 
@@ -283,17 +296,18 @@ static void piece_run(const piece *p, int64_t m, int64_t n, void *scratch)
             const contract_side *s = &c->side[o];
             const void **data = o == 0 ? &g.a : &g.b;
             *data = block[o].base + (s->plain ? shifted[o].first * s->own_stride * element : 0);
-            if (s->plain || (o == 0 && c->windows))
+            if (s->plain || o == c->windowed)
                 continue;
             *data = &shifted[o];
             *(o == 0 ? &g.pack_a : &g.pack_b) = pack_shifted;
         }
         contract_windows windows;
-        if (c->windows) {
-            contract_windows_begin(&windows, c, &block[0], p->row,
+        if (c->windowed >= 0) {
+            contract_windows_begin(&windows, c, &block[c->windowed], shifted[c->windowed].first,
                                    (char *)scratch + packing_bytes(c, j->dtype, j->table));
-            g.a = &windows;
+            *(c->windowed == 0 ? &g.a : &g.b) = &windows;
             g.windows = &contract_window_functions;
+            g.window_columns = c->windowed == 1;
         }
         if (g.pack_a) /* packed tiles of a: by rows where depth is dense */
             g.a_stride[1] = c->side[0].depth.rank && c->side[0].depth.stride[c->side[0].depth.rank - 1] == 1 ? 1 : 2;
@@ -314,30 +328,32 @@ static void piece_run(const piece *p, int64_t m, int64_t n, void *scratch)
 static void run_part(const job *j, cpu_runner *r, char *scratch, int number)
 {
     const cpu_contract *c = j->contract;
-    int64_t batch, batch_end, row_first, row_end, column, column_end, width = j->table->width[j->dtype];
+    int64_t batch, batch_end, row_first, row_end, column_first, column_end, width = j->table->width[j->dtype];
     int rows = number / j->column_parts % j->row_parts;
     cpu_share(c->batch, 1, number / (j->column_parts * j->row_parts), j->batch_parts, &batch, &batch_end);
-    int64_t grain = c->windows && c->m / c->run >= 4 * j->row_parts ? c->run : c->m >= 8 * j->row_parts ? 2 : 1;
-    cpu_share(c->m, grain, rows, j->row_parts, &row_first, &row_end);
-    cpu_share(c->n, c->n >= j->column_parts * width ? width : 1, number % j->column_parts, j->column_parts, &column,
-              &column_end);
-    int64_t n = column_end - column, most = row_end - row_first;
-    if (n == 0 || most == 0)
+    int64_t row_grain = grain_of(c, 0, c->m, j->row_parts, c->m >= 8 * j->row_parts ? 2 : 1);
+    int64_t column_grain = grain_of(c, 1, c->n, j->column_parts, c->n >= j->column_parts * width ? width : 1);
+    cpu_share(c->m, row_grain, rows, j->row_parts, &row_first, &row_end);
+    cpu_share(c->n, column_grain, number % j->column_parts, j->column_parts, &column_first, &column_end);
+    int64_t n = column_end - column_first, m = row_end - row_first;
+    if (n == 0 || m == 0)
         return;
     if (!j->whole || use_blas(j))
-        most = piece_rows(most, n, j->element);
-    if (c->windows && most > c->run)
-        most = most / c->run * c->run;
+        cut_piece(c, j->element, &m, &n);
+    if (c->windowed == 0 && m > c->run)
+        m = m / c->run * c->run;
     for (; batch < batch_end; batch++)
-        for (int64_t row = row_first; row < row_end; row += most) {
-            piece p = {j, r, batch, row, column, scratch + packing_bytes(c, j->dtype, j->table), n};
-            p.c += contract_windows_bytes(c);
-            if (j->whole) {
-                p.c = j->whole + (contract_lane(&c->batch_lanes, batch) + row * c->n + column) * j->element;
-                p.ldc = c->n;
+        for (int64_t row = row_first; row < row_end; row += m)
+            for (int64_t column = column_first; column < column_end; column += n) {
+                int64_t columns = smaller(n, column_end - column);
+                piece p = {j, r, batch, row, column, scratch + packing_bytes(c, j->dtype, j->table), columns};
+                p.c += contract_windows_bytes(c);
+                if (j->whole) {
+                    p.c = j->whole + (contract_lane(&c->batch_lanes, batch) + row * c->n + column) * j->element;
+                    p.ldc = c->n;
+                }
+                piece_run(&p, smaller(m, row_end - row), columns, scratch);
             }
-            piece_run(&p, smaller(most, row_end - row), n, scratch);
-        }
 }
 
 static void work(const void *argument, int thread, int threads)

@@ -1,6 +1,6 @@
-/* An operand that is read through windows: rows of a product at row[i] + depth[p] of an array. Where its borders are
- * padded, a block's part of it is copied first, with zeros around it: all windows of the block then lie within the
- * copy, and an element that several windows read is copied once. */
+/* An operand that is read through windows: rows of a product, or columns, at row[i] + depth[p] of an array. Where its
+ * borders are padded, a block's part of it is copied first, with zeros around it: all windows of the block then lie
+ * within the copy, and an element that several windows read is copied once. */
 #include "contract.h"
 
 #include <string.h>
@@ -175,7 +175,7 @@ static void open_window(void *operand, int64_t row, int64_t m, int64_t p, int64_
     }
     int64_t step = s->own.rank > 0 ? own[s->own.rank - 1] : 0, in_run = (w->first + row) % w->contract->run,
             slack = step < 0 ? -step : step;
-    char *copy = w->copy + slack * s->size; /* a tile of an odd height reads a row more */
+    char *copy = w->copy + slack * s->size; /* a tile of an odd height reads a row more, a vector more columns */
     fill(w, &b, copy);
     offsets(s->own.extent, own, s->own.rank, w->first + row, m, w->row);
     offsets(w->block->extent, depth, s->depth.rank, p, k, w->depth);
@@ -189,7 +189,7 @@ const gemm_windows contract_window_functions = {depth_end, row_end, open_window}
 /* A single row and a whole block of depth are copied even where that is more than is good. */
 static int64_t copy_bytes(const cpu_contract *c)
 {
-    const contract_side *s = &c->side[0];
+    const contract_side *s = &c->side[c->windowed];
     int64_t most = 1;
     for (int k = 0; k < s->axis_count; k++) {
         int64_t span = 1;
@@ -204,7 +204,7 @@ static int64_t copy_bytes(const cpu_contract *c)
 
 int64_t contract_windows_bytes(const cpu_contract *c)
 {
-    return c->windows ? copy_bytes(c) + (MOST_ROWS + MOST_DEPTH) * (int64_t)sizeof(int64_t) : 0;
+    return c->windowed >= 0 ? copy_bytes(c) + (MOST_ROWS + MOST_DEPTH) * (int64_t)sizeof(int64_t) : 0;
 }
 
 void contract_windows_begin(contract_windows *w, const cpu_contract *c, const contract_block *block, int64_t first,
