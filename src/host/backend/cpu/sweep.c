@@ -26,8 +26,10 @@ struct cpu_sweep {
     int64_t elements[2];          /* of the buffers */
     int64_t lane_stride[2];
     int count, bound_count;
-    int64_t *at[2], *begin, *end; /* of the terms: element offsets, lanes */
-    int64_t least[2], most[2];    /* of the offsets of all terms and lanes */
+    int64_t *at[2], *begin, *end;   /* of the terms: element offsets, lanes */
+    int64_t least[2], most[2];      /* of the offsets of all terms and lanes */
+    int64_t whole_begin, whole_end; /* lanes that all terms have */
+    bool is_vector;                 /* the lanes' strides are what the loop is for */
     row_bound *bounds;
     int64_t *parts; /* bound_count x count */
     int64_t *memory;
@@ -121,6 +123,17 @@ static cpu_sweep_fn choose(const cpu_sweep *s, const cpu_vectors *vectors, const
     return found->reduce->op == OP_MAX ? table->max[s->lane_stride[0] == 2] : table->sum[form][s->lane_stride[0] == 2];
 }
 
+/* The lanes that all terms have. */
+static void common_lanes(const int64_t *begin, const int64_t *end, int count, int64_t *first, int64_t *behind)
+{
+    *first = 0;
+    *behind = INT64_MAX;
+    for (int q = 0; q < count; q++) {
+        *first = larger(*first, begin[q]);
+        *behind = smaller(*behind, end[q]);
+    }
+}
+
 static bool take_memory(cpu_sweep *s, int32_t bounds)
 {
     const size_t count = (size_t)s->count;
@@ -180,6 +193,9 @@ clg_status cpu_sweep_new(const plan *p, const cpu_tape *tape, const plan_section
         return CLG_OK;
     }
     place_terms(s);
+    common_lanes(s->begin, s->end, s->count, &s->whole_begin, &s->whole_end);
+    s->is_vector =
+        (s->lane_stride[0] == 1 || s->lane_stride[0] == 2) && s->lane_stride[1] >= 0 && s->lane_stride[1] <= 1;
     s->run = choose(s, vectors, &found);
     *result = s;
     return CLG_OK;
@@ -221,40 +237,56 @@ static int select_terms(const cpu_sweep *s, const int64_t *part, terms *list)
     return count;
 }
 
-static void set_range(cpu_row *row)
+/* A row, and what of it depends on its outer position. */
+typedef struct cursor {
+    int64_t coord[PLAN_MAX_DIMS], base[2], part[PLAN_MAX_DIMS];
+} cursor;
+
+static void seek(const cpu_sweep *s, cursor *at)
 {
-    row->whole_begin = 0;
-    row->whole_end = INT64_MAX;
-    for (int q = 0; q < row->count; q++) {
-        row->whole_begin = larger(row->whole_begin, row->begin[q]);
-        row->whole_end = smaller(row->whole_end, row->end[q]);
-    }
+    for (int k = 0; k < 2 && s->access[k]; k++)
+        at->base[k] = s->access[k]->offset + row_part(s->step, s->access[k]->stride, at->coord);
+    for (int i = 0; i < s->bound_count; i++)
+        at->part[i] = row_part(s->step, s->bounds[i].bound->coef, at->coord);
 }
 
-/* Lanes lane ... lane + n - 1 of the row at coord. */
-static void run_row(const cpu_sweep *s, const int64_t *coord, cpu_row *row, terms *list)
+/* The next row: one further along the last outer dimension but the lanes', or from its beginning. */
+static void advance(const cpu_sweep *s, cursor *at)
 {
-    const plan_step *step = s->step;
-    int64_t part[PLAN_MAX_DIMS], base[2] = {0};
-    row->readable = true;
-    for (int k = 0; k < 2 && s->access[k]; k++) {
-        base[k] = s->access[k]->offset + row_part(step, s->access[k]->stride, coord);
-        row->readable &= base[k] + s->least[k] >= 0 && base[k] + s->most[k] < s->elements[k];
+    const int d = s->step->outer_rank - 2;
+    at->coord[d + 1] = 0;
+    if (d < 0)
+        return;
+    if (++at->coord[d] == s->step->extent[d]) {
+        at->coord[d] = 0;
+        for (int e = d - 1; e >= 0 && ++at->coord[e] == s->step->extent[e] && e > 0; e--)
+            at->coord[e] = 0;
+        seek(s, at);
+        return;
     }
-    row->readable &= s->lane_stride[0] == 1 || s->lane_stride[0] == 2;
-    row->readable &= s->lane_stride[1] == 0 || s->lane_stride[1] == 1;
-    row->x_from = base[0];
-    row->w_from = base[1];
+    for (int k = 0; k < 2 && s->access[k]; k++)
+        at->base[k] += s->access[k]->stride[d];
     for (int i = 0; i < s->bound_count; i++)
-        part[i] = row_part(step, s->bounds[i].bound->coef, coord);
-    if (has_all(s, part)) {
+        at->part[i] += s->bounds[i].bound->coef[d];
+}
+
+/* Lanes row->lane ... row->lane + n - 1. */
+static void run_row(const cpu_sweep *s, const cursor *at, cpu_row *row, terms *list)
+{
+    row->readable = s->is_vector;
+    for (int k = 0; k < 2 && s->access[k]; k++)
+        row->readable &= at->base[k] + s->least[k] >= 0 && at->base[k] + s->most[k] < s->elements[k];
+    row->x_from = at->base[0];
+    row->w_from = at->base[1];
+    if (has_all(s, at->part)) {
         row->count = s->count;
         row->x_at = s->at[0], row->w_at = s->at[1], row->begin = s->begin, row->end = s->end;
+        row->whole_begin = s->whole_begin, row->whole_end = s->whole_end;
     } else {
-        row->count = select_terms(s, part, list);
+        row->count = select_terms(s, at->part, list);
         row->x_at = list->at[0], row->w_at = list->at[1], row->begin = list->begin, row->end = list->end;
+        common_lanes(row->begin, row->end, row->count, &row->whole_begin, &row->whole_end);
     }
-    set_range(row);
     s->run(row);
 }
 
@@ -262,7 +294,8 @@ void cpu_sweep_run(cpu_runner *r, const cpu_sweep *s, int64_t n)
 {
     const plan_step *step = s->step;
     const int last = step->outer_rank - 1;
-    int64_t coord[PLAN_MAX_DIMS], rest = r->lane;
+    int64_t rest = r->lane;
+    cursor at = {.coord = {0}};
     terms list;
     cpu_row row = {.d = r->slot[s->slot],
                    .x = r->address[s->buffer[0]],
@@ -270,17 +303,16 @@ void cpu_sweep_run(cpu_runner *r, const cpu_sweep *s, int64_t n)
                    .x_stride = s->lane_stride[0],
                    .w_stride = s->lane_stride[1]};
     for (int d = last; d >= 0; d--) {
-        coord[d] = rest % step->extent[d];
+        at.coord[d] = rest % step->extent[d];
         rest /= step->extent[d];
     }
+    seek(s, &at);
     while (n > 0) {
-        row.lane = coord[last];
-        row.n = smaller(step->extent[last] - coord[last], n);
-        run_row(s, coord, &row, &list);
+        row.lane = at.coord[last];
+        row.n = smaller(step->extent[last] - row.lane, n);
+        run_row(s, &at, &row, &list);
         row.d = (char *)row.d + row.n * s->size;
         n -= row.n;
-        coord[last] = 0;
-        for (int d = last - 1; d >= 0 && ++coord[d] == step->extent[d] && d > 0; d--)
-            coord[d] = 0;
+        advance(s, &at);
     }
 }

@@ -37,25 +37,55 @@ INLINE V FN(TYPE, sweep_combine)(const bool max, V a, V b)
     return (V)(((I)b & greater) | ((I)a & ~greater));
 }
 
-/* Lanes at ... at + WIDTH - 1 of term q. */
-INLINE V FN(TYPE, sweep_term)(const cpu_row *row, const int form, const int stride, int64_t q, int64_t at)
+/* From WIDTH - n on: n lanes that a term has, or lacks. */
+static const LANE FN(TYPE, sweep_has)[2 * WIDTH] = {[0 ... WIDTH - 1] = -1};
+static const LANE FN(TYPE, sweep_lacks)[2 * WIDTH] = {[WIDTH... 2 * WIDTH - 1] = -1};
+
+INLINE I FN(TYPE, sweep_mask)(const LANE *table, int64_t lanes)
 {
-    V y = FN(TYPE, sweep_load)((const T *)row->x + (row->x_from + row->x_at[q] + at * stride), stride);
-    if (form == SWEEP_BY_ONE)
-        y *= ((const T *)row->w)[row->w_from + row->w_at[q]] - (V){0};
-    if (form == SWEEP_BY_LANES)
-        y *= *(const U *)((const T *)row->w + (row->w_from + row->w_at[q] + at));
-    return y;
+    I mask;
+    memcpy(&mask, table + WIDTH - lanes, sizeof mask);
+    return mask;
 }
 
 /* What does not change a result where a term has no such lane. */
-INLINE V FN(TYPE, sweep_masked)(const cpu_row *row, const bool max, int64_t q, int64_t at, I lane, V y)
+INLINE V FN(TYPE, sweep_masked)(const bool max, I has, V y)
 {
-    const LANE begin = (LANE)smaller(larger(row->begin[q] - at, 0), WIDTH);
-    const LANE end = (LANE)smaller(larger(row->end[q] - at, 0), WIDTH);
-    const I has = (lane >= begin) & (lane < end);
     const V none = (max ? (T)-INFINITY : 0) - (V){0};
-    return (V)(((I)y & has) | ((I)none & ~has));
+    return max ? (V)(((I)y & has) | ((I)none & ~has)) : (V)((I)y & has);
+}
+
+#define SWEEP_VECTORS 4
+
+/* Vectors side by side from lane at on, the last one from lane at_last; each term is met once. begins, ends: some terms
+ * begin within the first vector, or end within the last one, and all of them reach to the other. */
+INLINE void FN(TYPE, sweep_vectors)(const cpu_row *row, const bool max, const int form, const int stride,
+                                    const int vectors, const bool edges, int64_t at, int64_t at_last, T *d)
+{
+    V sum[SWEEP_VECTORS];
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] = (max ? (T)-INFINITY : 0) - (V){0};
+    for (int64_t q = 0; q < row->count; q++) {
+        const T *const x = (const T *)row->x + (row->x_from + row->x_at[q]);
+        const T *const w = form == SWEEP_PLAIN ? NULL : (const T *)row->w + (row->w_from + row->w_at[q]);
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            const int64_t lane = v + 1 == vectors ? at_last : at + v * WIDTH;
+            V y = FN(TYPE, sweep_load)(x + lane * stride, stride);
+            if (form == SWEEP_BY_ONE)
+                y *= *w - (V){0};
+            if (form == SWEEP_BY_LANES)
+                y *= *(const U *)(w + lane);
+            if (edges && v == 0)
+                y = FN(TYPE, sweep_masked)(
+                    max, FN(TYPE, sweep_mask)(FN(TYPE, sweep_lacks), smaller(larger(row->begin[q] - lane, 0), WIDTH)),
+                    y);
+            if (edges && v + 1 == vectors)
+                y = FN(TYPE, sweep_masked)(
+                    max, FN(TYPE, sweep_mask)(FN(TYPE, sweep_has), smaller(larger(row->end[q] - lane, 0), WIDTH)), y);
+            sum[v] = FN(TYPE, sweep_combine)(max, sum[v], y);
+        }
+    }
+    UNROLL for (int v = 0; v < vectors; v++) * (U *)(d + (v + 1 == vectors ? at_last - at : v * WIDTH)) = sum[v];
 }
 
 INLINE T FN(TYPE, sweep_one)(const cpu_row *row, const bool max, const int form, int64_t at)
@@ -72,43 +102,41 @@ INLINE T FN(TYPE, sweep_one)(const cpu_row *row, const bool max, const int form,
     return result;
 }
 
+#define SWEEP_CASES(vectors)                                                                                           \
+    case 2 * (vectors):                                                                                                \
+        FN(TYPE, sweep_vectors)(row, max, form, stride, vectors, false, at, at_last, d);                               \
+        break;                                                                                                         \
+    case 2 * (vectors) + 1:                                                                                            \
+        FN(TYPE, sweep_vectors)(row, max, form, stride, vectors, true, at, at_last, d);                                \
+        break;
+
 INLINE void FN(TYPE, sweep_row)(const cpu_row *row, const bool max, const int form, const int stride)
 {
     T *const first = row->d; /* lane row->lane */
     const int64_t last = row->lane + row->n;
-    const V start = (max ? (T)-INFINITY : 0) - (V){0};
-    I lane;
-    UNROLL for (int l = 0; l < WIDTH; l++) lane[l] = l;
     if (!row->readable || row->n < WIDTH) {
         for (int64_t at = row->lane; at < last; at++)
             first[at - row->lane] = FN(TYPE, sweep_one)(row, max, form, at);
         return;
     }
-    for (int64_t i = row->lane; i < last; i += WIDTH) {
-        V result = start, second = start;
-        i = smaller(i, last - WIDTH); /* the last vector does some lanes again */
-        T *const d = first + (i - row->lane);
-        if (i < row->whole_begin || i + WIDTH > row->whole_end) {
-            for (int64_t q = 0; q < row->count; q++) {
-                V y = FN(TYPE, sweep_term)(row, form, stride, q, i);
-                if (i < row->begin[q] || i + WIDTH > row->end[q])
-                    y = FN(TYPE, sweep_masked)(row, max, q, i, lane, y);
-                result = FN(TYPE, sweep_combine)(max, result, y);
-            }
-        } else if (i + 2 * WIDTH <= smaller(row->whole_end, last)) {
-            for (int64_t q = 0; q < row->count; q++) {
-                result = FN(TYPE, sweep_combine)(max, result, FN(TYPE, sweep_term)(row, form, stride, q, i));
-                second = FN(TYPE, sweep_combine)(max, second, FN(TYPE, sweep_term)(row, form, stride, q, i + WIDTH));
-            }
-            *(U *)(d + WIDTH) = second;
-            *(U *)d = result;
-            i += WIDTH;
-            continue;
-        } else {
-            for (int64_t q = 0; q < row->count; q++)
-                result = FN(TYPE, sweep_combine)(max, result, FN(TYPE, sweep_term)(row, form, stride, q, i));
+    for (int64_t i = row->lane, at_last; i < last; i = at_last + WIDTH) {
+        int vectors = (int)smaller(divide_up(last - i, WIDTH), SWEEP_VECTORS);
+        const int64_t at = smaller(i, last - WIDTH); /* the last vector does some lanes again */
+        at_last = smaller(i + (vectors - 1) * WIDTH, last - WIDTH);
+        const bool edges = at < row->whole_begin || at_last + WIDTH > row->whole_end;
+        const bool within = row->whole_begin <= at + WIDTH && row->whole_begin <= at_last &&
+                            row->whole_end >= at_last && row->whole_end >= at + (vectors - 1) * WIDTH;
+        if (edges && !within) { /* one by one */
+            vectors = 1;
+            at_last = at;
         }
-        *(U *)d = result;
+        T *const d = first + (at - row->lane);
+        switch (2 * vectors + edges) {
+            SWEEP_CASES(1)
+            SWEEP_CASES(2)
+            SWEEP_CASES(3)
+            SWEEP_CASES(4)
+        }
     }
 }
 
@@ -121,6 +149,8 @@ SWEEP(by_one, false, SWEEP_BY_ONE)
 SWEEP(by_lanes, false, SWEEP_BY_LANES)
 
 #undef SWEEP
+#undef SWEEP_CASES
+#undef SWEEP_VECTORS
 
 /* Lanes at ... at + WIDTH - 1 of a row whose lane 0 is x[x_at] and w[w_at]. */
 INLINE V FN(TYPE, dot_term)(const T *x, int64_t x_at, const T *w, int64_t w_at, const int form, int64_t at)
