@@ -140,7 +140,7 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
 
 /* n elements of a size from s, stride apart, to consecutive d; and the reverse. */
 #define COPIES(name, word)                                                                                             \
-    static void gather_##name(word *d, const word *s, int64_t stride, int64_t n)                                       \
+    static void gather_##name(word *restrict d, const word *restrict s, int64_t stride, int64_t n)                     \
     {                                                                                                                  \
         if (stride == 1 && n >= 32) {                                                                                  \
             memcpy(d, s, (size_t)n * sizeof *d);                                                                       \
@@ -148,18 +148,28 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
             word value = *s;                                                                                           \
             for (int64_t i = 0; i < n; i++)                                                                            \
                 d[i] = value;                                                                                          \
+        } else if (stride == 2) {                                                                                      \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                d[i] = s[2 * i];                                                                                       \
         } else {                                                                                                       \
             for (int64_t i = 0; i < n; i++)                                                                            \
                 d[i] = s[i * stride];                                                                                  \
         }                                                                                                              \
     }                                                                                                                  \
     /* the last two dimensions, rows of extent elements; the first row begins at its element number phase */           \
-    static void rows_##name(word *d, const word *s, const cpu_dim *dims, int64_t phase, int64_t n)                     \
+    static void rows_##name(word *restrict d, const word *restrict s, const cpu_dim *dims, int64_t phase, int64_t n)   \
     {                                                                                                                  \
         int64_t extent = dims[1].extent, stride = dims[1].stride, step = dims[0].stride, i = 0;                        \
-        if (extent == 2 && phase == 0)                                                                                 \
+        if (extent == 2 && phase == 0 && stride == 0 && step == 1) { /* each twice: a loop of vectors */               \
+            const int64_t pairs = n / 2;                                                                               \
+            for (int64_t p = 0; p < pairs; p++)                                                                        \
+                d[2 * p] = s[p], d[2 * p + 1] = s[p];                                                                  \
+            i = 2 * pairs;                                                                                             \
+            s += pairs;                                                                                                \
+        } else if (extent == 2 && phase == 0) {                                                                        \
             for (; i + 2 <= n; s += step, i += 2)                                                                      \
                 d[i] = s[0], d[i + 1] = s[stride];                                                                     \
+        }                                                                                                              \
         for (int64_t j = phase; i < n; s += step, j = 0)                                                               \
             for (; j < extent && i < n; j++)                                                                           \
                 d[i++] = s[j * stride];                                                                                \
