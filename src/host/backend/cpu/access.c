@@ -170,9 +170,15 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
             for (; i + 2 <= n; s += step, i += 2)                                                                      \
                 d[i] = s[0], d[i + 1] = s[stride];                                                                     \
         }                                                                                                              \
-        for (int64_t j = phase; i < n; s += step, j = 0)                                                               \
-            for (; j < extent && i < n; j++)                                                                           \
-                d[i++] = s[j * stride];                                                                                \
+        for (int64_t j = phase, run; i < n; s += step, j = 0, i += run) {                                              \
+            run = smaller(extent - j, n - i);                                                                          \
+            if (stride == 2)                                                                                           \
+                for (int64_t k = 0; k < run; k++)                                                                      \
+                    d[i + k] = s[2 * (j + k)];                                                                         \
+            else                                                                                                       \
+                for (int64_t k = 0; k < run; k++)                                                                      \
+                    d[i + k] = s[(j + k) * stride];                                                                    \
+        }                                                                                                              \
     }                                                                                                                  \
     static void scatter_##name(word *d, const word *s, int64_t stride, int64_t n)                                      \
     {                                                                                                                  \
