@@ -4,6 +4,12 @@
  * loads and shuffles, which take longer to compile than the rest of a kernel. */
 #define VECTOR_AT(space, s, p) (((space s##_packed_t *)(p))->vector)
 
+/* Of the lanes of n integers of type t, those from lo to hi - 1, both within 0..n. */
+#define LANES_4(t) ((t##4)(0, 1, 2, 3))
+#define LANES_8(t) ((t##8)(0, 1, 2, 3, 4, 5, 6, 7))
+#define LANES_16(t) ((t##16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define WITHIN(t, n, lo, hi) ((LANES_##n(t) >= (t##n)((t)(lo))) & (LANES_##n(t) < (t##n)((t)(hi))))
+
 /* Before a loop that is compiled as it stands: unrolled or made of vectors it would only take longer to compile. */
 #ifdef __clang__
 #define ROLLED _Pragma("clang loop unroll(disable) vectorize(disable) interleave(disable)")

@@ -53,29 +53,43 @@ static void add_form(const body_printer *p, text *t, const plan_bound *bound, in
         text_add(t, terms ? " + %lld" : "%lld", (long long)constant);
 }
 
-/* The condition under which lane..lane+lanes-1 are within the bounds, each term with " && " behind it. What holds
+static void form_range(const plan_step *step, const plan_bound *bound, int64_t *least, int64_t *most)
+{
+    *least = *most = 0;
+    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
+        *(bound->coef[d] < 0 ? least : most) += bound->coef[d] * larger(step->extent[d] - 1, 0);
+}
+
+static int64_t lane_step(const body_printer *p, const plan_bound *bound)
+{
+    return p->body->lane >= 0 ? bound->coef[p->body->lane] : 0;
+}
+
+/* The condition under which lane..lane+lanes-1 are within a bound, each term with " && " behind it. What holds
  * everywhere is left out. */
+static void add_bound(const body_printer *p, text *t, const plan_bound *bound, int lane, int lanes)
+{
+    int64_t least, most, step = lane_step(p, bound);
+    form_range(p->body->step, bound, &least, &most);
+    int64_t first = step * lane, last = step * (lane + lanes - 1);
+    if (bound->lo >= bound->hi || least >= bound->hi || most < bound->lo) {
+        text_add(t, "false && "); /* nowhere */
+        return;
+    }
+    if (least < bound->lo) {
+        add_form(p, t, bound, smaller(first, last));
+        text_add(t, " >= %lld && ", (long long)bound->lo);
+    }
+    if (most >= bound->hi) {
+        add_form(p, t, bound, larger(first, last));
+        text_add(t, " < %lld && ", (long long)bound->hi);
+    }
+}
+
 static void add_bounds(const body_printer *p, text *t, const plan_access *access, int lane, int lanes)
 {
-    for (int32_t i = 0; i < access->bound_count; i++) {
-        const plan_bound *bound = &p->body->step->bounds[access->first_bound + i];
-        int64_t least = 0, most = 0, step = p->body->lane >= 0 ? bound->coef[p->body->lane] : 0;
-        for (int d = 0; d < p->body->step->outer_rank + p->body->step->inner_rank; d++)
-            *(bound->coef[d] < 0 ? &least : &most) += bound->coef[d] * larger(p->body->step->extent[d] - 1, 0);
-        int64_t first = step * lane, last = step * (lane + lanes - 1);
-        if (bound->lo >= bound->hi || least >= bound->hi || most < bound->lo) {
-            text_add(t, "false && "); /* nowhere */
-            continue;
-        }
-        if (least < bound->lo) {
-            add_form(p, t, bound, smaller(first, last));
-            text_add(t, " >= %lld && ", (long long)bound->lo);
-        }
-        if (most >= bound->hi) {
-            add_form(p, t, bound, larger(first, last));
-            text_add(t, " < %lld && ", (long long)bound->hi);
-        }
-    }
+    for (int32_t i = 0; i < access->bound_count; i++)
+        add_bound(p, t, &p->body->step->bounds[access->first_bound + i], lane, lanes);
 }
 
 void body_add_constant(text *t, int dtype, double value)
@@ -194,6 +208,94 @@ static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int wid
     return true;
 }
 
+/* Whether the lanes within an access's bounds follow each other: those that depend on the lane count up or down. */
+static bool has_lane_range(const body_printer *p, const plan_instr *instr, int width)
+{
+    const plan_access *access = &p->body->step->accesses[instr->access];
+    bool ranges = false;
+    if (instr->kind != INSTR_LOAD || width == 1 || instr->src[0] >= 0 || access->stride[p->body->lane] < 0 ||
+        access->stride[p->body->lane] > 1)
+        return false;
+    for (int32_t i = 0; i < access->bound_count; i++) {
+        const int64_t step = lane_step(p, &p->body->step->bounds[access->first_bound + i]);
+        if (step < -1 || step > 1)
+            return false;
+        ranges |= step != 0;
+    }
+    return ranges;
+}
+
+/* The lanes within the bounds that depend on the lane: lo%d ... hi%d - 1. */
+static void print_lane_range(const body_printer *p, int32_t reg, const plan_access *access, int width)
+{
+    const char *index = p->body->index;
+    text_line(p->out, "%s lo%d = 0, hi%d = %d;", index, reg, reg, width);
+    for (int32_t i = 0; i < access->bound_count; i++) {
+        const plan_bound *bound = &p->body->step->bounds[access->first_bound + i];
+        const bool up = lane_step(p, bound) > 0;
+        int64_t least, most;
+        text form = {0};
+        form_range(p->body->step, bound, &least, &most);
+        add_form(p, &form, bound, 0);
+        const char *at = form.data ? form.data : "0";
+        if (lane_step(p, bound) != 0 && least < bound->lo)
+            text_line(p->out, up ? "lo%d = max(lo%d, %lld - (%s));" : "hi%d = min(hi%d, 1 - %lld + (%s));", reg, reg,
+                      (long long)bound->lo, at);
+        if (lane_step(p, bound) != 0 && most >= bound->hi)
+            text_line(p->out, up ? "hi%d = min(hi%d, %lld - (%s));" : "lo%d = max(lo%d, 1 - %lld + (%s));", reg, reg,
+                      (long long)bound->hi, at);
+        p->out->failed |= form.failed;
+        text_free(&form);
+    }
+}
+
+/* The value in the lanes from lo%d to hi%d, what is outside in the others. */
+static void add_selected(const body_printer *p, text *t, int32_t reg, int width, const char *value)
+{
+    static const char *const lanes[CLG_DTYPE_COUNT] = {"int", "long", "int", "char"}; /* as wide as the dtype */
+    const plan_instr *instr = &p->body->step->instrs[reg];
+    const char *index = p->body->index;
+    text_add(t, "select((%s_t)(", body_suffix(instr->dtype, width).s);
+    body_add_constant(t, instr->dtype, instr->value);
+    text_add(t, "), %s, WITHIN(%s, %d, min(lo%d, (%s)%d), max(hi%d, (%s)0)))", value, lanes[instr->dtype], width, reg,
+             index, width, reg, index);
+}
+
+/* A load of which some lanes may be outside: what is read is a vector within the buffer, or the one value of all lanes.
+ */
+static void print_masked_load(const body_printer *p, int32_t reg, int width)
+{
+    const plan_instr *instr = &p->body->step->instrs[reg];
+    const plan_access *access = &p->body->step->accesses[instr->access];
+    const body_suffix_text s = body_suffix(instr->dtype, width);
+    const int argument = body_argument(p->body, instr->buffer);
+    text guard = {0}, value = {0};
+    for (int32_t i = 0; i < access->bound_count; i++)
+        if (lane_step(p, &p->body->step->bounds[access->first_bound + i]) == 0)
+            add_bound(p, &guard, &p->body->step->bounds[access->first_bound + i], 0, 1);
+    const char *common = guard.data ? guard.data : "";
+    print_lane_range(p, reg, access, width);
+    body_begin_value(p, reg);
+    if (access->stride[p->body->lane] == 0) {
+        text_add(&value, "(%s_t)(b%d[e%d])", s.s, argument, reg);
+        text_add(p->out, "%slo%d < hi%d ? ", common, reg, reg);
+        add_selected(p, p->out, reg, width, value.data ? value.data : "");
+        add_outside(p->out, instr, width);
+    } else {
+        text_add(&value, "VECTOR_AT(global, %s, b%d + e%d)", s.s, argument, reg);
+        text_add(p->out, "%slo%d <= 0 && hi%d >= %d ? %s : %slo%d < hi%d && e%d >= 0 && e%d <= %lld ? ", common, reg,
+                 reg, width, value.data ? value.data : "", common, reg, reg, reg, reg,
+                 (long long)(p->body->plan->buffers[instr->buffer].count - width));
+        add_selected(p, p->out, reg, width, value.data ? value.data : "");
+        text_add(p->out, " : ");
+        add_lanes(p, p->out, reg, width);
+    }
+    text_add(p->out, ";\n");
+    p->out->failed |= guard.failed || value.failed;
+    text_free(&guard);
+    text_free(&value);
+}
+
 void body_print_address(const body_printer *p, int32_t reg, const plan_access *access, bool with_piece)
 {
     text address = {0};
@@ -209,6 +311,10 @@ void body_print_load(const body_printer *p, int32_t reg)
 {
     int width = body_register_width(p, reg);
     body_print_address(p, reg, &p->body->step->accesses[p->body->step->instrs[reg].access], false);
+    if (has_lane_range(p, &p->body->step->instrs[reg], width)) {
+        print_masked_load(p, reg, width);
+        return;
+    }
     body_begin_value(p, reg);
     if (!add_vector_load(p, p->out, reg, width))
         add_lanes(p, p->out, reg, width);

@@ -15,7 +15,21 @@ void nest_close(nest *n)
     body_close(&n->body);
 }
 
-int nest_vector_width(int64_t extent) { return extent >= 16 ? 16 : extent >= 8 ? 8 : extent >= 4 ? 4 : 1; }
+/* The width for which a row of the extent is the fewest vectors and single elements; of long ones the widest. */
+int nest_vector_width(int64_t extent)
+{
+    enum { LONG = 64, WIDE = 2, SINGLE = 1 }; /* times what a vector costs: the widest one, an element */
+    int best = 1;
+    int64_t least = SINGLE * extent;
+    for (int width = 4; width <= smaller(extent, 16); width *= 2) {
+        const int64_t cost = extent / width * (width == 16 ? WIDE : 1) + extent % width * SINGLE;
+        if (cost <= least || extent >= LONG) {
+            best = width;
+            least = cost;
+        }
+    }
+    return best;
+}
 
 void nest_print_positions(const body_printer *p, const char *from, int first, int end, int skip, bool with_piece)
 {

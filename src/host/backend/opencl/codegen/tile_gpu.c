@@ -6,12 +6,12 @@
 #include <math.h>
 
 #define MOST_ELEMENTS 8
-#define REGISTERS 256   /* bytes of accumulators that it may have, at the most */
-#define LANES 128       /* multiply-adds in a cycle */
-#define WARP 32         /* work-items that read local memory together */
-#define FETCH 0.3       /* cycles to bring an element of a block to local memory, address included */
-#define START 1500.0    /* cycles to begin and end a tile */
-#define ALONE 2.0       /* how much slower a group is that has its compute unit for itself: nothing hides its waits */
+#define REGISTERS 256 /* bytes of accumulators that it may have, at the most */
+#define LANES 128     /* multiply-adds in a cycle */
+#define WARP 32       /* work-items that read local memory together */
+#define FETCH 0.3     /* cycles to bring an element of a block to local memory, address included */
+#define START 1500.0  /* cycles to begin and end a tile */
+#define ALONE 2.0     /* how much slower a group is that has its compute unit for itself: nothing hides its waits */
 
 int64_t tile_gpu_columns(const product_tile *t) { return (int64_t)t->vectors * t->width; }
 
