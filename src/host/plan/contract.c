@@ -95,7 +95,8 @@ static bool is_windowed(const subgraph *s, int32_t node, int which)
 }
 
 /* Whether an operand has windows, and all are phases: a dimension of the result, of few elements, says which of the
- * elements some way apart are summed. *windows: whether it has some that are not. */
+ * elements some way apart are summed. *windows: whether it has some that are not. Pieces, of which a dimension of the
+ * result says which of the runs that follow each other is summed (split_contract.c), are neither. */
 static bool has_phases(const scheduler *f, int32_t node, int which, bool *windows)
 {
     bool phases = false;
@@ -103,7 +104,7 @@ static bool has_phases(const scheduler *f, int32_t node, int which, bool *window
     int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
     for (int k = 0; k < rank; k++) {
         const int64_t *coef = c->axis[which][k].coef;
-        int64_t summed = 0, own = 0, reach = 0;
+        int64_t summed = 0, own = 0, reach = 0, run = 0;
         int terms = 0;
         for (int d = 0; d < c->rank; d++) {
             int64_t step = coef[d] < 0 ? -coef[d] : coef[d];
@@ -111,11 +112,11 @@ static bool has_phases(const scheduler *f, int32_t node, int which, bool *window
             if (d < c->result_rank && step)
                 own = step, reach = step * c->extent[d];
             else if (step)
-                summed = step;
+                summed = step, run = step * c->extent[d];
         }
-        bool phase = terms == 2 && own && reach <= summed;
+        bool phase = terms == 2 && own && reach <= summed, piece = terms == 2 && summed && run <= own;
         phases |= phase;
-        *windows |= terms > 1 && !phase;
+        *windows |= terms > 1 && !phase && !piece;
     }
     return phases && !*windows;
 }

@@ -15,7 +15,7 @@ static backend_traits describe_traits(const backend_device *device)
     traits.dense_columns = device->target.strategy == STRATEGY_CPU;
     traits.max_body = 256;
     traits.units = device->target.strategy == STRATEGY_CPU ? 4 * units : 8 * units;
-    traits.contract_block = device->target.strategy == STRATEGY_CPU ? 32 : 2048;
+    traits.contract_block = 2048;
     return traits;
 }
 

@@ -3,7 +3,7 @@
  * multiply-adds over the summed dimensions for each element, in their order, as on the CPU path. Operands are read
  * where they lie. */
 #include "codegen.h"
-#include "nest.h"
+#include "contract.h"
 
 #include <stdlib.h>
 
@@ -28,12 +28,12 @@ typedef struct contract {
     int row, rows; /* the dimension of which rows are taken together, and how many; -1: none */
 } contract;
 
-static bool depends(const plan_step *step, int operand, int d) { return step->operand[operand].dims >> d & 1; }
+bool contract_depends(const plan_step *step, int operand, int d) { return step->operand[operand].dims >> d & 1; }
 
 static int choose_column(const plan_step *step)
 {
     int last = step->outer_rank - 1;
-    return last >= 0 && depends(step, 0, last) ? -1 : last;
+    return last >= 0 && contract_depends(step, 0, last) ? -1 : last;
 }
 
 /* The last dimension of operand 0 alone; rows that divide its extent, so that no row is in two units. */
@@ -46,7 +46,7 @@ static void choose_rows(contract *c)
     c->row = -1;
     c->rows = 1;
     for (int d = 0; d < step->outer_rank && d != c->column; d++)
-        if (depends(step, 0, d) && !depends(step, 1, d))
+        if (contract_depends(step, 0, d) && !contract_depends(step, 1, d))
             c->row = d;
     for (int rows = 2; c->row >= 0 && rows <= most; rows++)
         if (step->extent[c->row] % rows == 0)
@@ -88,14 +88,13 @@ static bool narrows(const contract *c, const plan_bound *bound, int d)
     return result;
 }
 
-/* Narrows from..to of the loop over summed dimension d to what a bound allows. */
-static void print_bound(const body_printer *p, const plan_bound *bound, int d)
+void contract_print_bound(const body_printer *p, const plan_bound *bound, int d)
 {
     const long long by = (long long)bound->coef[d], lo = (long long)bound->lo, hi = (long long)bound->hi;
     const char *index = p->body->index;
     plan_access rest = {0};
-    for (int e = 0; e < p->body->step->outer_rank; e++)
-        rest.stride[e] = bound->coef[e];
+    for (int e = 0; e < p->body->step->outer_rank + p->body->step->inner_rank; e++)
+        rest.stride[e] = e == d ? 0 : bound->coef[e];
     text form = {0};
     body_add_address(p, &form, &rest);
     const char *at = form.data ? form.data : "0";
@@ -124,7 +123,7 @@ static void open_sum(const contract *c, const body_printer *p, int d)
         const plan_access *at = &step->accesses[step->operand[o].access];
         for (int32_t i = 0; i < at->bound_count; i++)
             if (narrows(c, &step->bounds[at->first_bound + i], d))
-                print_bound(p, &step->bounds[at->first_bound + i], d);
+                contract_print_bound(p, &step->bounds[at->first_bound + i], d);
     }
     text_line(p->out, "ROLLED");
     snprintf(head, sizeof head, "for (%s p%d = from%d; p%d < to%d; p%d++)", index, d, d, d, d, d);
@@ -291,11 +290,11 @@ static void make_reading(const contract *c, reading *r)
     }
 }
 
-static int64_t part_count(const contract *c)
+int64_t contract_part_count(const nest *n)
 {
-    const kernel_target *target = c->n.target;
-    return smaller(smaller(c->n.units, MOST_SHARES * target->compute_units),
-                   1 + c->step->outer_count * c->step->inner_count / WORK_OF_SHARE);
+    const plan_step *step = n->body.step;
+    return smaller(smaller(n->units, MOST_SHARES * n->target->compute_units),
+                   1 + step->outer_count * step->inner_count / WORK_OF_SHARE);
 }
 
 clg_status contract_kernels(const kernel_target *target, const plan *schedule, int32_t number, kernel_list *list)
@@ -303,6 +302,8 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
     const plan_step *step = &schedule->steps[number];
     if (step->outer_count == 0)
         return CLG_OK;
+    if (contract_has_lines(target, step))
+        return contract_lines_kernels(target, schedule, number, list);
     contract c = {.n = nest_new(target), .step = step, .column = choose_column(step)};
     choose_rows(&c);
     clg_status status = gather_bounds(&c) ? CLG_OK : clg_fail_memory();
@@ -315,7 +316,7 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
         body_printer p = body_print_to(&c.n.body, &c.n.unit);
         p.width = c.n.body.lane < 0 ? 1 : nest_vector_width(step->extent[c.column]);
         print_unit(&c, &p);
-        status = nest_add_kernel(&c.n, part_count(&c), list);
+        status = nest_add_kernel(&c.n, contract_part_count(&c.n), list);
     }
     nest_close(&c.n);
     free(c.bounds);
