@@ -254,7 +254,8 @@ static void find_matmul(scheduler *f, contract_operands *x)
 }
 
 /* Whether an operand's windows are to be columns: its neighbours in memory are those of the result, a vector of them
- * follow each other, and what the other operand has alone would not fill one. */
+ * follow each other, and what the other operand has alone would not fill one; or the result is in phases, and the
+ * device reads operands where they lie. */
 static bool has_window_columns(const scheduler *f, int32_t node, int which)
 {
     enum { VECTOR = 8 };
@@ -263,13 +264,15 @@ static bool has_window_columns(const scheduler *f, int32_t node, int which)
     role roles[PLAN_MAX_DIMS];
     int64_t rows = 1;
     int last = -1;
+    bool windows = false;
+    const bool in_phases = f->traits.dense_columns && has_phases(f, node, 1 - which, &windows);
     find_roles(f->s, node, which == 0, roles);
     for (int d = 0; d < c->result_rank; d++) {
         last = c->extent[d] > 1 && roles[d] != ROLE_BATCH ? d : last;
         rows *= roles[d] == ROLE_ROW ? c->extent[d] : 1;
     }
     if (!f->traits.window_columns || last < 0 || roles[last] != ROLE_COLUMN || c->extent[last] < VECTOR ||
-        rows >= VECTOR)
+        (rows >= VECTOR && !in_phases))
         return false;
     for (int k = 0; k < rank; k++)
         if (c->axis[which][k].coef[last] != (k == rank - 1))
