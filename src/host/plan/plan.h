@@ -190,6 +190,15 @@ plan_access plan_matmul_access(const plan_matmul *x, int operand);
 /* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer
  * positions (columns reduced side by side). true: inner. Shared by the backends so that both agree with print.c. */
 bool plan_lanes_inner(const plan_step *step);
+/* An INNER section that adds up (or takes the largest of) what it loads, or products of two loads, and does nothing
+ * else. */
+typedef struct plan_reduction {
+    const plan_instr *load[2], *reduce; /* load[1] NULL: not a product */
+    int32_t result;                     /* the reduction's register */
+} plan_reduction;
+/* Whether a section is such a one, of f32 or f64, and what is outside the bounds of its loads (the same ones for both
+ * factors) changes nothing: 0 in a sum, -inf among what the largest is taken of. */
+bool plan_reduction_find(const plan_step *step, const plan_section *section, plan_reduction *found);
 /* Whether two instructions that compute values, not REDUCE or PRODUCT, give equal ones where their operands are equal.
  */
 bool plan_same_function(const plan_step *step, const plan_instr *a, const plan_instr *b);

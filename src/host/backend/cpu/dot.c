@@ -42,7 +42,7 @@ static int64_t outer_part(const plan_step *step, const int64_t *coef, const int6
 }
 
 /* Whether rows are short, or have bounds: what is one long row is a view for the tape. */
-static bool is_worth_it(const plan_step *step, const cpu_reduction *found)
+static bool is_worth_it(const plan_step *step, const plan_reduction *found)
 {
     const int last = step->outer_rank + step->inner_rank - 1;
     if (found->reduce->op != OP_SUM || step->accesses[found->load[0]->access].stride[last] != 1)
@@ -86,9 +86,9 @@ clg_status cpu_dot_new(const cpu_tape *tape, const plan_section *section, const 
 {
     enum { MOST_NUMBERS = 1 << 20 }; /* of a table of rows */
     const plan_step *step = tape->step;
-    cpu_reduction found;
+    plan_reduction found;
     *result = NULL;
-    if (!tape->lanes_inner || step->splits > 1 || step->inner_count == 0 || !cpu_reduction_find(step, section, &found))
+    if (!tape->lanes_inner || step->splits > 1 || step->inner_count == 0 || !plan_reduction_find(step, section, &found))
         return CLG_OK;
     if (found.load[1] && step->accesses[found.load[0]->access].stride[step->outer_rank + step->inner_rank - 1] == 0) {
         const plan_instr *other = found.load[0];

@@ -37,6 +37,16 @@ struct cpu_sweep {
 
 /* ---------------------------------------------------------------- terms */
 
+int64_t cpu_inner_part(const plan_step *step, const int64_t *coef, int64_t q)
+{
+    int64_t sum = 0;
+    for (int d = step->outer_rank + step->inner_rank; d-- > step->outer_rank;) {
+        sum += q % step->extent[d] * coef[d];
+        q /= step->extent[d];
+    }
+    return sum;
+}
+
 /* The part of a form that depends on a row: on the outer dimensions but the last. */
 static int64_t row_part(const plan_step *step, const int64_t *coef, const int64_t *coord)
 {
@@ -102,7 +112,7 @@ static void place_terms(cpu_sweep *s)
 }
 
 /* Which of two factors is the one whose lanes may be anything: the other is one value or neighbours. */
-static void order_factors(const plan_step *step, cpu_reduction *found)
+static void order_factors(const plan_step *step, plan_reduction *found)
 {
     const int last = step->outer_rank - 1;
     if (!found->load[1] || step->accesses[found->load[1]->access].stride[last] == 0)
@@ -116,7 +126,7 @@ static void order_factors(const plan_step *step, cpu_reduction *found)
 }
 
 /* The loop for what the lanes' strides are. */
-static cpu_sweep_fn choose(const cpu_sweep *s, const cpu_vectors *vectors, const cpu_reduction *found)
+static cpu_sweep_fn choose(const cpu_sweep *s, const cpu_vectors *vectors, const plan_reduction *found)
 {
     int form = !found->load[1] ? SWEEP_PLAIN : s->lane_stride[1] == 0 ? SWEEP_BY_ONE : SWEEP_BY_LANES;
     const cpu_sweeps *table = &vectors->sweep[found->reduce->dtype == CLG_F64];
@@ -162,10 +172,10 @@ clg_status cpu_sweep_new(const plan *p, const cpu_tape *tape, const plan_section
                          const int32_t *slot, cpu_sweep **result)
 {
     const plan_step *step = tape->step;
-    cpu_reduction found;
+    plan_reduction found;
     *result = NULL;
     if (tape->lanes_inner || step->splits > 1 || step->outer_rank == 0 || step->inner_count == 0 ||
-        step->inner_count > MOST_TERMS || !cpu_reduction_find(step, section, &found))
+        step->inner_count > MOST_TERMS || !plan_reduction_find(step, section, &found))
         return CLG_OK;
     if (step->accesses[found.load[0]->access].bound_count > PLAN_MAX_DIMS)
         return CLG_OK;

@@ -5,14 +5,6 @@
 
 #include "cpu.h"
 
-typedef struct cpu_reduction {
-    const plan_instr *load[2], *reduce; /* load[1] NULL: not a product */
-    int32_t result;                     /* the reduction's register */
-} cpu_reduction;
-
-/* reduction.c. Whether a section is such a one, of f32 or f64, and what is outside the bounds of its loads (the same
- * ones for both factors) changes nothing: 0 in a sum, -inf among what the largest is taken of. */
-bool cpu_reduction_find(const plan_step *step, const plan_section *section, cpu_reduction *found);
-/* The part of a form that depends on inner position number q. */
+/* sweep.c. The part of a form that depends on inner position number q. */
 int64_t cpu_inner_part(const plan_step *step, const int64_t *coef, int64_t q);
 #endif

@@ -2,6 +2,7 @@
  *
  *   lanes over outer, no inner   a map: vectors along the last outer dimension
  *   lanes over outer, inner      column sums: a tile of columns side by side, the inner positions one by one
+ *                                or, with bounds, rows of columns (sweep.c)
  *   lanes over inner             row sums: one outer position at a time, vectors (CPU) or a group's work-items (GPU)
  *                                along the inner dimension
  */
@@ -192,6 +193,8 @@ static void print_units(nest *n, const body_printer *p)
     n->units = positions;
     if (n->lanes_inner) {
         print_row_unit(n, p);
+    } else if (nest_has_sweep(n)) {
+        nest_print_sweep(n, p);
     } else if (n->body.lane < 0) {
         nest_print_positions(p, "unit", 0, step->outer_rank, -1, true);
         print_tile(n, p, "");

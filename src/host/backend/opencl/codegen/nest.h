@@ -34,6 +34,12 @@ void nest_close_tile(const body_printer *p);
 /* Adds the kernel around the unit. parts: of the work; work-groups, or shares that they draw. */
 clg_status nest_add_kernel(const nest *n, int64_t parts, kernel_list *list);
 
+/* ---------------------------------------------------------------- sweep.c */
+
+/* Whether a step adds up few terms with bounds for each column; and its units, rows of columns. */
+bool nest_has_sweep(const nest *n);
+void nest_print_sweep(nest *n, const body_printer *p);
+
 /* ---------------------------------------------------------------- sums.c */
 
 /* An INNER section with its loops and reductions. */

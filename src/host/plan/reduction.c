@@ -1,5 +1,7 @@
 /* Which INNER sections only reduce what they load. */
-#include "sweep.h"
+#include "plan.h"
+
+#include "../core/ops.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,13 +14,13 @@ static bool same_bounds(const plan_step *step, const plan_instr *a, const plan_i
                                           (size_t)x->bound_count * sizeof *step->bounds) == 0);
 }
 
-bool cpu_reduction_find(const plan_step *step, const plan_section *section, cpu_reduction *found)
+bool plan_reduction_find(const plan_step *step, const plan_section *section, plan_reduction *found)
 {
     const plan_instr *in = &step->instrs[section->first];
     const int32_t loads = section->count == 2 ? 1 : 2;
     if (section->count != 2 && section->count != 4)
         return false;
-    *found = (cpu_reduction){.reduce = &in[section->count - 1], .result = section->first + section->count - 1};
+    *found = (plan_reduction){.reduce = &in[section->count - 1], .result = section->first + section->count - 1};
     for (int32_t i = 0; i < loads; i++) {
         if (in[i].kind != INSTR_LOAD || in[i].src[0] >= 0 || in[i].dtype != in[0].dtype)
             return false;
@@ -39,14 +41,4 @@ bool cpu_reduction_find(const plan_step *step, const plan_section *section, cpu_
         !same_bounds(step, &in[0], &in[1]) || memcmp(&in[0].value, &in[1].value, sizeof none) != 0)
         return false;
     return true;
-}
-
-int64_t cpu_inner_part(const plan_step *step, const int64_t *coef, int64_t q)
-{
-    int64_t sum = 0;
-    for (int d = step->outer_rank + step->inner_rank; d-- > step->outer_rank;) {
-        sum += q % step->extent[d] * coef[d];
-        q /= step->extent[d];
-    }
-    return sum;
 }
