@@ -112,21 +112,31 @@ void contract_print_bound(const body_printer *p, const plan_bound *bound, int d)
 }
 
 /* Opens the loop over summed dimension d, over the positions where no operand is outside for all of the block: what is
- * left out would add 0. */
-static void open_sum(const contract *c, const body_printer *p, int d)
+ * left out would add 0. A short one, all of which is inside, is written out. */
+static void open_sum(const contract *c, const body_printer *p, int d, bool inside)
 {
+    enum { SHORT = 4 };
     const plan_step *step = c->step;
     const char *index = p->body->index;
+    const long long extent = (long long)step->extent[d];
+    bool narrowed = false;
     char head[96];
-    text_line(p->out, "%s from%d = 0, to%d = %lld;", index, d, d, (long long)step->extent[d]);
     for (int o = 0; o < 2; o++) {
         const plan_access *at = &step->accesses[step->operand[o].access];
-        for (int32_t i = 0; i < at->bound_count; i++)
-            if (narrows(c, &step->bounds[at->first_bound + i], d))
-                contract_print_bound(p, &step->bounds[at->first_bound + i], d);
+        for (int32_t i = 0; i < at->bound_count; i++) {
+            if (!narrows(c, &step->bounds[at->first_bound + i], d))
+                continue;
+            if (!narrowed)
+                text_line(p->out, "%s from%d = 0, to%d = %lld;", index, d, d, extent);
+            narrowed = true;
+            contract_print_bound(p, &step->bounds[at->first_bound + i], d);
+        }
     }
-    text_line(p->out, "ROLLED");
-    snprintf(head, sizeof head, "for (%s p%d = from%d; p%d < to%d; p%d++)", index, d, d, d, d, d);
+    text_line(p->out, inside && !narrowed && extent <= SHORT ? "#pragma unroll" : "ROLLED");
+    if (narrowed)
+        snprintf(head, sizeof head, "for (%s p%d = from%d; p%d < to%d; p%d++)", index, d, d, d, d, d);
+    else
+        snprintf(head, sizeof head, "for (%s p%d = 0; p%d < %lld; p%d++)", index, d, d, extent, d);
     text_open(p->out, head);
 }
 
@@ -140,7 +150,7 @@ static void print_block(const contract *c, const reading *from, const body_print
     for (int i = 0; i < c->rows; i++)
         text_line(p->out, "%s_t s%d = (%s_t)(0);", s.s, i, s.s);
     for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++)
-        open_sum(c, p, d);
+        open_sum(c, p, d, from == &c->inside);
     body_print_load(&reads, 1);
     for (int i = 0; i < c->rows; i++) {
         open_row(c, p->out, i);
