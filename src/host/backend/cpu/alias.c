@@ -81,3 +81,10 @@ cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *add
         ++*count;
     return spans->span + first;
 }
+
+bool cpu_spans_alone(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer)
+{
+    int32_t count;
+    const cpu_span *span = cpu_spans_find(spans, p, address, buffer, &count);
+    return count == 1 && span->stores == 1 && span->load_last < 0;
+}

@@ -220,6 +220,8 @@ void cpu_spans_add_loads(const plan *p, const plan_step *step, char *const *addr
                          cpu_spans *spans);
 /* The spans that meet a buffer: the first one, and how many follow each other. */
 cpu_span *cpu_spans_find(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer, int32_t *count);
+/* Whether a buffer that is stored to meets no other load or store of the step. */
+bool cpu_spans_alone(const cpu_spans *spans, const plan *p, char *const *address, int32_t buffer);
 
 /* uses.c. Flags of a register. */
 enum {

@@ -242,9 +242,8 @@ static clg_status compile_const(builder *b, int32_t i)
 /* Two bindings may be one piece of memory, of which the plan knows nothing. */
 static bool may_stream(const builder *b, int32_t i)
 {
-    int32_t count;
-    const cpu_span *span = cpu_spans_find(&b->spans, b->p, b->address, b->step->instrs[i].buffer, &count);
-    return b->wide && b->step->facts[i].streams && count == 1 && span->stores == 1 && span->load_last < 0;
+    const plan_instr *store = &b->step->instrs[i];
+    return b->wide && b->step->facts[i].streams && cpu_spans_alone(&b->spans, b->p, b->address, store->buffer);
 }
 
 /* From its register to a view of the destination. */

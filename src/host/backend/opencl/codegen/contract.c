@@ -312,8 +312,6 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
     const plan_step *step = &schedule->steps[number];
     if (step->outer_count == 0)
         return CLG_OK;
-    if (contract_has_lines(target, step))
-        return contract_lines_kernels(target, schedule, number, list);
     contract c = {.n = nest_new(target), .step = step, .column = choose_column(step)};
     choose_rows(&c);
     clg_status status = gather_bounds(&c) ? CLG_OK : clg_fail_memory();

@@ -48,6 +48,8 @@ static clg_status add_contraction(const backend_device *device, const plan *sche
         return add_library(device, schedule, number, list, made);
     if (step->is_matmul && !gpu)
         return matmul_kernels(&device->target, schedule, number, choice->tile, made);
+    if (!gpu && contract_has_lines(&device->target, step))
+        return contract_lines_kernels(&device->target, schedule, number, made);
     if (!gpu)
         return contract_kernels(&device->target, schedule, number, made);
     const gpu_product x = contract_gpu_product(step);
