@@ -355,7 +355,8 @@ static clg_var random_leaf(clg_graph *g, clg_shape shape, clg_random *random)
     return x;
 }
 
-/* relu(conv + bias), and the same with a residual: one step; with gradients at most four more than the loss alone. */
+/* relu(conv + bias), and the same with a residual: one step; with gradients at most four more than the loss alone. A
+ * strided one's gradient for x: one step. */
 static void test_conv_programs(void **state)
 {
     (void)state;
@@ -374,6 +375,15 @@ static void test_conv_programs(void **state)
         free(schedule_text(out, 1, &loss_steps));
         schedule_expect(out, 3, loss_steps + 4, "gradients of x and w");
         schedule_expect(out, 4, loss_steps + 5, "gradients of x, w and bias");
+    }
+    /* of every other element, whatever the padding: no row too many that a copy would leave out */
+    for (int64_t before = 0; before < 2; before++) {
+        const clg_conv_options strided = {
+            .stride = CLG_SHAPE(2, 2), .before = CLG_SHAPE(before, before), .after = CLG_SHAPE(1, 1)};
+        clg_var wide = random_leaf(g, CLG_SHAPE(2, 8, 10, 32), &random), few = clg_conv(wide, w, strided);
+        clg_var gy = random_leaf(g, clg_shape_of(few), &random);
+        clg_gradients(clg_sum(clg_mul(few, gy), CLG_ALL_AXES, false), &wide, 1, out);
+        schedule_expect(out, 1, 1, "gradient of x, stride 2");
     }
     clg_graph_free(g);
 }

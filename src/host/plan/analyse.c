@@ -15,8 +15,8 @@
 static uint32_t moving(const plan_step *step, const int64_t *coef)
 {
     uint32_t dims = 0;
-    for (int d = 0; d < step->outer_rank + step->inner_rank; d++)
-        dims |= (uint32_t)(coef[d] != 0 && step->extent[d] != 1) << d;
+    for (int d = 0; d < PLAN_MAX_DIMS; d++) /* those that the step does not have do not move */
+        dims |= coef[d] != 0 && step->extent[d] != 1 ? 1u << d : 0;
     return dims;
 }
 
