@@ -253,6 +253,22 @@ static void find_matmul(scheduler *f, contract_operands *x)
     x->is_matmul = is_matrix(&p->a, p->m, p->k) && is_matrix(&p->b, p->k, p->n);
 }
 
+/* Whether dimension d moves along an axis of an operand together with a summed one, or leaves it. */
+static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
+{
+    for (int k = 0; k < shape.rank; k++) {
+        int64_t least, most;
+        const affine *form = &c->axis[which][k];
+        affine_range(form, c->rank, c->extent, &least, &most);
+        bool phase = least < 0 || most >= shape.dim[k];
+        for (int e = c->result_rank; e < c->rank; e++)
+            phase |= form->coef[e] != 0;
+        if (form->coef[d] && phase)
+            return true;
+    }
+    return false;
+}
+
 /* Whether an operand's windows are to be columns: its neighbours in memory are those of the result, a vector of them
  * follow each other, and what the other operand has alone would not fill one; or the result is in phases, and the
  * device reads operands where they lie. */
@@ -261,6 +277,7 @@ static bool has_window_columns(const scheduler *f, int32_t node, int which)
     enum { VECTOR = 8 };
     const contraction *c = of_node(f->s, node);
     const int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
+    const clg_shape other = f->s->shapes[f->s->nodes[node].in_shape[1 - which]];
     role roles[PLAN_MAX_DIMS];
     int64_t rows = 1;
     int last = -1;
@@ -270,6 +287,8 @@ static bool has_window_columns(const scheduler *f, int32_t node, int which)
     for (int d = 0; d < c->result_rank; d++) {
         last = c->extent[d] > 1 && roles[d] != ROLE_BATCH ? d : last;
         rows *= roles[d] == ROLE_ROW ? c->extent[d] : 1;
+        if (roles[d] == ROLE_ROW && c->extent[d] > 1 && is_phase(c, 1 - which, other, d))
+            return false; /* such rows would multiply what is outside */
     }
     if (!f->traits.window_columns || last < 0 || roles[last] != ROLE_COLUMN || c->extent[last] < VECTOR ||
         (rows >= VECTOR && !in_phases))
@@ -300,22 +319,6 @@ static bool must_swap(const scheduler *f, int32_t node)
         columns |= c->extent[d] > 1 && roles[d] == ROLE_COLUMN;
     }
     return last_is_a && columns;
-}
-
-/* Whether dimension d moves along an axis of an operand together with a summed one, or leaves it. */
-static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
-{
-    for (int k = 0; k < shape.rank; k++) {
-        int64_t least, most;
-        const affine *form = &c->axis[which][k];
-        affine_range(form, c->rank, c->extent, &least, &most);
-        bool phase = least < 0 || most >= shape.dim[k];
-        for (int e = c->result_rank; e < c->rank; e++)
-            phase |= form->coef[e] != 0;
-        if (form->coef[d] && phase)
-            return true;
-    }
-    return false;
 }
 
 /* The space of a contraction with windows: what both operands have comes first, then rows, then columns. A dimension
