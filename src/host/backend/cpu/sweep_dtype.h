@@ -57,8 +57,8 @@ INLINE V FN(TYPE, sweep_masked)(const bool max, I has, V y)
 
 #define SWEEP_VECTORS 4
 
-/* Vectors side by side from lane at on, the last one from lane at_last; each term is met once. begins, ends: some terms
- * begin within the first vector, or end within the last one, and all of them reach to the other. */
+/* Vectors side by side from lane at on, the last one from lane at_last; each term is met once. edges: some terms
+ * begin within the first vector or end within the last one; those between are whole. */
 INLINE void FN(TYPE, sweep_vectors)(const cpu_row *row, const bool max, const int form, const int stride,
                                     const int vectors, const bool edges, int64_t at, int64_t at_last, T *d)
 {
