@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 200 /* nested materialisations */ };
-
 static uint16_t saturate(int64_t value) { return value > 30000 ? 30000 : (uint16_t)value; }
 
 /* ---------------------------------------------------------------- placing */
@@ -53,7 +51,7 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
     }
     *w = (walk){.g = changed, .index = index};
     walk_tree(f, w, root, access);
-    bool good = w->status == CLG_OK && w->fits && w->blocker < 0 && w->latest < index &&
+    bool good = w->status == CLG_OK && w->fits && f->blockers.count == 0 && w->latest < index &&
                 changed->cost + w->cost <= f->traits.max_body;
     if (changed->split && w->inside_outer && access == changed->full_access)
         return false;
@@ -74,61 +72,95 @@ static clg_status commit(scheduler *f, int32_t root, int32_t index, const group 
     f->groups[index].cost += w.cost;
     f->state[root].group = index;
     f->state[root].cost = f->state[root].loads = 1;
-    if (w.status == CLG_OK && (!w.fits || w.blocker >= 0)) /* cannot be: it was tried before */
+    if (w.status == CLG_OK && (!w.fits || f->blockers.count > 0)) /* cannot be: it was tried before */
         return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s does not fit its group",
                         clg_ops[f->s->nodes[root].op].name);
     return w.status;
 }
 
-static clg_status materialise(scheduler *f, int32_t node)
-{
-    if (f->s->nodes[node].op == OP_INPUT)
-        return CLG_OK;
-    clg_status status = f->state[node].group < 0 ? fuse_place(f, node, 0) : CLG_OK;
-    return status == CLG_OK ? group_keep(f, node) : status;
-}
-
-clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
+/* Puts root, which nothing blocks, into the latest group that takes it, or a new one. */
+static clg_status place_in_group(scheduler *f, int32_t root, int32_t least, const space *own, const group *fresh,
+                                 const walk *alone)
 {
     const sub_node *n = &f->s->nodes[root];
-    bool reduces = walk_is_reduction(n);
-    space own = n->op == OP_CONTRACT ? contract_space(f, root)
-                : reduces            ? group_space(f->s->shapes[n->in_shape[0]], (uint32_t)n->attr.integer)
-                                     : group_space(f->s->shapes[n->shape], 0);
-    if (++f->depth > MAX_DEPTH)
-        return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: views nested too deeply at %s", clg_ops[n->op].name);
-    for (;;) {
-        group fresh;
-        if (!group_fill(f, &fresh, STEP_LOOP, own))
-            return CLG_ERROR_MEMORY;
-        walk w = {.g = &fresh, .index = f->group_count};
-        walk_tree(f, &w, root, fresh.full_access);
-        if (w.status != CLG_OK)
-            return w.status;
-        if (w.blocker >= 0) {
-            if (w.blocker == root)
-                return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: cannot materialise %s", clg_ops[n->op].name);
-            clg_status status = materialise(f, w.blocker);
-            if (status != CLG_OK)
-                return status;
-            continue;
-        }
-        f->depth--;
-        int32_t candidates[2] = {*group_latest(f, reduces ? fresh.full_count : n->count), w.latest};
-        if (w.cost <= f->traits.max_body) /* else it is alone anyway */
-            for (int i = 0; i < 2; i++) {
-                group changed;
-                walk attempt;
-                if (i && candidates[1] == candidates[0])
-                    continue;
-                if (joins(f, root, candidates[i], least, &own, &changed, &attempt)) {
-                    f->groups[candidates[i]] = changed;
-                    return commit(f, root, candidates[i], &changed);
-                }
+    int32_t candidates[2] = {*group_latest(f, walk_is_reduction(n) ? fresh->full_count : n->count), alone->latest};
+    if (alone->cost <= f->traits.max_body) /* else it is alone anyway */
+        for (int i = 0; i < 2; i++) {
+            group changed;
+            walk attempt;
+            if (i && candidates[1] == candidates[0])
+                continue;
+            if (joins(f, root, candidates[i], least, own, &changed, &attempt)) {
+                f->groups[candidates[i]] = changed;
+                return commit(f, root, candidates[i], &changed);
             }
-        int32_t index = group_append(f, &fresh);
-        return index < 0 ? CLG_ERROR_MEMORY : commit(f, root, index, &fresh);
+        }
+    int32_t index = group_append(f, fresh);
+    return index < 0 ? CLG_ERROR_MEMORY : commit(f, root, index, fresh);
+}
+
+static bool is_placed(const scheduler *f, int32_t node)
+{
+    return f->s->nodes[node].op == OP_INPUT || f->state[node].group >= 0;
+}
+
+/* Places root, if nothing blocks it; else what does is in f->blockers. */
+static clg_status try_to_place(scheduler *f, int32_t root, int32_t least)
+{
+    const sub_node *n = &f->s->nodes[root];
+    space own = n->op == OP_CONTRACT   ? contract_space(f, root)
+                : walk_is_reduction(n) ? group_space(f->s->shapes[n->in_shape[0]], (uint32_t)n->attr.integer)
+                                       : group_space(f->s->shapes[n->shape], 0);
+    group fresh;
+    if (!group_fill(f, &fresh, STEP_LOOP, own))
+        return CLG_ERROR_MEMORY;
+    walk w = {.g = &fresh, .index = f->group_count};
+    walk_tree(f, &w, root, fresh.full_access);
+    if (w.status != CLG_OK || f->blockers.count > 0)
+        return w.status;
+    return place_in_group(f, root, least, &own, &fresh, &w);
+}
+
+static int descending(const void *x, const void *y)
+{
+    const int32_t a = *(const int32_t *)x, b = *(const int32_t *)y;
+    return a < b ? 1 : a > b ? -1 : 0;
+}
+
+/* What blocks a node is placed before it, and kept: a stack, since it may be blocked in turn. Of several the first in
+ * topological order is on top: what it does not need can't block it. */
+clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
+{
+    const int32_t bottom = f->pending.count;
+    clg_status status = schedule_add(&f->pending, root) ? CLG_OK : CLG_ERROR_MEMORY;
+    while (f->pending.count > bottom && status == CLG_OK) {
+        const int32_t node = f->pending.items[f->pending.count - 1];
+        f->blockers.count = 0;
+        if (!is_placed(f, node))
+            status = try_to_place(f, node, node == root ? least : 0);
+        if (status == CLG_OK && f->blockers.count == 0) {
+            f->pending.count--;
+            if (node != root)
+                status = group_keep(f, node);
+        }
+        if (f->blockers.count > 1)
+            qsort(f->blockers.items, (size_t)f->blockers.count, sizeof *f->blockers.items, descending);
+        for (int32_t i = 0; i < f->blockers.count && status == CLG_OK; i++) {
+            if (f->blockers.items[i] == node)
+                status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: cannot materialise %s",
+                                  clg_ops[f->s->nodes[node].op].name);
+            else if (!schedule_add(&f->pending, f->blockers.items[i]))
+                status = CLG_ERROR_MEMORY;
+        }
     }
+    f->pending.count = bottom;
+    return status;
+}
+
+static clg_status materialise(scheduler *f, int32_t node)
+{
+    clg_status status = is_placed(f, node) ? CLG_OK : fuse_place(f, node, 0);
+    return status == CLG_OK ? group_keep(f, node) : status;
 }
 
 /* ---------------------------------------------------------------- contractions and scatter-adds */

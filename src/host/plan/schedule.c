@@ -29,6 +29,8 @@ static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **o
     free(f.stores);
     free(f.walked);
     free(f.stack.items);
+    free(f.blockers.items);
+    free(f.pending.items);
     free(f.seen.key);
     free(f.seen.stamp);
     free(f.seen.value);

@@ -56,6 +56,7 @@ typedef struct node_state {
     uint16_t cost, loads;      /* of evaluating it inline: instructions, full-size loads; saturating */
     int32_t reader, strays;    /* INPUT: last group that reads it; last that reads it at another access than its own */
     int32_t seen, seen_access; /* walk stamp */
+    double times;              /* each element is evaluated, in this walk so far */
 } node_state;
 
 /* A node's value at an access. */
@@ -75,17 +76,21 @@ typedef struct walked {
 
 /* A walk of the tree under a node. */
 typedef struct walk {
-    const group *g; /* the space to evaluate in */
-    int32_t index;  /* the group's index; the number of groups if it is a new one */
-    bool commit;    /* record what was found */
-    bool fits;
-    int32_t blocker;   /* a node that must be materialised first, -1: none */
+    const group *g;    /* the space to evaluate in */
+    int32_t index;     /* the group's index; the number of groups if it is a new one */
+    bool commit;       /* record what was found */
+    bool fits;         /* for a new group: once the scheduler's blockers are in memory, of which there are none now */
     int32_t latest;    /* latest group among what is read */
     bool inside;       /* reads a value that the group itself makes */
     bool inside_outer; /* ... one that is the same for all inner positions */
     int32_t cost;      /* new instructions */
     clg_status status;
 } walk;
+
+typedef struct node_list {
+    int32_t *items;
+    int32_t count, capacity;
+} node_list;
 
 typedef struct scheduler {
     const subgraph *s;
@@ -109,8 +114,9 @@ typedef struct scheduler {
         int32_t count, capacity;
     } seen;
     int32_t stamp;
+    node_list blockers;               /* nodes that must be in memory before what was walked can be evaluated */
+    node_list pending;                /* of fuse_place: nodes to be placed, each for the sake of one before it */
     int32_t latest_capacity, *latest; /* hash of element count -> latest group with that full or outer count */
-    int depth;
 } scheduler;
 
 /* Fills the scheduler's groups, states, buffers and stores. */
@@ -159,6 +165,7 @@ clg_status fuse_assignments(scheduler *f);
 
 /* Shared helpers. */
 bool schedule_push(scheduler *f, int32_t node, int32_t access);
+bool schedule_add(node_list *list, int32_t node); /* false: out of memory */
 /* Slot of a (node, access) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The
  * int32 belongs to the caller. */
 int32_t *schedule_seen(scheduler *f, int32_t node, int32_t access, bool *found);

@@ -1,4 +1,4 @@
-/* The containers of scheduling: the stack of a walk, the pairs that it has seen, the plan's buffers. */
+/* The containers of scheduling: the stack of a walk, lists of nodes, the pairs that it has seen, the plan's buffers. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -8,6 +8,14 @@ bool schedule_push(scheduler *f, int32_t node, int32_t access)
     if (!ARRAY_ROOM(f->stack.items, f->stack.count, f->stack.capacity))
         return false;
     f->stack.items[f->stack.count++] = (located){node, access};
+    return true;
+}
+
+bool schedule_add(node_list *list, int32_t node)
+{
+    if (!ARRAY_ROOM(list->items, list->count, list->capacity))
+        return false;
+    list->items[list->count++] = node;
     return true;
 }
 

@@ -110,6 +110,13 @@ static void push(scheduler *f, walk *w, int32_t node, int32_t access)
         w->status = CLG_ERROR_MEMORY;
 }
 
+/* The node must be in memory: the walk goes on, to find all such ones at once. */
+static void block(scheduler *f, walk *w, int32_t node)
+{
+    if (!schedule_add(&f->blockers, node))
+        w->status = CLG_ERROR_MEMORY;
+}
+
 /* Records a value of the group, if it is to stay there. */
 static void record(scheduler *f, walk *w, walked found)
 {
@@ -133,7 +140,7 @@ static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
     found.masked = outcome == ACCESS_OTHER_FILL;
     w->cost += outcome == ACCESS_OTHER_FILL ? 2 : 1;
     if (outcome == ACCESS_BLOCKED) {
-        w->blocker = node;
+        block(f, w, node);
         return;
     }
     if (clg_ops[f->s->nodes[node].op].kind == KIND_GATHER) {
@@ -163,8 +170,9 @@ static void push_reduced(scheduler *f, walk *w, int32_t node)
     record(f, w, (walked){{node, w->g->outer_access}, {under, none, none}, -1, false, -1, -1});
 }
 
-/* Whether a function is better kept in memory than computed anew in each of the windows that overlap there. */
-static bool is_repeated(const scheduler *f, const walk *w, int32_t node, int32_t at)
+/* Whether a function is better kept in memory than computed anew at each of its accesses, in each of the windows that
+ * overlap there. */
+static bool is_repeated(scheduler *f, const walk *w, int32_t node, int32_t at)
 {
     enum { MOST_COST = 16 };
     const sub_node *n = &f->s->nodes[node];
@@ -177,7 +185,7 @@ static bool is_repeated(const scheduler *f, const walk *w, int32_t node, int32_t
     for (int d = 0; d < w->g->sp.rank; d++)
         if (address.coef[d] || dims >> d & 1)
             times *= (double)w->g->sp.extent[d];
-    times /= (double)n->count;
+    times = f->state[node].times += times / (double)n->count;
     return times >= 2 && times * f->state[node].cost > MOST_COST;
 }
 
@@ -201,7 +209,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         return;
     }
     if (state->group >= w->index) { /* made later, or here at another access: evaluated again, if it can be */
-        if (is_inline(n))
+        if (is_inline(n) && !is_repeated(f, w, node, access))
             push_operands(f, w, node, access);
         else
             w->fits = false;
@@ -226,7 +234,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         return;
     }
     if (is_repeated(f, w, node, access)) {
-        w->blocker = node;
+        block(f, w, node);
         return;
     }
     push_operands(f, w, node, access);
@@ -239,7 +247,8 @@ void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
 {
     schedule_new_stamp(f);
     w->fits = true;
-    w->blocker = w->latest = -1;
+    w->latest = -1;
+    f->blockers.count = 0;
     w->cost = 0;
     w->inside = w->inside_outer = false;
     w->status = CLG_OK;
@@ -253,7 +262,7 @@ void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
     else
         visit(f, w, root, access); /* a leaf or constant to be copied */
     w->cost++;
-    while (f->stack.count && w->status == CLG_OK && w->fits && w->blocker < 0) {
+    while (f->stack.count && w->status == CLG_OK && w->fits) {
         located top = f->stack.items[--f->stack.count];
         int32_t node = top.node, at = top.access;
         node_state *state = &f->state[node];
@@ -261,6 +270,7 @@ void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
         if (state->seen != f->stamp) {
             state->seen = f->stamp;
             state->seen_access = at;
+            state->times = 0;
         } else if (!found && !schedule_seen(f, node, at, &found)) {
             w->status = CLG_ERROR_MEMORY;
             return;
