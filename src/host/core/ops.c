@@ -22,15 +22,22 @@ const op_row clg_ops[OP_COUNT] = {
     {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, {NULL}, {0}},
 #define OTHER(ID, name, kind, arity, grad, formula)                                                                    \
     {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, {NULL}, {0}},
+#define INTERNAL(ID, name, kind) {#name, KIND_##kind, 0, TYPES_NONE, "", -3, 3, "NONE", "", 0, OP_SAME, {NULL}, {0}},
 #include "ops.def"
 };
 
-int clg_op_count(void) { return OP_COUNT; }
+enum {
+#define INTERNAL(ID, name, kind) +1
+    INTERNAL_COUNT = 0
+#include "ops.def"
+};
+
+int clg_op_count(void) { return OP_COUNT - INTERNAL_COUNT; }
 
 clg_op_info clg_op_get_info(int op)
 {
     static const char *const kinds[] = {"leaf", "map", "reduce", "view", "contract", "gather", "scatter", "effect"};
-    if (op < 0 || op >= OP_COUNT)
+    if (op < 0 || op >= clg_op_count())
         return (clg_op_info){"", "", "", "", 0, 0, 0, ""};
     const op_row *row = &clg_ops[op];
     bool none = !strcmp(row->gradient, "NONE") || !strcmp(row->gradient, "REFUSE");

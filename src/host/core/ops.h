@@ -9,6 +9,7 @@ typedef enum clg_op {
 #define REDUCE(ID, ...) OP_##ID,
 #define VIEW(ID, ...) OP_##ID,
 #define OTHER(ID, ...) OP_##ID,
+#define INTERNAL(ID, ...) OP_##ID,
 #include "ops.def"
     OP_COUNT,
     OP_SAME = OP_COUNT
@@ -22,7 +23,8 @@ typedef enum op_kind {
     KIND_CONTRACT,
     KIND_GATHER,
     KIND_SCATTER,
-    KIND_EFFECT
+    KIND_EFFECT,
+    KIND_JOIN /* plan/join.c */
 } op_kind;
 
 typedef enum op_types { TYPES_NONE, TYPES_NUMERIC, TYPES_FLOATING, TYPES_COMPARE, TYPES_SELECT, TYPES_CAST } op_types;

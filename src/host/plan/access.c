@@ -335,3 +335,22 @@ bool access_split_row(const space *sp, const node_access *a, clg_shape shape, in
     memmove(rest->axis, own.axis + split, (size_t)rest->rank * sizeof *own.axis);
     return true;
 }
+
+bool access_in_whole(const space *sp, const node_access *a, clg_shape part, clg_shape whole, const int64_t *before,
+                     node_access *result)
+{
+    node_access own;
+    if (!regroup(sp, a, part, &own))
+        return false;
+    *result = own;
+    result->rank = 0;
+    for (int d = 0, k = 0; d < whole.rank; d++) {
+        affine form = part.dim[d] == 1 ? (affine){0} : own.axis[k++];
+        if (whole.dim[d] == 1)
+            continue;
+        form.offset += before[d];
+        result->extent[result->rank] = whole.dim[d];
+        result->axis[result->rank++] = form;
+    }
+    return true;
+}

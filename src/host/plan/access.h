@@ -54,6 +54,10 @@ bool access_of_map(const space *sp, const affine *axis, clg_shape operand, node_
 typedef enum access_outcome { ACCESS_DONE, ACCESS_OTHER_FILL, ACCESS_BLOCKED } access_outcome;
 access_outcome access_through_view(const subgraph *s, const sub_node *v, const space *sp, const node_access *a,
                                    node_access *result);
+/* Of an array of shape whole, given one without bounds of a part of it, from before[d] of axis d on. false: not affine.
+ */
+bool access_in_whole(const space *sp, const node_access *a, clg_shape part, clg_shape whole, const int64_t *before,
+                     node_access *result);
 /* Of an array of shape indices ++ row: the accesses of the index and of the element in its row. false: not affine. */
 bool access_split_row(const space *sp, const node_access *a, clg_shape shape, int index_rank, node_access *index,
                       node_access *rest);

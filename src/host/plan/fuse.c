@@ -218,6 +218,68 @@ static clg_status place_scatter(scheduler *f, int32_t node)
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : group_keep(f, node);
 }
 
+/* ---------------------------------------------------------------- joined parts */
+
+/* Where a part that a group evaluates, or copies, lies in the whole. -1: it cannot be stored there by it. */
+static int32_t access_of_part(scheduler *f, const group *g, const sub_part *part, clg_shape whole)
+{
+    const clg_shape shape = f->s->shapes[part->shape];
+    const bool full = clg_shape_count(shape) == g->full_count;
+    node_access to;
+    if (g->kind == STEP_SCATTER_ADD || g->split || g->copy_from >= 0 ||
+        !access_in_whole(&g->sp, &f->accesses.items[full ? g->full_access : g->outer_access], shape, whole,
+                         part->before, &to))
+        return -1;
+    return access_intern(&f->accesses, &to);
+}
+
+/* By a step that only copies it. */
+static clg_status copy_part(scheduler *f, const sub_part *part, clg_shape whole, int32_t buffer)
+{
+    group g;
+    if (!group_fill(f, &g, STEP_LOOP, group_space(f->s->shapes[part->shape], 0)))
+        return CLG_ERROR_MEMORY;
+    g.copy_to_access = access_of_part(f, &g, part, whole);
+    g.copy_from = f->state[part->node].buffer;
+    g.copy_to = buffer;
+    const int32_t index = group_append(f, &g);
+    if (index < 0 || g.copy_to_access < 0)
+        return CLG_ERROR_MEMORY;
+    group_read(f, part->node, index, true);
+    return CLG_OK;
+}
+
+/* Each part is stored where it lies by the group that evaluates it; leaves are copied. */
+static clg_status place_join(scheduler *f, int32_t node)
+{
+    const sub_join *join = &f->s->joins[f->s->nodes[node].attr.integer];
+    const clg_shape whole = f->s->shapes[f->s->nodes[node].shape];
+    clg_status status = group_buffer(f, node) ? CLG_OK : CLG_ERROR_MEMORY;
+    int32_t latest = -1;
+    for (int32_t i = 0; i < join->count && status == CLG_OK; i++) {
+        const sub_part *part = &f->s->parts[join->first + i];
+        if (!is_placed(f, part->node))
+            status = fuse_place(f, part->node, 0);
+        if (status != CLG_OK)
+            break;
+        int32_t index = f->state[part->node].group, access = -1;
+        if (index >= 0 && f->s->nodes[part->node].op != OP_JOIN)
+            access = access_of_part(f, &f->groups[index], part, whole);
+        if (access >= 0) {
+            status = group_store(f, part->node, index, f->state[node].buffer, access);
+        } else {
+            status = group_keep(f, part->node);
+            if (status == CLG_OK)
+                status = copy_part(f, part, whole, f->state[node].buffer);
+            index = f->group_count - 1;
+        }
+        latest = index > latest ? index : latest;
+    }
+    f->state[node].group = latest;
+    f->state[node].cost = f->state[node].loads = 1;
+    return status;
+}
+
 /* ---------------------------------------------------------------- the pass */
 
 /* Cost of evaluating an inline node where it is used. */
@@ -264,6 +326,8 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         return place_contract(f, i);
     case KIND_SCATTER:
         return place_scatter(f, i);
+    case KIND_JOIN:
+        return place_join(f, i);
     default:
         return CLG_OK;
     }

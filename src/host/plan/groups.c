@@ -40,7 +40,7 @@ bool group_fill(scheduler *f, group *g, plan_step_kind kind, space sp)
     node_access full = access_identity(&sp, false), outer = access_identity(&sp, true);
     g->full_access = access_intern(&f->accesses, &full);
     g->outer_access = access_intern(&f->accesses, &outer);
-    g->copy_access = g->full_access;
+    g->copy_access = g->copy_to_access = g->full_access;
     if (sp.inner && kind == STEP_LOOP) {
         g->split = g->full_count >= SPLIT_ELEMENTS && g->full_count >= SPLIT_INNER * g->outer_count &&
                    group_workers(g) < f->traits.units;
@@ -72,29 +72,37 @@ int32_t group_append(scheduler *f, const group *g)
 
 /* ---------------------------------------------------------------- storing */
 
-clg_status group_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer)
+clg_status group_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer, int32_t access)
 {
     if (buffer < 0 || !ARRAY_ROOM(f->stores, f->store_count, f->store_capacity))
         return CLG_ERROR_MEMORY;
-    f->stores[f->store_count] = (store){node, f->groups[group_index].first_store, buffer};
+    f->stores[f->store_count] = (store){node, f->groups[group_index].first_store, buffer, access};
     f->groups[group_index].first_store = f->store_count++;
     return CLG_OK;
 }
 
-/* Keeps the value of a placed node in memory. */
-clg_status group_keep(scheduler *f, int32_t node)
+bool group_buffer(scheduler *f, int32_t node)
 {
     node_state *state = &f->state[node];
     const sub_node *n = &f->s->nodes[node];
-    if (state->stored)
-        return CLG_OK;
     state->stored = true;
     state->buffer = schedule_buffer(f, (plan_buffer){.kind = n->output ? BUFFER_OUTPUT : BUFFER_ARENA,
                                                      .dtype = (clg_dtype)n->dtype,
                                                      .count = n->count,
                                                      .binding = n->output ? n->binding : -1,
                                                      .node = n->id});
-    return group_store(f, node, state->group, state->buffer);
+    return state->buffer >= 0;
+}
+
+/* Keeps the value of a placed node in memory. */
+clg_status group_keep(scheduler *f, int32_t node)
+{
+    const node_state *state = &f->state[node];
+    if (state->stored)
+        return CLG_OK;
+    if (!group_buffer(f, node))
+        return CLG_ERROR_MEMORY;
+    return group_store(f, node, state->group, state->buffer, -1);
 }
 
 /* Records that a group reads a node's buffer; stray: at another access than the group's own. */

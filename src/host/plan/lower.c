@@ -188,7 +188,7 @@ static target *gather_targets(lowering *l, int32_t *count)
         int32_t access = full ? l->g->full_access : l->g->outer_access;
         targets[--t] = (target){.value = values_build(l, f->stores[i].node, access),
                                 .buffer = f->stores[i].buffer,
-                                .access = access,
+                                .access = f->stores[i].access < 0 ? access : f->stores[i].access,
                                 .inner = full && l->g->sp.inner && l->g->full_count != l->g->outer_count};
     }
     return targets;
@@ -317,7 +317,8 @@ static void place_product(lowering *l)
     plan_step *step = l->step;
     const sub_node *n = &l->f->s->nodes[l->g->node];
     for (int32_t i = 0; i < step->instr_count; i++)
-        if (step->instrs[i].kind == INSTR_STORE && step->instrs[step->instrs[i].src[0]].kind == INSTR_PRODUCT)
+        if (step->instrs[i].kind == INSTR_STORE && step->instrs[step->instrs[i].src[0]].kind == INSTR_PRODUCT &&
+            l->f->p->buffers[step->instrs[i].buffer].count == n->count) /* not a part of a larger array */
             step->product = step->instrs[i].buffer;
     if (step->product < 0)
         step->product = schedule_buffer(
@@ -374,7 +375,7 @@ static void lower_copy(lowering *l)
     plan_instr load = {.kind = INSTR_LOAD, .dtype = (uint8_t)dtype, .src = {-1, -1, -1}, .access = access};
     load.buffer = l->g->copy_from;
     value v = {.reg = emit(l, load)};
-    emit_store(l, &v, l->g->copy_to, lower_access(l, l->g->full_access));
+    emit_store(l, &v, l->g->copy_to, lower_access(l, l->g->copy_to_access));
     end_section(l, SECTION_OUTER, first);
     l->step->name_node = l->f->p->buffers[l->g->copy_to].node;
     if (l->status == CLG_OK)

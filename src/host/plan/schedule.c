@@ -1,5 +1,5 @@
-/* The scheduling stage as a sequence: split contractions with few results, fuse nodes into groups, lower groups to
- * steps, place buffers in memory, analyse the steps. */
+/* The scheduling stage as a sequence: split contractions with few results, join parts, fuse nodes into groups, lower
+ * groups to steps, place buffers in memory, analyse the steps. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -44,10 +44,17 @@ static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **o
 
 clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
 {
-    subgraph pieces;
+    subgraph pieces = {0}, joined = {0};
     clg_status status = contract_split(s, &traits, &pieces);
+    if (pieces.count)
+        s = &pieces;
     if (status == CLG_OK)
-        status = plan_whole(pieces.count ? &pieces : s, traits, out);
-    contract_split_free(&pieces);
+        status = join_parts(s, &joined);
+    if (joined.count)
+        s = &joined;
+    if (status == CLG_OK)
+        status = plan_whole(s, traits, out);
+    join_free(&joined);
+    subgraph_free_copy(&pieces);
     return status;
 }

@@ -38,13 +38,14 @@ typedef struct group {
     int32_t first_store;        /* list of stores, by store.next */
     int32_t first_walked;       /* list of what the group evaluates, by walked.next */
     contract_operands operands; /* CONTRACT */
-    int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer, read at copy_access, to another */
-    int32_t copy_access;
+    int32_t copy_from, copy_to; /* >= 0: the group only copies one buffer to another */
+    int32_t copy_access, copy_to_access;
 } group;
 
 typedef struct store {
     int32_t node, next;
     int32_t buffer; /* of the plan */
+    int32_t access; /* in the buffer; -1: the one at which the node's value lives in the group */
 } store;
 
 /* Side table: one entry a subgraph node. */
@@ -135,7 +136,9 @@ int32_t *group_latest(scheduler *f, int64_t count);
 int64_t group_workers(const group *g);
 /* Whether an access is the one at which a node's value lives in a group. */
 bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access);
-clg_status group_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer);
+/* Stores the value of a node that a group evaluates; access: see store. */
+clg_status group_store(scheduler *f, int32_t node, int32_t group_index, int32_t buffer, int32_t access);
+bool group_buffer(scheduler *f, int32_t node);     /* gives a node a buffer to be kept in; false: out of memory */
 clg_status group_keep(scheduler *f, int32_t node); /* keeps the value of a placed node in memory */
 /* Records that a group reads a node's buffer; stray: at another access than the group's own. */
 void group_read(scheduler *f, int32_t node, int32_t index, bool stray);
@@ -154,10 +157,13 @@ bool contract_access(const scheduler *f, int32_t node, int which, const space *w
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
 bool contract_as_loop(const subgraph *s, int32_t node);
-/* split_contract.c. A subgraph in which contractions with few results are sums of pieces; count 0: it would be the
- * same. It shares the leaves of s, and is freed before s. */
+/* split_contract.c. A copy of a subgraph in which contractions with few results are sums of pieces; count 0: it would
+ * be the same. */
 clg_status contract_split(const subgraph *s, const schedule_traits *traits, subgraph *to);
-void contract_split_free(subgraph *to);
+/* join.c. A copy in which sums of arrays that are 0 but for a part, and choices between such ones, are JOIN nodes where
+ * the parts do not overlap; without the nodes that nobody needs any more. */
+clg_status join_parts(const subgraph *s, subgraph *to);
+void join_free(subgraph *to);
 /* fuse.c. Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 /* assign.c: after all other nodes. */

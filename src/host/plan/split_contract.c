@@ -87,48 +87,20 @@ static contraction of_pieces(const contraction *c, const cutting *x)
     return result;
 }
 
-/* A subgraph with room for so many nodes more, each with a shape and a contraction of its own. */
-static bool begin(const subgraph *s, int32_t more, subgraph *to, int32_t *shapes, int32_t *contractions)
-{
-    *shapes = *contractions = 0;
-    for (int32_t i = 0; i < s->count; i++) {
-        const sub_node *n = &s->nodes[i];
-        *shapes = n->shape >= *shapes ? n->shape + 1 : *shapes;
-        for (int k = 0; k < 2; k++)
-            *shapes = n->in_shape[k] >= *shapes ? n->in_shape[k] + 1 : *shapes;
-        if (n->op == OP_CONTRACT && n->attr.integer >= *contractions)
-            *contractions = (int32_t)n->attr.integer + 1;
-    }
-    clg_shape *all_shapes = malloc((size_t)(*shapes + more) * sizeof *all_shapes);
-    contraction *all_contractions = malloc((size_t)(*contractions + more) * sizeof *all_contractions);
-    *to = *s;
-    to->count = 0;
-    to->nodes = malloc((size_t)(s->count + more) * sizeof *to->nodes);
-    to->outputs = malloc(((size_t)s->output_count + 1) * sizeof *to->outputs);
-    to->shapes = all_shapes;
-    to->contractions = all_contractions;
-    if (!to->nodes || !to->outputs || !all_shapes || !all_contractions)
-        return false;
-    memcpy(all_shapes, s->shapes, (size_t)*shapes * sizeof *all_shapes);
-    memcpy(all_contractions, s->contractions, (size_t)*contractions * sizeof *all_contractions);
-    return true;
-}
-
 /* Adds the node of the pieces of one; the one becomes their sum. */
-static void add_pieces(subgraph *to, sub_node *n, const cutting *x, int32_t shape, int32_t contraction_index)
+static void add_pieces(subgraph *to, sub_node *n, const cutting *x)
 {
-    contraction *c = (contraction *)&to->contractions[contraction_index];
-    clg_shape *result = (clg_shape *)&to->shapes[shape];
-    *c = of_pieces(&to->contractions[n->attr.integer], x);
-    *result = (clg_shape){.rank = c->result_rank};
-    memcpy(result->dim, c->extent, (size_t)c->result_rank * sizeof *c->extent);
+    const contraction c = of_pieces(&to->contractions[n->attr.integer], x);
+    clg_shape result = {.rank = c.result_rank};
+    memcpy(result.dim, c.extent, (size_t)c.result_rank * sizeof *c.extent);
+    const int32_t shape = subgraph_copy_shape(to, result);
     sub_node *pieces = &to->nodes[to->count++];
     *pieces = *n;
     pieces->output = false;
     pieces->binding = -1;
     pieces->shape = shape;
-    pieces->count = clg_shape_count(*result);
-    pieces->attr.integer = contraction_index;
+    pieces->count = clg_shape_count(result);
+    pieces->attr.integer = subgraph_copy_contraction(to, &c);
     n->op = OP_SUM;
     n->src[0] = to->count - 1;
     n->src[1] = n->src[2] = -1;
@@ -147,17 +119,19 @@ static bool is_split(const subgraph *s, int32_t node, const schedule_traits *tra
 
 clg_status contract_split(const subgraph *s, const schedule_traits *traits, subgraph *to)
 {
-    int32_t more = 0, shape, index;
+    int32_t more = 0;
     cutting x;
     *to = (subgraph){0};
     for (int32_t i = 0; i < s->count; i++)
         more += is_split(s, i, traits, &x);
     if (!more)
         return CLG_OK;
+    clg_status status = subgraph_copy_begin(s, s->count + more, more, more, to);
+    if (status != CLG_OK)
+        return status;
     int32_t *local = malloc((size_t)s->count * sizeof *local);
-    if (!begin(s, more, to, &shape, &index) || !local) {
-        free(local);
-        contract_split_free(to);
+    if (!local) {
+        subgraph_free_copy(to);
         return clg_fail_memory();
     }
     for (int32_t i = 0; i < s->count; i++) {
@@ -165,21 +139,11 @@ clg_status contract_split(const subgraph *s, const schedule_traits *traits, subg
         for (int k = 0; k < 3; k++)
             n.src[k] = n.src[k] < 0 ? -1 : local[n.src[k]];
         if (is_split(s, i, traits, &x))
-            add_pieces(to, &n, &x, shape++, index++);
+            add_pieces(to, &n, &x);
         local[i] = to->count;
         to->nodes[to->count++] = n;
     }
-    for (int32_t i = 0; i < s->output_count; i++)
-        to->outputs[i] = local[s->outputs[i]];
+    subgraph_copy_end(s, local, to);
     free(local);
     return CLG_OK;
-}
-
-void contract_split_free(subgraph *to)
-{
-    free(to->nodes);
-    free(to->outputs);
-    free((void *)to->shapes);
-    free((void *)to->contractions);
-    *to = (subgraph){0};
 }

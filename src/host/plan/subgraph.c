@@ -55,7 +55,11 @@ clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t 
                             bool (*realised)(void *, int32_t), void *context, subgraph *s)
 {
     int32_t top = -1, total = 0;
-    *s = (subgraph){.shapes = g->shapes, .maps = g->maps, .contractions = g->contractions};
+    *s = (subgraph){.shapes = g->shapes,
+                    .maps = g->maps,
+                    .contractions = g->contractions,
+                    .shape_count = g->shape_table.count,
+                    .contraction_count = g->contraction_table.count};
     for (int32_t i = 0; i < count; i++)
         top = outputs[i] > top ? outputs[i] : top;
     uint8_t *needed = calloc((size_t)top + 2, 1);
@@ -101,6 +105,58 @@ void subgraph_free(subgraph *s)
     free(s->outputs);
     free(s->leaves);
     *s = (subgraph){0};
+}
+
+/* ---------------------------------------------------------------- copies */
+
+clg_status subgraph_copy_begin(const subgraph *s, int32_t nodes, int32_t shapes, int32_t contractions, subgraph *to)
+{
+    const size_t shape_room = (size_t)(s->shape_count + shapes + 1),
+                 contraction_room = (size_t)(s->contraction_count + contractions + 1);
+    clg_shape *all_shapes = malloc(shape_room * sizeof *all_shapes);
+    contraction *all_contractions = malloc(contraction_room * sizeof *all_contractions);
+    *to = *s;
+    to->count = 0;
+    to->nodes = malloc(((size_t)nodes + 1) * sizeof *to->nodes);
+    to->outputs = malloc(((size_t)s->output_count + 1) * sizeof *to->outputs);
+    to->shapes = all_shapes;
+    to->contractions = all_contractions;
+    if (!to->nodes || !to->outputs || !all_shapes || !all_contractions) {
+        subgraph_free_copy(to);
+        return clg_fail_memory();
+    }
+    if (s->shape_count > 0)
+        memcpy(all_shapes, s->shapes, (size_t)s->shape_count * sizeof *all_shapes);
+    if (s->contraction_count > 0)
+        memcpy(all_contractions, s->contractions, (size_t)s->contraction_count * sizeof *all_contractions);
+    return CLG_OK;
+}
+
+int32_t subgraph_copy_shape(subgraph *to, clg_shape shape)
+{
+    ((clg_shape *)to->shapes)[to->shape_count] = shape;
+    return to->shape_count++;
+}
+
+int32_t subgraph_copy_contraction(subgraph *to, const contraction *c)
+{
+    ((contraction *)to->contractions)[to->contraction_count] = *c;
+    return to->contraction_count++;
+}
+
+void subgraph_copy_end(const subgraph *s, const int32_t *local, subgraph *to)
+{
+    for (int32_t i = 0; i < s->output_count; i++)
+        to->outputs[i] = local[s->outputs[i]];
+}
+
+void subgraph_free_copy(subgraph *to)
+{
+    free(to->nodes);
+    free(to->outputs);
+    free((void *)to->shapes);
+    free((void *)to->contractions);
+    *to = (subgraph){0};
 }
 
 clg_status subgraph_key(const subgraph *s, char **key, size_t *size)

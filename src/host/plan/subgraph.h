@@ -21,13 +21,27 @@ typedef struct sub_node {
     } attr;
 } sub_node;
 
+/* A part of a JOIN node: all elements of a node, which has this shape, from element before[d] of axis d on. */
+typedef struct sub_part {
+    int32_t node, shape;
+    int64_t before[CLG_MAX_DIMS];
+} sub_part;
+
+/* Parts that do not overlap, and cover the array together. */
+typedef struct sub_join {
+    int32_t first, count; /* of parts */
+} sub_join;
+
 typedef struct subgraph {
     sub_node *nodes;
     int32_t count;
-    const clg_shape *shapes;         /* the graph's */
-    const index_map *maps;           /* the graph's */
-    const contraction *contractions; /* the graph's */
-    int32_t *outputs;                /* subgraph node that holds each requested output */
+    const clg_shape *shapes; /* the graph's, as the following */
+    const index_map *maps;
+    const contraction *contractions;
+    int32_t shape_count, contraction_count;
+    const sub_join *joins; /* join.c's */
+    const sub_part *parts;
+    int32_t *outputs; /* subgraph node that holds each requested output */
     int32_t output_count;
     int32_t binding_count;
     int32_t *leaves; /* graph ids of the bindings of leaves, in order */
@@ -38,6 +52,15 @@ typedef struct subgraph {
 clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t count,
                             bool (*realised)(void *, int32_t), void *context, subgraph *s);
 void subgraph_free(subgraph *s);
+/* A copy of s without nodes, with room for so many nodes, shapes and contractions; it shares the leaves of s, and is
+ * freed, with subgraph_free_copy, before s. */
+clg_status subgraph_copy_begin(const subgraph *s, int32_t nodes, int32_t shapes, int32_t contractions, subgraph *to);
+/* Adds a shape or contraction to a copy; the room for it was asked for. Returns its index. */
+int32_t subgraph_copy_shape(subgraph *to, clg_shape shape);
+int32_t subgraph_copy_contraction(subgraph *to, const contraction *c);
+/* Ends a copy: its outputs are those of s. local: the number in the copy of each node of s. */
+void subgraph_copy_end(const subgraph *s, const int32_t *local, subgraph *to);
+void subgraph_free_copy(subgraph *to);
 /* Bytes that are equal for two subgraphs with the same structure (then a program of one serves the other).
  * malloc'ed. */
 clg_status subgraph_key(const subgraph *s, char **key, size_t *size);

@@ -203,7 +203,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         w->cost++;
         return;
     }
-    if (state->group == w->index && group_canonical(f, w->g, node, access)) {
+    if (state->group == w->index && n->op != OP_JOIN && group_canonical(f, w->g, node, access)) {
         w->inside = true;
         w->inside_outer |= access == w->g->outer_access && n->count != w->g->full_count;
         return;
