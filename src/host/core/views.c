@@ -93,7 +93,8 @@ clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
     clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
     if (!empty && clg_shape_count(from) == 0)
         return graph_constant(g, dtype, id, own.fill);
-    if (graph_at(x)->op == OP_CONST && (inside || empty || graph_at(x)->attr.value == own.fill))
+    const double value = graph_at(x)->attr.value;
+    if (graph_at(x)->op == OP_CONST && (inside || empty || memcmp(&value, &own.fill, sizeof value) == 0))
         return graph_constant(g, dtype, id, graph_at(x)->attr.value);
     if (inside && ops_have_map((clg_op)graph_at(x)->op)) { /* a view of a view: one */
         const index_map *inner = graph_map_of(x);

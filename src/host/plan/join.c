@@ -5,6 +5,7 @@
  * A tree of additions and choices is flattened into parts. Those of choices alone do not overlap; those of sums that do
  * go to different layers, each a JOIN, of which the sum is taken; what is no part is added as it was. Few parts that
  * nobody needs in memory stay as they are: the steps that read them choose by masks. */
+#include "parts.h"
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -60,113 +61,20 @@ typedef struct joiner {
 
 static const clg_shape *shape_of(const joiner *j, int32_t node) { return &j->s->shapes[j->s->nodes[node].shape]; }
 
-/* ---------------------------------------------------------------- what nodes are */
-
-/* Whether a node's operand has its shape, and not another one of as many elements. */
-static bool is_like(const joiner *j, int32_t node, int32_t operand)
-{
-    return clg_shape_equal(*shape_of(j, node), *shape_of(j, operand));
-}
-
-/* Whether a node is 0 but for all elements of its operand, in their order: the operand's part of it. */
-static bool is_padded(const joiner *j, int32_t node, sub_part *part)
-{
-    const sub_node *n = &j->s->nodes[node];
-    if (!ops_have_map((clg_op)n->op))
-        return false;
-    const index_map *map = &j->s->maps[n->attr.integer];
-    const clg_shape from = j->s->shapes[n->in_shape[0]], to = *shape_of(j, node);
-    const double zero = 0;
-    if (from.rank != to.rank || memcmp(&map->fill, &zero, sizeof zero) != 0)
-        return false;
-    *part = (sub_part){.node = n->src[0], .shape = n->in_shape[0]};
-    for (int d = 0; d < to.rank; d++) {
-        affine form = to.dim[d] == 1 ? (affine){0} : affine_of(d);
-        part->before[d] = -map->axis[d].offset;
-        form.offset = map->axis[d].offset;
-        if (memcmp(&form, &map->axis[d], sizeof form) != 0 || part->before[d] < 0 ||
-            part->before[d] + from.dim[d] > to.dim[d])
-            return false;
-    }
-    return true;
-}
-
-static bool is_zero(const joiner *j, int32_t node)
-{
-    const double zero = 0;
-    const sub_node *n = &j->s->nodes[node];
-    return n->op == OP_CONST && memcmp(&n->attr.value, &zero, sizeof zero) == 0;
-}
-
-/* Whether a node is 1 in a box, and 0 around it: the condition of a concatenation. */
-static bool is_indicator(const joiner *j, int32_t node, int64_t *lo, int64_t *hi)
-{
-    const sub_node *n = &j->s->nodes[node];
-    if (!ops_have_map((clg_op)n->op))
-        return false;
-    const index_map *map = &j->s->maps[n->attr.integer];
-    const sub_node *one = &j->s->nodes[n->src[0]];
-    const clg_shape from = j->s->shapes[n->in_shape[0]], to = *shape_of(j, node);
-    if (one->op != OP_CONST || one->attr.value == 0 || map->fill != 0)
-        return false;
-    for (int d = 0; d < to.rank; d++)
-        lo[d] = 0, hi[d] = to.dim[d];
-    for (int k = 0; k < from.rank; k++) {
-        const affine *form = &map->axis[k];
-        int along = -1, terms = 0;
-        for (int d = 0; d < to.rank; d++)
-            if (form->coef[d])
-                terms++, along = d;
-        if (terms == 0 && form->offset >= 0 && form->offset < from.dim[k])
-            continue;
-        if (terms != 1 || form->coef[along] != 1)
-            return false;
-        lo[along] = larger(lo[along], -form->offset);
-        hi[along] = smaller(hi[along], from.dim[k] - form->offset);
-    }
-    return true;
-}
-
-/* Whether an operand is 0 outside a box (inside: in it). */
-static bool is_zero_there(const joiner *j, int32_t node, const int64_t *lo, const int64_t *hi, bool inside)
-{
-    sub_part part;
-    if (is_zero(j, node))
-        return true;
-    if (!is_padded(j, node, &part))
-        return false;
-    const clg_shape to = *shape_of(j, node), own = j->s->shapes[part.shape];
-    bool within = true, apart = false;
-    for (int d = 0; d < to.rank; d++) {
-        const int64_t first = part.before[d], end = first + own.dim[d];
-        within &= first >= lo[d] && end <= hi[d];
-        apart |= end <= lo[d] || first >= hi[d];
-    }
-    return inside ? apart : within;
-}
-
-/* A choice between two parts, each of which is 0 where the other is chosen. */
-static bool is_choice(const joiner *j, int32_t node)
-{
-    const sub_node *n = &j->s->nodes[node];
-    int64_t lo[CLG_MAX_DIMS], hi[CLG_MAX_DIMS];
-    return n->op == OP_WHERE && is_like(j, node, n->src[0]) && is_like(j, node, n->src[1]) &&
-           is_like(j, node, n->src[2]) && is_indicator(j, n->src[0], lo, hi) &&
-           is_zero_there(j, n->src[1], lo, hi, false) && is_zero_there(j, n->src[2], lo, hi, true);
-}
+/* ---------------------------------------------------------------- how many parts there are */
 
 /* Whether an operand of a sum is made of parts alone. */
 static bool is_of_parts(const joiner *j, int32_t sum, int32_t node)
 {
     sub_part part;
-    return is_zero(j, node) || (is_like(j, sum, node) && is_padded(j, node, &part)) ||
-           (is_like(j, sum, node) && j->whole[node] && j->uses[node] == 1 && !j->s->nodes[node].output);
+    return parts_is_zero(j->s, node) || (parts_same_shape(j->s, sum, node) && parts_is_padded(j->s, node, &part)) ||
+           (parts_same_shape(j->s, sum, node) && j->whole[node] && j->uses[node] == 1 && !j->s->nodes[node].output);
 }
 
 static int32_t parts_under(const joiner *j, int32_t node)
 {
     sub_part part;
-    if (!is_padded(j, node, &part))
+    if (!parts_is_padded(j->s, node, &part))
         return j->uses[node] == 1 ? j->under[node] : 0;
     return (int32_t)larger(1, j->uses[part.node] == 1 ? j->under[part.node] : 0);
 }
@@ -184,7 +92,8 @@ static void classify(joiner *j)
         const sub_node *n = &s->nodes[i];
         if (n->count == 0)
             continue;
-        j->whole[i] = n->op == OP_ADD ? is_of_parts(j, i, n->src[0]) && is_of_parts(j, i, n->src[1]) : is_choice(j, i);
+        j->whole[i] =
+            n->op == OP_ADD ? is_of_parts(j, i, n->src[0]) && is_of_parts(j, i, n->src[1]) : parts_is_choice(j->s, i);
         for (int k = 0; k < 3 && (n->op == OP_ADD || j->whole[i]); k++)
             if (n->src[k] >= 0)
                 j->under[i] = (int32_t)smaller((int64_t)j->under[i] + parts_under(j, n->src[k]), INT32_MAX);
@@ -205,7 +114,7 @@ static bool push_operand(joiner *j, const branch *of, int32_t operand)
 {
     branch b = *of;
     b.node = operand;
-    b.opaque = !is_like(j, of->node, operand);
+    b.opaque = !parts_same_shape(j->s, of->node, operand);
     return push(j, b);
 }
 
@@ -246,11 +155,11 @@ static bool flatten(joiner *j, int32_t root, tree *t)
         const sub_node *n = &j->s->nodes[b.node];
         const bool inner = b.node == root || (j->uses[b.node] == 1 && !n->output && !b.opaque);
         sub_part part;
-        if (is_zero(j, b.node))
+        if (parts_is_zero(j->s, b.node))
             continue;
         if (inner)
             j->under[b.node] = 0;
-        if (!b.opaque && is_padded(j, b.node, &part))
+        if (!b.opaque && parts_is_padded(j->s, b.node, &part))
             good = flatten_padded(j, t, &b, part);
         else if (inner && n->op == OP_ADD)
             good = push_operand(j, &b, n->src[0]) && push_operand(j, &b, n->src[1]), t->sums = true;
@@ -362,7 +271,7 @@ static void mark_dense(const joiner *j, bool *dense)
         const sub_node *n = &j->s->nodes[i];
         const op_kind kind = clg_ops[n->op].kind;
         sub_part part;
-        const bool through = kind == KIND_VIEW && dense[i] && !is_padded(j, i, &part);
+        const bool through = kind == KIND_VIEW && dense[i] && !parts_is_padded(j->s, i, &part);
         for (int k = 0; k < 2; k++)
             if (n->src[k] >= 0 &&
                 (through || kind == KIND_CONTRACT || kind == KIND_SCATTER || kind == KIND_GATHER || n->op == OP_ASSIGN))
