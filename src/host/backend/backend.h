@@ -24,6 +24,7 @@ typedef struct backend_traits {
     bool window_columns;    /* products read vectors of an operand's windows where they lie, if they are its columns */
     bool dense_columns;     /* contractions read operands where they lie, the second one fast only if its columns are
                                neighbours */
+    bool channels_last;     /* convolutions run fastest where channels are neighbours */
     int32_t max_body;       /* most instructions in a step that the device likes (CPU path: practically unlimited) */
     int32_t units;          /* independent workers worth having: reductions are split until there are that many */
     int32_t contract_block; /* results of a contraction that keep one of them busy */

@@ -475,7 +475,7 @@ static clg_status copy(joiner *j, subgraph *to)
 {
     const subgraph *s = j->s;
     const int32_t most = room(j);
-    clg_status status = most < 0 ? clg_fail_memory() : subgraph_copy_begin(s, most, most, 0, to);
+    clg_status status = most < 0 ? clg_fail_memory() : subgraph_copy_begin(s, most, most, 0, 0, to);
     if (status != CLG_OK)
         return status;
     int32_t *local = malloc(((size_t)s->count + 1) * sizeof *local);

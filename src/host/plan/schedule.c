@@ -1,5 +1,5 @@
-/* The scheduling stage as a sequence: split contractions with few results, join parts, fuse nodes into groups, lower
- * groups to steps, place buffers in memory, analyse the steps. */
+/* The scheduling stage as a sequence: order axes, split contractions with few results, join parts, fuse nodes into
+ * groups, lower groups to steps, place buffers in memory, analyse the steps. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -44,8 +44,12 @@ static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **o
 
 clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
 {
-    subgraph pieces = {0}, joined = {0};
-    clg_status status = contract_split(s, &traits, &pieces);
+    subgraph ordered = {0}, pieces = {0}, joined = {0};
+    clg_status status = traits.channels_last ? order_axes(s, &ordered) : CLG_OK;
+    if (ordered.count)
+        s = &ordered;
+    if (status == CLG_OK)
+        status = contract_split(s, &traits, &pieces);
     if (pieces.count)
         s = &pieces;
     if (status == CLG_OK)
@@ -56,5 +60,6 @@ clg_status schedule_plan(const subgraph *s, schedule_traits traits, plan **out)
         status = plan_whole(s, traits, out);
     join_free(&joined);
     subgraph_free_copy(&pieces);
+    subgraph_free_copy(&ordered);
     return status;
 }

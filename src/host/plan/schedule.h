@@ -8,7 +8,7 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue, window_columns, dense_columns;
+    bool fuses_epilogue, window_columns, dense_columns, channels_last;
     int32_t max_body, units, contract_block;
 } schedule_traits;
 
@@ -157,6 +157,8 @@ bool contract_access(const scheduler *f, int32_t node, int which, const space *w
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
 bool contract_as_loop(const subgraph *s, int32_t node);
+/* order.c. A copy of a subgraph in which intermediates have their channels last; count 0: it would be the same. */
+clg_status order_axes(const subgraph *s, subgraph *to);
 /* split_contract.c. A copy of a subgraph in which contractions with few results are sums of pieces; count 0: it would
  * be the same. */
 clg_status contract_split(const subgraph *s, const schedule_traits *traits, subgraph *to);

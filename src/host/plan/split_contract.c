@@ -126,7 +126,7 @@ clg_status contract_split(const subgraph *s, const schedule_traits *traits, subg
         more += is_split(s, i, traits, &x);
     if (!more)
         return CLG_OK;
-    clg_status status = subgraph_copy_begin(s, s->count + more, more, more, to);
+    clg_status status = subgraph_copy_begin(s, s->count + more, more, 0, more, to);
     if (status != CLG_OK)
         return status;
     int32_t *local = malloc((size_t)s->count * sizeof *local);

@@ -59,6 +59,7 @@ clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t 
                     .maps = g->maps,
                     .contractions = g->contractions,
                     .shape_count = g->shape_table.count,
+                    .map_count = g->map_table.count,
                     .contraction_count = g->contraction_table.count};
     for (int32_t i = 0; i < count; i++)
         top = outputs[i] > top ? outputs[i] : top;
@@ -109,33 +110,41 @@ void subgraph_free(subgraph *s)
 
 /* ---------------------------------------------------------------- copies */
 
-clg_status subgraph_copy_begin(const subgraph *s, int32_t nodes, int32_t shapes, int32_t contractions, subgraph *to)
+/* A table with room for more entries. */
+static void *table_copy(const void *from, int32_t count, int32_t more, size_t size)
 {
-    const size_t shape_room = (size_t)(s->shape_count + shapes + 1),
-                 contraction_room = (size_t)(s->contraction_count + contractions + 1);
-    clg_shape *all_shapes = malloc(shape_room * sizeof *all_shapes);
-    contraction *all_contractions = malloc(contraction_room * sizeof *all_contractions);
+    void *to = malloc(((size_t)count + (size_t)more + 1) * size);
+    if (to && count > 0)
+        memcpy(to, from, (size_t)count * size);
+    return to;
+}
+
+clg_status subgraph_copy_begin(const subgraph *s, int32_t nodes, int32_t shapes, int32_t maps, int32_t contractions,
+                               subgraph *to)
+{
     *to = *s;
     to->count = 0;
     to->nodes = malloc(((size_t)nodes + 1) * sizeof *to->nodes);
     to->outputs = malloc(((size_t)s->output_count + 1) * sizeof *to->outputs);
-    to->shapes = all_shapes;
-    to->contractions = all_contractions;
-    if (!to->nodes || !to->outputs || !all_shapes || !all_contractions) {
-        subgraph_free_copy(to);
-        return clg_fail_memory();
-    }
-    if (s->shape_count > 0)
-        memcpy(all_shapes, s->shapes, (size_t)s->shape_count * sizeof *all_shapes);
-    if (s->contraction_count > 0)
-        memcpy(all_contractions, s->contractions, (size_t)s->contraction_count * sizeof *all_contractions);
-    return CLG_OK;
+    to->shapes = table_copy(s->shapes, s->shape_count, shapes, sizeof *s->shapes);
+    to->maps = table_copy(s->maps, s->map_count, maps, sizeof *s->maps);
+    to->contractions = table_copy(s->contractions, s->contraction_count, contractions, sizeof *s->contractions);
+    if (to->nodes && to->outputs && to->shapes && to->maps && to->contractions)
+        return CLG_OK;
+    subgraph_free_copy(to);
+    return clg_fail_memory();
 }
 
 int32_t subgraph_copy_shape(subgraph *to, clg_shape shape)
 {
     ((clg_shape *)to->shapes)[to->shape_count] = shape;
     return to->shape_count++;
+}
+
+int32_t subgraph_copy_map(subgraph *to, const index_map *map)
+{
+    ((index_map *)to->maps)[to->map_count] = *map;
+    return to->map_count++;
 }
 
 int32_t subgraph_copy_contraction(subgraph *to, const contraction *c)
@@ -155,6 +164,7 @@ void subgraph_free_copy(subgraph *to)
     free(to->nodes);
     free(to->outputs);
     free((void *)to->shapes);
+    free((void *)to->maps);
     free((void *)to->contractions);
     *to = (subgraph){0};
 }

@@ -38,7 +38,7 @@ typedef struct subgraph {
     const clg_shape *shapes; /* the graph's, as the following */
     const index_map *maps;
     const contraction *contractions;
-    int32_t shape_count, contraction_count;
+    int32_t shape_count, map_count, contraction_count;
     const sub_join *joins; /* join.c's */
     const sub_part *parts;
     int32_t *outputs; /* subgraph node that holds each requested output */
@@ -52,11 +52,13 @@ typedef struct subgraph {
 clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t count,
                             bool (*realised)(void *, int32_t), void *context, subgraph *s);
 void subgraph_free(subgraph *s);
-/* A copy of s without nodes, with room for so many nodes, shapes and contractions; it shares the leaves of s, and is
- * freed, with subgraph_free_copy, before s. */
-clg_status subgraph_copy_begin(const subgraph *s, int32_t nodes, int32_t shapes, int32_t contractions, subgraph *to);
-/* Adds a shape or contraction to a copy; the room for it was asked for. Returns its index. */
+/* A copy of s without nodes, with room for so many nodes, and so many shapes, maps and contractions more; it shares the
+ * leaves of s, and is freed, with subgraph_free_copy, before s. */
+clg_status subgraph_copy_begin(const subgraph *s, int32_t nodes, int32_t shapes, int32_t maps, int32_t contractions,
+                               subgraph *to);
+/* Adds a shape, map or contraction to a copy; the room for it was asked for. Returns its index. */
 int32_t subgraph_copy_shape(subgraph *to, clg_shape shape);
+int32_t subgraph_copy_map(subgraph *to, const index_map *map);
 int32_t subgraph_copy_contraction(subgraph *to, const contraction *c);
 /* Ends a copy: its outputs are those of s. local: the number in the copy of each node of s. */
 void subgraph_copy_end(const subgraph *s, const int32_t *local, subgraph *to);

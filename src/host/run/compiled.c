@@ -12,8 +12,13 @@ clg_status compiled_plan(compiled *c, clg_graph *g, subgraph *s)
     *s = (subgraph){0};
     for (int32_t i = 0; i < c->s.count; i++)
         c->has_effects |= c->s.nodes[i].op == OP_ASSIGN;
-    const schedule_traits wants = {traits->fuses_epilogue, traits->window_columns, traits->dense_columns,
-                                   traits->max_body,       traits->units,          traits->contract_block};
+    const schedule_traits wants = {.fuses_epilogue = traits->fuses_epilogue,
+                                   .window_columns = traits->window_columns,
+                                   .dense_columns = traits->dense_columns,
+                                   .channels_last = traits->channels_last,
+                                   .max_body = traits->max_body,
+                                   .units = traits->units,
+                                   .contract_block = traits->contract_block};
     return schedule_plan(&c->s, wants, &c->p);
 }
 

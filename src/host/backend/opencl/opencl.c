@@ -14,6 +14,7 @@ static backend_traits describe_traits(const backend_device *device)
     traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
     traits.dense_columns = device->target.strategy == STRATEGY_CPU;
     traits.window_columns = device->target.strategy == STRATEGY_CPU;
+    traits.channels_last = device->target.strategy == STRATEGY_CPU;
     traits.max_body = 256;
     traits.units = device->target.strategy == STRATEGY_CPU ? 4 * units : 8 * units;
     traits.contract_block = 2048;
