@@ -262,13 +262,13 @@ static void pin(orderer *o)
     }
 }
 
-/* The order of a node's axes. */
+/* The order of a node's axes; of further dimensions: as they are. */
 static void order_of(orderer *o, int32_t node, int order[CLG_MAX_DIMS])
 {
+    for (int a = 0; a < CLG_MAX_DIMS; a++)
+        order[a] = a;
     if (o->last[node])
         new_order(o, node, order);
-    for (int a = 0; a < CLG_MAX_DIMS && !o->last[node]; a++)
-        order[a] = a;
 }
 
 /* The order of the axes that a node sees of operand k; those of extent 1 come last. */
