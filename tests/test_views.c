@@ -3,6 +3,7 @@
 #include "support_views.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -395,6 +396,36 @@ static void test_many_parts(void **state)
 
 /* ---------------------------------------------------------------- errors */
 
+/* No shape is made that has a negative extent, or whose bytes could not be counted. */
+static void test_errors_of_shapes(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const int64_t large = (int64_t)1 << 31, larger = (int64_t)1 << 62;
+    const int32_t first = 0;
+    clg_var x = counting(g, CLG_SHAPE(6)), empty = clg_input(g, CLG_F32, CLG_SHAPE(0, 3)), one = clg_scalar(g, 1),
+            row = clg_array(g, CLG_I32, CLG_SHAPE(1), &first);
+    support_expect_error(clg_reshape(x, CLG_SHAPE(-2, -3)), "reshape: (6,) has 6 elements and does not fit (-2, -3)");
+    support_expect_error(clg_reshape(x, CLG_SHAPE(-1, 4)), "reshape: (6,) has 6 elements and does not fit (-1, 4)");
+    support_expect_error(clg_reshape(x, CLG_SHAPE(-1, -1)), "does not fit (-1, -1)");
+    support_expect_error(clg_reshape(x, CLG_SHAPE(larger, larger, 16)), "does not fit (4611686018427387904, ");
+    support_expect_error(clg_reshape(empty, CLG_SHAPE(-1, 0)), "reshape: axis 0 of (-1, 0) could be anything");
+    support_expect_error(clg_reshape(x, (clg_shape){.rank = 100}), "reshape: rank 100 is not in 0..8");
+    support_expect_error(clg_reshape(x, (clg_shape){.rank = -1}), "reshape: rank -1 is not in 0..8");
+    support_expect_error(clg_broadcast_to(one, CLG_SHAPE(-3)), "broadcast_to: axis 0 of shape (-3,) has a negative");
+    support_expect_error(clg_broadcast_to(one, CLG_SHAPE(larger, 8)), "has too many elements");
+    support_expect_error(clg_broadcast_to(one, CLG_SHAPE(large, large)), "has too many elements");
+    support_expect_error(clg_broadcast_to(one, (clg_shape){.rank = 100}), "does not broadcast to (rank 100)");
+    support_expect_error(clg_scatter_add(row, clg_reshape(one, CLG_SHAPE(1)), larger),
+                         "scatter_add: shape (4611686018");
+    support_expect_error(clg_scatter_add(row, clg_reshape(one, CLG_SHAPE(1)), -1), "(rows -1)");
+    support_expect_error(clg_tile(x, CLG_SHAPE(larger)), "tile");
+    clg_var long_axis = clg_broadcast_to(one, CLG_SHAPE(large)), other = clg_reshape(long_axis, CLG_SHAPE(large, 1));
+    support_expect_error(clg_add(long_axis, other), "has too many elements");
+    assert_true(clg_shape_equal(clg_shape_of(clg_reshape(empty, CLG_SHAPE(0, 7))), CLG_SHAPE(0, 7)));
+    clg_graph_free(g);
+}
+
 static void test_errors_of_axes(void **state)
 {
     (void)state;
@@ -405,7 +436,9 @@ static void test_errors_of_axes(void **state)
     support_expect_error(clg_index(x, 1, 3), "index: axis 1 of shape (2, 3) has no element 3");
     support_expect_error(clg_index(x, 1, -4), "has no element -4");
     support_expect_error(clg_flip(x, CLG_AXES(0, -2)), "flip: an axis is repeated or not in -2..1 of shape (2, 3)");
-    support_expect_error(clg_flip(deep, nine), "flip: an axis is repeated");
+    support_expect_error(clg_flip(deep, nine), "flip: 9 axes of shape (1, 1, 1, 1, 1, 1, 1, 1); there are 0 to 8");
+    support_expect_error(clg_flip(x, (clg_axes){.count = -2}), "flip: -2 axes of shape (2, 3)");
+    support_expect_error(clg_sum(x, (clg_axes){.count = INT_MIN}, false), "sum: -2147483648 axes of shape (2, 3)");
     support_expect_error(clg_swap_axes(x, 0, 2), "swap_axes: axis 2 is not an axis");
     support_expect_error(clg_squeeze(x, CLG_AXES(1)), "squeeze: axis 1 of shape (2, 3) has extent 3, not 1");
     support_expect_error(clg_expand_dims(x, CLG_AXES(4)),
@@ -456,7 +489,8 @@ static void test_errors_of_joins(void **state)
                          "pad: reflecting 2 elements needs an axis longer");
     support_expect_error(clg_pad(empty, one, none, CLG_PAD_WRAP, 0), "pad: axis 1 of shape (2, 0) is empty");
     support_expect_error(clg_pad(x, none, none, (clg_pad_mode)9, 0), "pad: 9 is not a mode");
-    support_expect_error(clg_pad(x, CLG_SHAPE(INT64_MAX, 0), none, CLG_PAD_CONSTANT, 0), "pad: shape");
+    support_expect_error(clg_pad(x, CLG_SHAPE(INT64_MAX, 0), none, CLG_PAD_CONSTANT, 0),
+                         "pad: axis 0 of shape (2, 3) is too long with 9223372036854775807 before and 0 after");
     clg_var bad = clg_add(x, y); /* poison spreads, the first message stays */
     support_expect_error(clg_concat((clg_var[]){clg_flip(clg_tile(bad, one), CLG_AXES(0)), x}, 2, 0),
                          "add: shapes do not");
@@ -490,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_joins),
         cmocka_unit_test(test_high_ranks),
         cmocka_unit_test(test_many_parts),
+        cmocka_unit_test(test_errors_of_shapes),
         cmocka_unit_test(test_errors_of_axes),
         cmocka_unit_test(test_errors_of_joins),
         cmocka_unit_test(test_equal_views_are_one),

@@ -35,7 +35,8 @@ typedef struct clg_linear {
 CLG_API clg_linear clg_linear_new(clg_graph *graph, int64_t in, int64_t out, clg_random *random);
 CLG_API clg_var clg_linear_apply(clg_linear layer, clg_var x);
 
-/* A multi-layer perceptron with relu between its layers. widths: input, hidden..., output. */
+/* A multi-layer perceptron with relu between its layers. widths: input, hidden..., output; count of them. NULL if there
+ * are fewer than two, or one is no extent of an array (clg_last_error). */
 typedef struct clg_mlp clg_mlp;
 CLG_API clg_mlp *clg_mlp_new(clg_graph *graph, const int64_t *widths, int count, clg_random *random);
 CLG_API void clg_mlp_free(clg_mlp *mlp); /* the variables stay with the graph */

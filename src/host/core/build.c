@@ -11,14 +11,14 @@ clg_var clg_full(clg_graph *graph, clg_dtype dtype, clg_shape shape, double valu
 {
     if (!graph_check_leaf(graph, "full", dtype, shape))
         return POISON(graph);
-    return graph_constant(graph, dtype, graph_shape(graph, shape), value);
+    return graph_constant(graph, dtype, graph_shape(graph, "full", shape), value);
 }
 
 clg_var clg_arange(clg_graph *graph, clg_dtype dtype, int64_t count)
 {
     if (!graph_check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
         return POISON(graph);
-    return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
+    return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, "arange", CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
                       (graph_record){.attr.integer = 0});
 }
 
@@ -159,7 +159,7 @@ clg_var build_reduce(clg_op op, clg_var x, uint32_t mask)
         }
     if (!mask)
         return x;
-    int32_t id = graph_shape(g, shape);
+    int32_t id = graph_shape(g, clg_ops[op].name, shape);
     if (id < 0)
         return POISON(g);
     clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
@@ -173,12 +173,9 @@ static clg_var reduce(clg_op op, clg_var x, clg_axes axes, bool keepdims)
 {
     const char *name = clg_ops[op].name;
     uint32_t mask;
-    if (!graph_check(name, &x, 1))
+    if (!graph_axes(name, x, axes, &mask))
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x), kept = {0};
-    if (!axes_mask(axes, shape.rank, &mask))
-        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: an axis is repeated or not in -%d..%d of shape %s", name,
-                          shape.rank, shape.rank - 1, shape_text(shape));
     clg_var y = build_reduce(op, x, mask);
     if (keepdims)
         return y;

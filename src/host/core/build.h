@@ -42,5 +42,5 @@ bool contract_dtype(const char *op, clg_var *a, clg_var *b);
 clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int which, clg_var gy);
 
 /* gather.c: lets clg_write refuse indices outside 0..classes-1, where the indices are an input, for the sake of op. */
-void gather_bound_input(clg_var indices, int64_t classes, const char *op);
+bool gather_bound_input(clg_var indices, int64_t classes, const char *op);
 #endif

@@ -44,7 +44,8 @@ clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels)
     if (clg_dtype_of(labels) != CLG_I32 && clg_dtype_of(labels) != CLG_U8)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "softmax_cross_entropy: labels must be i32 or u8, not %s",
                           clg_dtype_name(clg_dtype_of(labels)));
-    gather_bound_input(labels, s.dim[1], "softmax_cross_entropy");
+    if (!gather_bound_input(labels, s.dim[1], "softmax_cross_entropy"))
+        return POISON(labels.graph);
     labels = clg_reshape(clg_cast(labels, CLG_I32), CLG_SHAPE(t.dim[0], 1));
     clg_var x = shifted(build_as_float(logits), 1);
     clg_var picked = clg_sum(clg_where(one_hot(labels, s.dim[1]), x, graph_like(x, 0)), CLG_AXES(1), true);

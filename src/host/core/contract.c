@@ -57,17 +57,17 @@ clg_var contract_node(clg_var a, clg_var b, const contraction *c)
                 if (k >= from[o].rank || d >= c->rank || c->extent[d] == 1)
                     own.axis[o][k].coef[d] = 0;
     clg_dtype dtype = (clg_dtype)graph_at(a)->dtype;
-    if (!graph_check_count(g, "contraction", shape))
+    int32_t id = graph_shape(g, "contraction", shape);
+    if (id < 0)
         return POISON(g);
-    int32_t id = graph_shape(g, shape);
     if (empty || clg_shape_count(from[0]) == 0 || clg_shape_count(from[1]) == 0 || clg_shape_count(shape) == 0)
         return graph_constant(g, dtype, id, 0);
     if (summed == 1)
         return elementwise(a, b, &own, shape);
     int32_t index = graph_contraction(g, &own);
-    return index < 0 || id < 0 ? POISON(g)
-                               : graph_node(g, OP_CONTRACT, dtype, id, (int32_t[]){a.id, b.id, -1},
-                                            (graph_record){.attr.integer = index});
+    return index < 0 ? POISON(g)
+                     : graph_node(g, OP_CONTRACT, dtype, id, (int32_t[]){a.id, b.id, -1},
+                                  (graph_record){.attr.integer = index});
 }
 
 bool contract_dtype(const char *op, clg_var *a, clg_var *b)
@@ -131,7 +131,7 @@ clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int whic
     clg_shape from = clg_shape_of(x), other = clg_shape_of(with);
     inverse_map inverse;
     if (clg_shape_count(from) == 0 || clg_shape_count(clg_shape_of(gy)) == 0)
-        return graph_constant(g, clg_dtype_of(gy), graph_shape(g, from), 0);
+        return graph_constant(g, clg_dtype_of(gy), graph_shape(g, "gradient", from), 0);
     if (!index_map_solve(c->axis[which], c->rank, c->extent, from, &inverse))
         return adjoint_through_view(c, x, with, which, gy);
     contraction back = {.rank = inverse.rank, .result_rank = inverse.part_rank};

@@ -307,7 +307,7 @@ clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
     x = cut_groups(x, &c.y, 'C', c.groups);
     weights = cut_groups(weights, &c.w, 'O', c.groups);
     contraction k = describe(&c, clg_shape_of(x), clg_shape_of(weights));
-    clg_var like = graph_constant(g, clg_dtype_of(x), graph_shape(g, cut), 0);
+    clg_var like = graph_constant(g, clg_dtype_of(x), graph_shape(g, c.op, cut), 0);
     return like.id < 0 || x.id < 0 || weights.id < 0 ? POISON(g)
                                                      : views_reshape(contract_adjoint(&k, like, weights, 0, x), shape);
 }

@@ -4,6 +4,8 @@
 
 #include "build.h"
 
+#include <math.h>
+
 static bool is_const(clg_var x, double *value)
 {
     if (x.id < 0 || graph_at(x)->op != OP_CONST)
@@ -74,8 +76,8 @@ static bool simplify_add(fold_form *form, fold_terms terms)
 
 static bool simplify_sub(fold_form *form, fold_terms terms)
 {
-    (void)terms;
-    return equals(form, 1, 0) && becomes_operand(form, 0);
+    double v; /* -0 is another matter: -0 - -0 is 0 */
+    return is_const(form->x[1], &v) && v == 0 && (!signbit(v) || terms.structural) && becomes_operand(form, 0);
 }
 
 static bool simplify_mul(fold_form *form, fold_terms terms)
@@ -129,8 +131,10 @@ static bool fold_constants(fold_form *form, clg_dtype dtype)
     for (int i = 0; i < clg_ops[form->op].arity; i++)
         if (!is_const(form->x[i], &v[i]))
             return false;
+    if (form->op == OP_CAST)
+        return becomes_constant(form, dtype_convert(clg_dtype_of(form->x[0]), dtype, v[0]));
     double value = ops_evaluate(form->op, v[0], v[1], v[2]);
-    return (form->op == OP_CAST || exact(dtype, value)) && becomes_constant(form, value);
+    return exact(dtype, value) && becomes_constant(form, value);
 }
 
 fold_form fold_map(fold_form form, clg_dtype dtype, bool in_gradient)

@@ -1,17 +1,24 @@
 /* Builders of gather and scatter-add. */
 #include "build.h"
 
-void gather_bound_input(clg_var indices, int64_t classes, const char *op)
+bool gather_bound_input(clg_var indices, int64_t classes, const char *op)
 {
     while (clg_ops[graph_at(indices)->op].kind == KIND_VIEW)
         indices.id = graph_at(indices)->src[0];
     if (graph_at(indices)->op != OP_INPUT)
-        return;
+        return true;
     leaf_record *l = graph_leaf_of(indices.graph, indices.id);
+    if (l->most >= l->least && (l->least < 0 || l->most >= classes)) {
+        graph_fail(indices.graph, CLG_ERROR_ARGUMENT, "%s: index %lld of input %%%d %s is out of range: 0..%lld", op,
+                   (long long)(l->least < 0 ? l->least : l->most), (int)indices.id, shape_text(clg_shape_of(indices)),
+                   (long long)classes - 1);
+        return false;
+    }
     if (!l->classes || classes < l->classes) {
         l->classes = classes;
         l->classes_of = op;
     }
+    return true;
 }
 
 static bool check_indices(const char *op, clg_var indices)
@@ -31,11 +38,12 @@ clg_var clg_gather(clg_var table, clg_var indices)
     if (t.rank < 1 || shape.rank + t.rank - 1 > CLG_MAX_RANK)
         return graph_fail(table.graph, CLG_ERROR_ARGUMENT, "gather: cannot take rows %s of a table %s",
                           shape_text(shape), shape_text(t));
-    gather_bound_input(indices, t.dim[0], "gather");
+    if (!gather_bound_input(indices, t.dim[0], "gather"))
+        return POISON(table.graph);
     indices = clg_cast(indices, CLG_I32);
     for (int d = 1; d < t.rank; d++)
         shape.dim[shape.rank++] = t.dim[d];
-    return graph_node(table.graph, OP_GATHER, clg_dtype_of(table), graph_shape(table.graph, shape),
+    return graph_node(table.graph, OP_GATHER, clg_dtype_of(table), graph_shape(table.graph, "gather", shape),
                       (int32_t[]){table.id, indices.id, -1}, (graph_record){0});
 }
 
@@ -53,8 +61,10 @@ clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows)
                           shape_text(i), (long long)rows);
     for (int d = i.rank; d < u.rank; d++)
         shape.dim[shape.rank++] = u.dim[d];
-    gather_bound_input(indices, rows, "scatter_add");
+    if (!gather_bound_input(indices, rows, "scatter_add"))
+        return POISON(indices.graph);
     indices = clg_cast(indices, CLG_I32);
-    return graph_node(indices.graph, OP_SCATTER_ADD, clg_dtype_of(updates), graph_shape(indices.graph, shape),
-                      (int32_t[]){indices.id, updates.id, -1}, (graph_record){0});
+    return graph_node(indices.graph, OP_SCATTER_ADD, clg_dtype_of(updates),
+                      graph_shape(indices.graph, "scatter_add", shape), (int32_t[]){indices.id, updates.id, -1},
+                      (graph_record){0});
 }

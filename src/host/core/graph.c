@@ -104,6 +104,22 @@ int graph_axis(const char *op, clg_var x, int axis)
     return -1;
 }
 
+bool graph_axes(const char *op, clg_var x, clg_axes axes, uint32_t *mask)
+{
+    if (!graph_check(op, &x, 1))
+        return false;
+    const clg_shape shape = clg_shape_of(x);
+    if (axes_mask(axes, shape.rank, mask))
+        return true;
+    if (axes.count < -1 || axes.count > shape.rank)
+        graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: %d axes of shape %s; there are 0 to %d, or CLG_ALL_AXES", op,
+                   axes.count, shape_text(shape), shape.rank);
+    else
+        graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: an axis is repeated or not in -%d..%d of shape %s", op, shape.rank,
+                   shape.rank - 1, shape_text(shape));
+    return false;
+}
+
 /* ---------------------------------------------------------------- interned attributes */
 
 static int32_t interned(clg_graph *g, void *items, intern_table *t, const void *item, size_t size)
@@ -114,9 +130,11 @@ static int32_t interned(clg_graph *g, void *items, intern_table *t, const void *
     return index;
 }
 
-int32_t graph_shape(clg_graph *g, clg_shape shape)
+int32_t graph_shape(clg_graph *g, const char *op, clg_shape shape)
 {
     clg_shape clean;
+    if (!graph_check_count(g, op, shape))
+        return -1;
     memset(&clean, 0, sizeof clean); /* what is behind its fields, too */
     clean.rank = shape.rank;
     for (int d = 0; d < shape.rank; d++)
@@ -187,13 +205,23 @@ clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, cons
 
 bool graph_check_count(clg_graph *g, const char *op, clg_shape shape)
 {
-    bool good = clg_shape_count(shape) <= INT64_MAX / 16;
+    enum { LARGEST = 8 }; /* bytes of an element */
+    if (shape.rank < 0 || shape.rank > CLG_MAX_DIMS) {
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: rank %d is not in 0..%d", op, shape.rank, CLG_MAX_DIMS);
+        return false;
+    }
     for (int d = 0; d < shape.rank; d++)
-        good &= shape.dim[d] >= 0;
-    if (!good)
-        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shape %s has a negative extent or too many elements", op,
-                   shape_text(shape));
-    return good;
+        if (shape.dim[d] < 0) {
+            graph_fail(g, CLG_ERROR_ARGUMENT, "%s: axis %d of shape %s has a negative extent", op, d,
+                       shape_text(shape));
+            return false;
+        }
+    if (clg_shape_count(shape) > INT64_MAX / (2 * LARGEST)) {
+        graph_fail(g, CLG_ERROR_ARGUMENT, "%s: shape %s has too many elements; at most %lld", op, shape_text(shape),
+                   (long long)(INT64_MAX / (2 * LARGEST)));
+        return false;
+    }
+    return true;
 }
 
 bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape)
@@ -216,9 +244,9 @@ clg_var graph_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape)
     if (!ARRAY_ROOM(g->leaves, g->leaf_count, g->leaf_capacity))
         return graph_fail(g, CLG_ERROR_MEMORY, "out of memory");
     graph_record attr = {.attr.integer = g->leaf_count};
-    clg_var x = graph_node(g, OP_INPUT, dtype, graph_shape(g, shape), (int32_t[]){-1, -1, -1}, attr);
+    clg_var x = graph_node(g, OP_INPUT, dtype, graph_shape(g, "input", shape), (int32_t[]){-1, -1, -1}, attr);
     if (x.id >= 0)
-        g->leaves[g->leaf_count++] = (leaf_record){.node = x.id, .grad = -1};
+        g->leaves[g->leaf_count++] = (leaf_record){.node = x.id, .grad = -1, .most = -1};
     return x;
 }
 

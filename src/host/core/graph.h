@@ -26,6 +26,7 @@ typedef struct leaf_record {
     int32_t grad;    /* accumulated gradient: a node, -1: none */
     int64_t classes; /* > 0: clg_write accepts only 0..classes-1, for the sake of: */
     const char *classes_of;
+    int64_t least, most; /* of the integers last written; 0, -1: none, or not known */
     void *storage; /* the engine's: backend buffer, NULL until needed */
     bool written;
 } leaf_record;
@@ -55,12 +56,13 @@ void graph_truncate(clg_graph *g, int32_t mark);
 
 /* A node with these fields: an equal one if it exists, else a new one. Poison if memory runs out. */
 clg_var graph_node(clg_graph *g, clg_op op, clg_dtype dtype, int32_t shape, const int32_t src[3], graph_record attr);
-/* Index of a shape in graph.shapes; -1 if memory runs out (recorded). */
-int32_t graph_shape(clg_graph *g, clg_shape shape);
+/* Index of a shape in graph.shapes; -1 (with an error naming op) if it is not one: every node's shape comes through
+ * here. */
+int32_t graph_shape(clg_graph *g, const char *op, clg_shape shape);
 /* Index of an attribute in graph.maps or graph.contractions; -1 if memory runs out (recorded). */
 int32_t graph_map(clg_graph *g, const index_map *map);
 int32_t graph_contraction(clg_graph *g, const contraction *c);
-/* False (with an error naming op) for a shape with a negative extent or too many elements. */
+/* False (with an error naming op) for a shape with too many axes, a negative extent or too many elements. */
 bool graph_check_count(clg_graph *g, const char *op, clg_shape shape);
 /* False (with an error naming op) for what cannot be a leaf's dtype or shape. */
 bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape);
@@ -86,6 +88,8 @@ clg_var graph_fail(clg_graph *g, clg_status status, const char *format, ...) __a
 bool graph_check(const char *op, const clg_var *vars, int count);
 /* An axis counted from the front; -1 (with an error naming op) if x has none such. */
 int graph_axis(const char *op, clg_var x, int axis);
+/* Axes of x as a mask of bits; false (with an error naming op) if they are not some. */
+bool graph_axes(const char *op, clg_var x, clg_axes axes, uint32_t *mask);
 #define POISON(g) ((clg_var){(g), -1})
 
 /* shape.c */
@@ -95,6 +99,8 @@ bool shape_broadcast(clg_shape a, clg_shape b, clg_shape *out);
 const char *shape_text(clg_shape shape);
 /* Axes as a mask of bits for a rank; false if an axis is out of range or repeated. */
 bool axes_mask(clg_axes axes, int rank, uint32_t *mask);
-/* A value as a dtype holds it: rounded as the devices do. */
+/* A value as a dtype holds it: rounded as the devices do, integers as the nearest that there is. */
 double dtype_round(clg_dtype dtype, double value);
+/* A value of one dtype as another, as the devices convert it: integers wrap among themselves, as in C. */
+double dtype_convert(clg_dtype from, clg_dtype to, double value);
 #endif

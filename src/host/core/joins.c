@@ -3,18 +3,6 @@
 
 /* ---------------------------------------------------------------- axes */
 
-static bool check_axes(const char *op, clg_var x, clg_axes axes, uint32_t *mask)
-{
-    if (!graph_check(op, &x, 1))
-        return false;
-    clg_shape shape = clg_shape_of(x);
-    if (axes.count <= shape.rank && axes_mask(axes, shape.rank, mask))
-        return true;
-    graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: an axis is repeated or not in -%d..%d of shape %s", op, shape.rank,
-               shape.rank - 1, shape_text(shape));
-    return false;
-}
-
 /* Without the axes of a mask, at this index of each. */
 static clg_var drop_axes(clg_op op, clg_var x, uint32_t mask, int64_t index)
 {
@@ -47,7 +35,7 @@ clg_var clg_index(clg_var x, int axis, int64_t index)
 clg_var clg_flip(clg_var x, clg_axes axes)
 {
     uint32_t mask;
-    if (!check_axes("flip", x, axes, &mask))
+    if (!graph_axes("flip", x, axes, &mask))
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x);
     index_map map = index_map_identity(shape.rank);
@@ -73,7 +61,7 @@ clg_var clg_swap_axes(clg_var x, int a, int b)
 clg_var clg_squeeze(clg_var x, clg_axes axes)
 {
     uint32_t mask;
-    if (!check_axes("squeeze", x, axes, &mask))
+    if (!graph_axes("squeeze", x, axes, &mask))
         return POISON(x.graph);
     clg_shape shape = clg_shape_of(x);
     for (int d = 0; d < shape.rank; d++) {
@@ -142,7 +130,7 @@ static clg_var join_two(clg_var a, clg_var b, int axis, clg_shape shape)
         ones.dim[d] = d == axis ? length : 1;
         row.dim[d] = d == axis ? shape.dim[axis] : 1;
     }
-    clg_var first = graph_constant(a.graph, CLG_U8, graph_shape(a.graph, ones), 1);
+    clg_var first = graph_constant(a.graph, CLG_U8, graph_shape(a.graph, "concat", ones), 1);
     clg_var mask = views_broadcast(views_place(first, row, before, 0), shape);
     a = views_place(a, shape, before, 0);
     before[axis] = length;
@@ -175,7 +163,7 @@ static clg_var join_all(const char *op, joining *j, int count)
     if (!graph_check_leaf(g, op, j->dtype, j->shape))
         return POISON(g);
     if (clg_shape_count(j->shape) == 0)
-        return graph_constant(g, j->dtype, graph_shape(g, j->shape), 0);
+        return graph_constant(g, j->dtype, graph_shape(g, op, j->shape), 0);
     return join(j, 0, count);
 }
 
@@ -427,7 +415,9 @@ clg_var clg_pad(clg_var x, clg_shape before, clg_shape after, clg_pad_mode mode,
             return POISON(x.graph);
         if (__builtin_add_overflow(shape.dim[d], front[d], &shape.dim[d]) ||
             __builtin_add_overflow(shape.dim[d], back[d], &shape.dim[d]))
-            shape.dim[d] = -1;
+            return graph_fail(x.graph, CLG_ERROR_ARGUMENT,
+                              "pad: axis %d of shape %s is too long with %lld before and %lld after", d,
+                              shape_text(clg_shape_of(x)), (long long)front[d], (long long)back[d]);
     }
     if (!graph_check_leaf(x.graph, "pad", clg_dtype_of(x), shape))
         return POISON(x.graph);

@@ -7,7 +7,7 @@ int64_t clg_shape_count(clg_shape shape)
 {
     int64_t count = 1;
     bool empty = false, overflow = false;
-    for (int d = 0; d < shape.rank; d++) {
+    for (int d = 0; d < shape.rank && d < CLG_MAX_DIMS; d++) { /* a rank may be anything that a caller writes */
         empty |= shape.dim[d] == 0;
         overflow |= __builtin_mul_overflow(count, shape.dim[d], &count);
     }
@@ -30,6 +30,10 @@ char *clg_shape_format(clg_shape shape, char *text, size_t size)
     if (!size)
         return text;
     text[0] = 0;
+    if (shape.rank < 0 || shape.rank > CLG_MAX_DIMS) {
+        snprintf(text, size, "(rank %d)", shape.rank);
+        return text;
+    }
 #define APPEND(...) used += used < size ? (size_t)snprintf(text + used, size - used, __VA_ARGS__) : 0
     APPEND("(");
     for (int d = 0; d < shape.rank; d++)
@@ -61,6 +65,8 @@ bool shape_broadcast(clg_shape a, clg_shape b, clg_shape *out)
 
 bool axes_mask(clg_axes axes, int rank, uint32_t *mask)
 {
+    if (axes.count < -1 || axes.count > rank)
+        return false;
     *mask = axes.count < 0 ? (1u << rank) - 1 : 0;
     for (int i = 0; i < axes.count; i++) {
         int axis = axes.axis[i] < 0 ? axes.axis[i] + rank : axes.axis[i];
@@ -81,6 +87,12 @@ size_t clg_dtype_size(clg_dtype dtype) { return (unsigned)dtype < CLG_DTYPE_COUN
 const char *clg_dtype_name(clg_dtype dtype)
 {
     return (unsigned)dtype < CLG_DTYPE_COUNT ? dtypes[dtype].name : "unknown dtype";
+}
+
+double dtype_convert(clg_dtype from, clg_dtype to, double value)
+{
+    const bool integers = (from == CLG_I32 || from == CLG_U8) && (to == CLG_I32 || to == CLG_U8);
+    return integers && to == CLG_U8 ? (double)(uint8_t)(int64_t)value : dtype_round(to, value);
 }
 
 double dtype_round(clg_dtype dtype, double value)

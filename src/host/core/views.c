@@ -17,7 +17,7 @@ clg_var views_reshape(clg_var x, clg_shape shape)
         x.id = graph_at(x)->src[0];
     if (x.id < 0 || clg_shape_equal(clg_shape_of(x), shape))
         return x;
-    int32_t id = graph_shape(g, shape);
+    int32_t id = graph_shape(g, "reshape", shape);
     if (graph_at(x)->op == OP_CONST && id >= 0)
         return graph_constant(g, (clg_dtype)graph_at(x)->dtype, id, graph_at(x)->attr.value);
     return id < 0 ? POISON(g) : unary_node(OP_RESHAPE, x, id, (graph_record){0});
@@ -27,22 +27,27 @@ clg_var clg_reshape(clg_var x, clg_shape shape)
 {
     if (!graph_check("reshape", &x, 1))
         return POISON(x.graph);
-    clg_shape from = clg_shape_of(x);
-    int64_t count = clg_shape_count(from), known = 1;
+    const clg_shape from = clg_shape_of(x), asked = shape;
+    const int64_t count = clg_shape_count(from);
+    int64_t known = 1;
     int inferred = -1;
+    bool fits = true;
     if (shape.rank < 0 || shape.rank > CLG_MAX_RANK)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: rank %d is not in 0..%d", shape.rank, CLG_MAX_RANK);
     for (int d = 0; d < shape.rank; d++) {
         if (shape.dim[d] == -1 && inferred < 0)
             inferred = d;
         else
-            known *= shape.dim[d];
+            fits &= shape.dim[d] >= 0 && !__builtin_mul_overflow(known, shape.dim[d], &known);
     }
-    if (inferred >= 0)
+    if (fits && inferred >= 0 && known == 0 && count == 0)
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: axis %d of %s could be anything, since %s is empty",
+                          inferred, shape_text(asked), shape_text(from));
+    if (fits && inferred >= 0)
         shape.dim[inferred] = known > 0 ? count / known : 0;
-    if (clg_shape_count(shape) != count)
+    if (!fits || clg_shape_count(shape) != count)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: %s has %lld elements and does not fit %s",
-                          shape_text(from), (long long)count, shape_text(shape));
+                          shape_text(from), (long long)count, shape_text(asked));
     return views_reshape(x, shape);
 }
 
@@ -74,8 +79,9 @@ static bool is_identity(const index_map *map, clg_shape result, clg_shape operan
 clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
 {
     clg_graph *g = x.graph;
-    if (x.id < 0)
-        return x;
+    const int32_t id = x.id < 0 ? -1 : graph_shape(g, clg_ops[op].name, shape);
+    if (id < 0)
+        return POISON(g);
     clg_shape from = clg_shape_of(x);
     index_map own = *map;
     for (int k = 0; k < CLG_MAX_DIMS; k++)
@@ -89,7 +95,6 @@ clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
         own.fill = 0;
     if (!empty && is_identity(&own, shape, from))
         return x;
-    int32_t id = graph_shape(g, shape);
     clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
     if (!empty && clg_shape_count(from) == 0)
         return graph_constant(g, dtype, id, own.fill);
@@ -105,7 +110,7 @@ clg_var views_map(clg_op op, clg_var x, clg_shape shape, const index_map *map)
         return views_map((clg_op)graph_at(x)->op == op ? op : OP_VIEW, base, shape, &both);
     }
     int32_t index = graph_map(g, &own);
-    return index < 0 || id < 0 ? POISON(g) : unary_node(op, x, id, (graph_record){.attr.integer = index});
+    return index < 0 ? POISON(g) : unary_node(op, x, id, (graph_record){.attr.integer = index});
 }
 
 clg_var views_place(clg_var x, clg_shape shape, const int64_t *before, double fill)
@@ -223,14 +228,13 @@ static const int64_t *window_extents(const clg_shape *option, int count)
 
 clg_var clg_window(clg_var x, clg_axes axes, clg_shape size, clg_shape stride, clg_shape dilation)
 {
-    if (!graph_check("window", &x, 1))
+    uint32_t mask = 0;
+    if (!graph_axes("window", x, axes, &mask))
         return POISON(x.graph);
     clg_graph *g = x.graph;
     clg_shape from = clg_shape_of(x), shape = from;
-    uint32_t mask = 0;
-    if (!axes_mask(axes, from.rank, &mask) || axes.count < 0)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "window: an axis is repeated or not in -%d..%d of shape %s", from.rank,
-                          from.rank - 1, shape_text(from));
+    if (axes.count < 0)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "window: the axes must be named, not CLG_ALL_AXES");
     const int64_t *sizes = window_extents(&size, axes.count), *strides = window_extents(&stride, axes.count),
                   *steps = window_extents(&dilation, axes.count);
     if (!sizes || !strides || !steps || from.rank + axes.count > CLG_MAX_RANK)

@@ -87,7 +87,7 @@ clg_var views_adjoint(clg_var x, clg_var gy, const index_map *given)
     clg_shape from = clg_shape_of(x), to = clg_shape_of(gy);
     inverse_map inverse;
     if (clg_shape_count(from) == 0 || clg_shape_count(to) == 0)
-        return graph_constant(g, clg_dtype_of(gy), graph_shape(g, from), 0);
+        return graph_constant(g, clg_dtype_of(gy), graph_shape(g, "gradient", from), 0);
     if (!index_map_solve(map->axis, to.rank, to.dim, from, &inverse) ||
         to.rank + inverse.condition_count > CLG_MAX_DIMS) {
         int shortest = -1;

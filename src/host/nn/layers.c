@@ -68,6 +68,10 @@ clg_mlp *clg_mlp_new(clg_graph *graph, const int64_t *widths, int count, clg_ran
         clg_linear layer = clg_linear_new(graph, widths[i], widths[i + 1], random);
         mlp->parameters[2 * i] = layer.weight;
         mlp->parameters[2 * i + 1] = layer.bias;
+        if (!clg_is_valid(layer.weight) || !clg_is_valid(layer.bias)) {
+            clg_mlp_free(mlp);
+            return NULL;
+        }
     }
     return mlp;
 }

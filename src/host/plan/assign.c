@@ -44,19 +44,22 @@ static clg_status commit_assigned(scheduler *f, int32_t node, int32_t temporary)
     return status == CLG_OK ? add_copy(f, value->buffer, target->buffer, n->count) : status;
 }
 
+/* One of no elements changes nothing. */
+static bool is_assignment(const sub_node *n) { return n->op == OP_ASSIGN && n->count > 0; }
+
 clg_status fuse_assignments(scheduler *f)
 {
     const subgraph *s = f->s;
     int32_t count = 0;
     for (int32_t i = 0; i < s->count; i++)
-        count += s->nodes[i].op == OP_ASSIGN;
+        count += is_assignment(&s->nodes[i]);
     int32_t *temporaries = malloc(((size_t)count + 1) * sizeof *temporaries);
     clg_status status = temporaries ? CLG_OK : clg_fail_memory();
     for (int32_t i = 0, k = 0; i < s->count && status == CLG_OK; i++)
-        if (s->nodes[i].op == OP_ASSIGN)
+        if (is_assignment(&s->nodes[i]))
             status = evaluate_assigned(f, i, &temporaries[k++]);
     for (int32_t i = 0, k = 0; i < s->count && status == CLG_OK; i++)
-        if (s->nodes[i].op == OP_ASSIGN)
+        if (is_assignment(&s->nodes[i]))
             status = commit_assigned(f, i, temporaries[k++]);
     free(temporaries);
     return status;

@@ -101,7 +101,7 @@ static clg_status place_in_group(scheduler *f, int32_t root, int32_t least, cons
 
 static bool is_placed(const scheduler *f, int32_t node)
 {
-    return f->s->nodes[node].op == OP_INPUT || f->state[node].group >= 0;
+    return schedule_is_given(&f->s->nodes[node]) || f->state[node].group >= 0;
 }
 
 /* Places root, if nothing blocks it; else what does is in f->blockers. */
@@ -372,8 +372,10 @@ clg_status fuse(scheduler *f)
                                                                   .node = n->id});
             if (f->state[i].buffer < 0)
                 return CLG_ERROR_MEMORY;
-        }
-        status = fuse_node(f, i);
+        } else if (n->count == 0 && n->op != OP_ASSIGN && !group_buffer(f, i))
+            return CLG_ERROR_MEMORY;
+        if (n->count > 0)
+            status = fuse_node(f, i);
     }
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++)
         if (s->nodes[i].output && s->nodes[i].op != OP_ASSIGN)

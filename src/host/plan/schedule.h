@@ -125,6 +125,9 @@ clg_status fuse(scheduler *f);
 /* Appends the steps of all groups to the plan. */
 clg_status lower(scheduler *f);
 
+/* Whether a node's value is in memory from the start: a leaf's, and what has no elements. */
+static inline bool schedule_is_given(const sub_node *n) { return n->op == OP_INPUT || n->count == 0; }
+
 /* groups.c */
 space group_space(clg_shape shape, uint32_t inner); /* without extents of 1; inner: mask of reduced axes */
 /* A group that a node opens in a space, and what follows from that. Matrix products keep all three dimensions. */

@@ -97,7 +97,7 @@ static void merge_constant(lowering *l, int32_t *node, int32_t *access)
 static bool from_memory(const lowering *l, int32_t node)
 {
     const node_state *state = &l->f->state[node];
-    return l->f->s->nodes[node].op == OP_INPUT || (state->stored && state->group < l->index);
+    return schedule_is_given(&l->f->s->nodes[node]) || (state->stored && state->group < l->index);
 }
 
 /* The product that a step of another kind makes. */

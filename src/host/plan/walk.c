@@ -145,7 +145,7 @@ static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
     }
     if (clg_ops[f->s->nodes[node].op].kind == KIND_GATHER) {
         int32_t table = f->s->nodes[node].src[0], group_index = f->state[table].group;
-        if (f->s->nodes[table].op == OP_INPUT) {
+        if (schedule_is_given(&f->s->nodes[table])) {
             if (w->commit)
                 group_read(f, table, w->index, true);
         } else if (group_index >= w->index) {
@@ -194,7 +194,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
 {
     const sub_node *n = &f->s->nodes[node];
     node_state *state = &f->state[node];
-    if (n->op == OP_INPUT) {
+    if (schedule_is_given(n)) {
         read_leaf(f, w, node, access);
         w->cost++;
         return;

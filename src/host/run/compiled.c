@@ -5,6 +5,25 @@
 
 /* ---------------------------------------------------------------- making it */
 
+/* A leaf takes one value at the end of a run. */
+static clg_status check_assignments(const subgraph *s)
+{
+    bool *assigned = calloc((size_t)s->count + 1, sizeof *assigned);
+    clg_status status = assigned ? CLG_OK : clg_fail_memory();
+    for (int32_t i = 0; i < s->count && status == CLG_OK; i++) {
+        const sub_node *n = &s->nodes[i];
+        if (n->op != OP_ASSIGN)
+            continue;
+        if (assigned[n->src[0]])
+            status =
+                clg_fail(CLG_ERROR_ARGUMENT, "compile: leaf %%%d %s is assigned two values; a program can give it one",
+                         (int)s->nodes[n->src[0]].id, shape_text(s->shapes[s->nodes[n->src[0]].shape]));
+        assigned[n->src[0]] = true;
+    }
+    free(assigned);
+    return status;
+}
+
 clg_status compiled_plan(compiled *c, clg_graph *g, subgraph *s)
 {
     const backend_traits *traits = &g->device->traits;
@@ -19,7 +38,8 @@ clg_status compiled_plan(compiled *c, clg_graph *g, subgraph *s)
                                    .max_body = traits->max_body,
                                    .units = traits->units,
                                    .contract_block = traits->contract_block};
-    return schedule_plan(&c->s, wants, &c->p);
+    clg_status status = c->has_effects ? check_assignments(&c->s) : CLG_OK;
+    return status == CLG_OK ? schedule_plan(&c->s, wants, &c->p) : status;
 }
 
 clg_status compiled_bind(compiled *c, backend_buffer *const *bindings)

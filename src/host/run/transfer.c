@@ -5,10 +5,21 @@
 
 /* ---------------------------------------------------------------- host to device */
 
+/* The least and the greatest of integers; 0, -1 where there are none. */
+static void find_range(clg_dtype dtype, const void *data, int64_t count, int64_t *least, int64_t *most)
+{
+    const bool integers = dtype == CLG_I32 || dtype == CLG_U8;
+    *least = integers && count > 0 ? INT32_MAX : 0;
+    *most = integers && count > 0 ? INT32_MIN : -1;
+    for (int64_t i = 0; i < count && integers; i++) {
+        const int64_t value = dtype == CLG_I32 ? ((const int32_t *)data)[i] : ((const uint8_t *)data)[i];
+        *least = value < *least ? value : *least;
+        *most = value > *most ? value : *most;
+    }
+}
+
 static clg_status check_classes(const leaf_record *l, clg_dtype dtype, const void *data, int64_t count)
 {
-    if (!l->classes || (dtype != CLG_I32 && dtype != CLG_U8))
-        return CLG_OK;
     for (int64_t i = 0; i < count; i++) {
         int64_t value = dtype == CLG_I32 ? ((const int32_t *)data)[i] : ((const uint8_t *)data)[i];
         if (value < 0 || value >= l->classes)
@@ -34,14 +45,21 @@ clg_status clg_write(clg_var leaf, const void *data, size_t bytes)
     if (!data && bytes)
         return clg_fail(CLG_ERROR_ARGUMENT, "write: data is NULL");
     leaf_record *l = graph_leaf_of(g, leaf.id);
-    clg_status status = check_classes(l, clg_dtype_of(leaf), data, clg_shape_count(clg_shape_of(leaf)));
-    if (status == CLG_OK)
-        status = engine_leaf(g, leaf.id, &buffer);
+    const int64_t count = clg_shape_count(clg_shape_of(leaf));
+    int64_t least, most;
+    clg_status status = engine_leaf(g, leaf.id, &buffer); /* there is room for it: before all of it is read */
+    if (status != CLG_OK)
+        return status;
+    find_range(clg_dtype_of(leaf), data, count, &least, &most);
+    if (l->classes && most >= least && (least < 0 || most >= l->classes))
+        status = check_classes(l, clg_dtype_of(leaf), data, count);
     if (status == CLG_OK && bytes)
         status = g->device->b->write(g->device->d, buffer, 0, data, (int64_t)bytes);
     if (status != CLG_OK)
         return status;
     l->written = true;
+    l->least = least;
+    l->most = most;
     engine_of(g)->epoch++;
     return CLG_OK;
 }
@@ -88,6 +106,8 @@ clg_status clg_read(clg_var x, void *data, size_t bytes)
     if ((int64_t)bytes != engine_bytes(x))
         return clg_fail(CLG_ERROR_ARGUMENT, "read: %s %s has %lld bytes, not %zu", clg_dtype_name(clg_dtype_of(x)),
                         shape_text(clg_shape_of(x)), (long long)engine_bytes(x), bytes);
+    if (!data && bytes)
+        return clg_fail(CLG_ERROR_ARGUMENT, "read: data is NULL");
     clg_status status = locate(x, &buffer);
     if (status != CLG_OK || !bytes)
         return status;

@@ -1,0 +1,115 @@
+/* The edges: calls that are refused, constants that fold, arrays without elements. */
+#include "support.h"
+
+#include <clgrad/nn.h>
+
+#include <math.h>
+#include <string.h>
+
+static clg_device *device; /* of the group that runs now */
+
+static void expect_error(clg_graph *g, clg_var x, const char *text)
+{
+    assert_false(clg_is_valid(x));
+    assert_non_null(clg_graph_error(g));
+    if (!strstr(clg_graph_error(g), text))
+        fail_msg("message \"%s\" does not contain \"%s\"", clg_graph_error(g), text);
+    clg_graph_clear_error(g);
+}
+
+/* What a caller can get wrong while there is nothing wrong with the graph. */
+static void test_calls_that_are_refused(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const int32_t indices[] = {1, 5};
+    const float rows[] = {1, 2};
+    const int64_t widths[] = {4, -1, 3};
+    clg_random random = clg_random_new(1, 1);
+    clg_var x = clg_scalar(g, 1), table = clg_array(g, CLG_F32, CLG_SHAPE(2), rows),
+            index = clg_array(g, CLG_I32, CLG_SHAPE(2), indices);
+    assert_int_equal(clg_read(x, NULL, sizeof(float)), CLG_ERROR_ARGUMENT);
+    assert_string_equal(clg_last_error(), "read: data is NULL");
+    clg_var twice[] = {clg_assign(x, clg_scalar(g, 2)), clg_assign(x, clg_scalar(g, 3))};
+    assert_null(clg_compile(g, twice, 2));
+    assert_non_null(strstr(clg_last_error(), "is assigned two values"));
+    clg_graph_clear_error(g);
+    expect_error(g, clg_gather(table, index), "gather: index 5 of input");
+    expect_error(g, clg_gather(table, clg_reshape(index, CLG_SHAPE(1, 2))), "is out of range: 0..1");
+    expect_error(g, clg_scatter_add(index, table, 3), "scatter_add: index 5 of input");
+    assert_true(clg_is_valid(clg_scatter_add(index, table, 6)));
+    assert_null(clg_mlp_new(g, widths, 3, &random));
+    expect_error(g, clg_input(g, CLG_F32, CLG_SHAPE(4, -1)), "has a negative extent");
+    clg_graph_free(g);
+}
+
+/* Constants give what leaves of the same values give. */
+static void test_folding_is_running(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const int32_t integers[] = {300, -1, 255, -300, INT32_MAX, INT32_MIN};
+    const double reals[] = {-1.5, 256.7, 1e10, -1e10, NAN, INFINITY, -0.0};
+    const float zero = -0.0f;
+    float got;
+    for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) {
+        clg_var leaf = clg_array(g, CLG_I32, CLG_SCALAR, &integers[i]),
+                constant = clg_full(g, CLG_I32, CLG_SCALAR, integers[i]);
+        const double want = (uint8_t)integers[i];
+        assert_true(clg_item(clg_cast(leaf, CLG_U8)) == want && clg_item(clg_cast(constant, CLG_U8)) == want);
+    }
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        for (int to = 0; to < 2; to++) {
+            clg_var leaf = clg_array(g, CLG_F64, CLG_SCALAR, &reals[i]),
+                    constant = clg_full(g, CLG_F64, CLG_SCALAR, reals[i]);
+            const clg_dtype dtype = to ? CLG_U8 : CLG_I32;
+            assert_true(clg_item(clg_cast(leaf, dtype)) == clg_item(clg_cast(constant, dtype)));
+        }
+    clg_var difference = clg_sub(clg_array(g, CLG_F32, CLG_SCALAR, &zero), clg_full(g, CLG_F32, CLG_SCALAR, -0.0));
+    assert_int_equal(clg_read(difference, &got, sizeof got), CLG_OK);
+    assert_true(got == 0 && !signbit(got)); /* -0 - -0 */
+    clg_graph_free(g);
+}
+
+/* Arrays without elements, made and read in every kind of step; and what is not empty beside them. */
+static void test_empty_arrays(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    clg_var x = clg_input(g, CLG_F32, CLG_SHAPE(0)), w = clg_input(g, CLG_F32, CLG_SHAPE(0, 4)), one = clg_scalar(g, 1);
+    assert_int_equal(clg_write(x, NULL, 0), CLG_OK);
+    assert_int_equal(clg_write(w, NULL, 0), CLG_OK);
+    clg_var products = clg_mul(x, clg_sum(w, CLG_AXES(1), false)), columns = clg_sum(clg_exp(w), CLG_AXES(0), false),
+            largest = clg_max(w, CLG_AXES(0), false), next = clg_assign(x, clg_add(x, one)),
+            joined = clg_concat((clg_var[]){clg_exp(x), clg_reshape(one, CLG_SHAPE(1)), x}, 3, 0), gw,
+            outputs[] = {products, columns, largest, next, joined, clg_matmul(clg_transpose(w), clg_exp(w))};
+    assert_int_equal(clg_gradients(clg_sum(clg_square(products), CLG_ALL_AXES, false), &w, 1, &gw), CLG_OK);
+    clg_program *program = clg_compile(g, outputs, 6);
+    assert_non_null(program);
+    assert_int_equal(clg_run(program), CLG_OK);
+    float values[16];
+    assert_int_equal(clg_read(products, NULL, 0), CLG_OK);
+    assert_int_equal(clg_read(gw, NULL, 0), CLG_OK);
+    assert_int_equal(clg_read(columns, values, 4 * sizeof *values), CLG_OK);
+    for (int i = 0; i < 4; i++)
+        assert_true(values[i] == 0);
+    assert_int_equal(clg_read(largest, values, 4 * sizeof *values), CLG_OK);
+    for (int i = 0; i < 4; i++)
+        assert_true(values[i] == -INFINITY);
+    assert_int_equal(clg_read(outputs[5], values, sizeof values), CLG_OK);
+    for (int i = 0; i < 16; i++)
+        assert_true(values[i] == 0);
+    assert_true(clg_item(joined) == 1);
+    clg_program_free(program);
+    clg_graph_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls_that_are_refused),
+        cmocka_unit_test(test_folding_is_running),
+        cmocka_unit_test(test_empty_arrays),
+    };
+    return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
+}
