@@ -51,6 +51,33 @@ static void test_gradients_of_slices(void **state)
     clg_graph_free(g);
 }
 
+/* A few elements of a long array, read many times: their gradient adds up what reads them, not that for each element.
+ */
+static void test_gradients_of_short_slices(void **state)
+{
+    enum { LONG = 1000, FIRST = 17, COUNT = 4, TIMES = 300 };
+    (void)state;
+    clg_random random = clg_random_new(support_seed(), 5);
+    clg_graph *g = clg_graph_new(device);
+    for (int64_t step = -2; step <= 2; step += 1 + (step == -1)) {
+        double *w = support_spread((int64_t)TIMES * COUNT, -1, 1, &random), want[LONG] = {0};
+        clg_var x = clg_input(g, CLG_F64, CLG_SHAPE(LONG)), rows = support_leaf(g, CLG_F64, CLG_SHAPE(TIMES, COUNT), w),
+                gx;
+        clg_var part = clg_slice(x, 0, FIRST, FIRST + step * COUNT, step), sum = clg_mul(rows, part);
+        int steps;
+        clg_gradients(clg_sum(sum, CLG_ALL_AXES, false), &x, 1, &gx);
+        char *text = schedule_text(&gx, 1, &steps);
+        if (strstr(text, "1000 |"))
+            fail_msg("each element of the long array adds up:\n%s", text);
+        free(text);
+        for (int i = 0; i < TIMES * COUNT; i++)
+            want[FIRST + step * (i % COUNT)] += w[i];
+        expect_values(gx, want, 1e-9, "gradient of a short slice");
+        free(w);
+    }
+    clg_graph_free(g);
+}
+
 /* Slices that overlap: each element is in three of them. */
 static void test_gradients_of_overlapping_slices(void **state)
 {
@@ -161,8 +188,11 @@ static void test_deep_chain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients_of_slices), cmocka_unit_test(test_gradients_of_overlapping_slices),
-        cmocka_unit_test(test_concatenations),      cmocka_unit_test(test_assigned_concatenation),
+        cmocka_unit_test(test_gradients_of_slices),
+        cmocka_unit_test(test_gradients_of_short_slices),
+        cmocka_unit_test(test_gradients_of_overlapping_slices),
+        cmocka_unit_test(test_concatenations),
+        cmocka_unit_test(test_assigned_concatenation),
         cmocka_unit_test(test_deep_chain),
     };
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);

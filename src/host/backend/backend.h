@@ -26,7 +26,8 @@ typedef struct backend_traits {
                                neighbours */
     bool channels_last;     /* convolutions run fastest where channels are neighbours */
     int32_t max_body;       /* most instructions in a step that the device likes (CPU path: practically unlimited) */
-    int32_t units;          /* independent workers worth having: reductions are split until there are that many */
+    int32_t units;          /* independent workers worth having: reductions are split until there are that many. The
+                               same for all devices of a kind, since results' bits depend on it */
     int32_t contract_block; /* results of a contraction that keep one of them busy */
 } backend_traits;
 

@@ -78,12 +78,32 @@ static int add_free(solver *s, int64_t extent)
     return d;
 }
 
-/* form = offset + u x + v y of dimensions x (u > 0) and y (v >= 0; 0: there is none), both counting up: the axis's
- * elements are base + stride q + r. */
-static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int x, int64_t u, int y, int64_t v)
+/* form = offset + stride x of dimension x, which counts up: the elements that are read, and those between them; an
+ * operand of many slices has a gradient in many parts. */
+static bool solve_run(solver *s, int axis, int64_t extent, int64_t offset, int x, int64_t stride)
 {
     inverse_map *out = s->out;
-    int64_t measure = v ? common_divisor(u, v) : u;
+    const int64_t skipped = offset < 0 ? (stride - 1 - offset) / stride : 0; /* positions before the first element */
+    const int64_t first = offset + stride * skipped;
+    int64_t count = first < extent ? (extent - 1 - first) / stride + 1 : 0;
+    if (count > s->extent[x] - skipped)
+        count = s->extent[x] - skipped > 0 ? s->extent[x] - skipped : 0;
+    out->base[axis] = count > 0 ? first : 0;
+    const int q = add_part(s, axis, count), rest = stride > 1 ? add_part(s, axis, stride) : 0;
+    if (q < 0 || rest < 0)
+        return false;
+    out->position[x] = affine_of(q);
+    out->position[x].offset = skipped;
+    if (stride > 1)
+        out->condition[out->condition_count++] = affine_of(rest);
+    return true;
+}
+
+/* form = offset + u x + v y of dimensions x and y, both counting up: the axis's elements are base + stride q + r. */
+static bool solve_window(solver *s, int axis, int64_t extent, int64_t offset, int x, int64_t u, int y, int64_t v)
+{
+    inverse_map *out = s->out;
+    int64_t measure = common_divisor(u, v);
     u /= measure;
     v /= measure;
     if (v > u) {
@@ -111,15 +131,13 @@ static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int 
     }
     int64_t stride = u * measure; /* of x, in elements; y's is measure */
     if (stride == 1) {
-        int i = add_part(s, axis, extent), k = v ? add_free(s, s->extent[y]) : 0;
+        int i = add_part(s, axis, extent), k = add_free(s, s->extent[y]);
         if (i < 0 || k < 0)
             return false;
         out->position[x] = affine_of(i);
         out->position[x].offset = -offset;
-        if (v) {
-            out->position[x].coef[k] = -1;
-            out->position[y] = affine_of(k);
-        }
+        out->position[x].coef[k] = -1;
+        out->position[y] = affine_of(k);
         return true;
     }
     /* elements base + stride q + measure r + rest: x = q - j (and how far base lies from offset), y = u j + r, rest 0.
@@ -127,32 +145,27 @@ static bool solve_axis(solver *s, int axis, int64_t extent, int64_t offset, int 
      * the elements are those of the axis, without one before it. */
     int64_t base = modulo(offset, stride) ? modulo(offset, stride) - stride : 0;
     const int64_t shift = (base - offset) / stride;
-    const bool swap = base != 0 && stride == 2 && measure == 1 && v;
+    const bool swap = base != 0 && stride == 2 && measure == 1;
     out->base[axis] = base = swap ? 0 : base;
     int64_t span = extent - base;
-    int q = add_part(s, axis, span > 0 ? (span + stride - 1) / stride : 0), r = 0, rest = 0, j = 0;
+    int q = add_part(s, axis, span > 0 ? (span + stride - 1) / stride : 0), r = 0, rest = 0;
     if (u > 1)
         r = add_part(s, axis, u);
     if (measure > 1)
         rest = add_part(s, axis, measure);
-    if (v)
-        j = add_free(s, (s->extent[y] + u - 1) / u);
+    const int j = add_free(s, (s->extent[y] + u - 1) / u);
     if (q < 0 || r < 0 || rest < 0 || j < 0)
         return false;
     out->position[x] = affine_of(q);
     out->position[x].offset = shift;
-    if (v) {
-        out->position[x].coef[j] = -1;
-        out->position[y] = (affine){0};
-        out->position[y].coef[j] = u;
-        if (u > 1)
-            out->position[y].coef[r] = swap ? -1 : 1;
-        if (swap) {
-            out->position[y].offset = 1;
-            out->position[x].coef[r] = 1;
-        }
-    } else if (u > 1) {
-        out->condition[out->condition_count++] = affine_of(r);
+    out->position[x].coef[j] = -1;
+    out->position[y] = (affine){0};
+    out->position[y].coef[j] = u;
+    if (u > 1)
+        out->position[y].coef[r] = swap ? -1 : 1;
+    if (swap) {
+        out->position[y].offset = 1;
+        out->position[x].coef[r] = 1;
     }
     if (measure > 1)
         out->condition[out->condition_count++] = affine_of(rest);
@@ -185,7 +198,8 @@ static bool solve_form(solver *s, int axis, affine form, int64_t extent)
             stride[t] = -stride[t];
         }
     }
-    if (!solve_axis(s, axis, extent, form.offset, terms[0], stride[0], count > 1 ? terms[1] : 0, stride[1]))
+    if (count == 1 ? !solve_run(s, axis, extent, form.offset, terms[0], stride[0])
+                   : !solve_window(s, axis, extent, form.offset, terms[0], stride[0], terms[1], stride[1]))
         return false;
     for (int t = 0; t < count; t++) {
         affine *position = &s->out->position[terms[t]];

@@ -60,6 +60,7 @@ static void read_name(char *name, size_t size)
 
 clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg_device_info *info)
 {
+    enum { UNITS = 64 };
     backend_device *device = malloc(sizeof *device);
     if (!device)
         return clg_fail_memory();
@@ -79,7 +80,7 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     *traits = (backend_traits){.fuses_epilogue = true,
                                .window_columns = true,
                                .max_body = 1 << 24,
-                               .units = 4 * device->threads,
+                               .units = UNITS,
                                .contract_block = 32};
     *info = (clg_device_info){.spec = "cpu",
                               .platform = "clgrad CPU path",

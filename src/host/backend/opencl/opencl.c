@@ -9,14 +9,14 @@
 
 static backend_traits describe_traits(const backend_device *device)
 {
-    int units = (int)device->info.compute_units;
+    enum { CPU_UNITS = 64, GPU_UNITS = 1024 };
     backend_traits traits = {0};
     traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
     traits.dense_columns = device->target.strategy == STRATEGY_CPU;
     traits.window_columns = device->target.strategy == STRATEGY_CPU;
     traits.channels_last = device->target.strategy == STRATEGY_CPU;
     traits.max_body = 256;
-    traits.units = device->target.strategy == STRATEGY_CPU ? 4 * units : 8 * units;
+    traits.units = device->target.strategy == STRATEGY_CPU ? CPU_UNITS : GPU_UNITS;
     traits.contract_block = 2048;
     return traits;
 }
