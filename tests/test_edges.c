@@ -1,10 +1,14 @@
 /* The edges: calls that are refused, constants that fold, arrays without elements. */
+#define _GNU_SOURCE
 #include "support.h"
 
 #include <clgrad/nn.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static clg_device *device; /* of the group that runs now */
 
@@ -104,12 +108,71 @@ static void test_empty_arrays(void **state)
     clg_graph_free(g);
 }
 
+/* A child process: its parent's device refuses, at once; its own computes. */
+static int use_in_child(clg_graph *g, clg_var x, clg_program *program)
+{
+    float value[3] = {1, 2, 3};
+    clg_device *own;
+    alarm(60); /* rather than hang */
+    if (clg_read(x, value, sizeof value) != CLG_ERROR_DEVICE || !strstr(clg_last_error(), "before fork"))
+        return 1;
+    if (clg_run(program) != CLG_ERROR_DEVICE || clg_write(clg_operand(x, 0), value, sizeof value) != CLG_ERROR_DEVICE)
+        return 2;
+    clg_var y = clg_neg(x);
+    if (clg_compile(g, &y, 1) || !strstr(clg_last_error(), "before fork"))
+        return 3;
+    clg_program_free(program);
+    clg_graph_free(g);
+    clg_device_close(device);
+    if (clg_device_open("opencl", &own) == CLG_OK)
+        return 4;
+    if (clg_device_open("cpu", &own) != CLG_OK)
+        return 5;
+    g = clg_graph_new(own);
+    x = clg_exp(clg_array(g, CLG_F32, CLG_SHAPE(3), value));
+    if (clg_read(x, value, sizeof value) != CLG_OK || !(fabs((double)value[2] - exp(3)) < 1e-4))
+        return 6;
+    clg_graph_free(g);
+    clg_device_close(own);
+    return 0;
+}
+
+static void test_fork(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const float values[] = {1, 2, 3};
+    float got[3];
+    int status;
+    clg_device_info *infos;
+    size_t count;
+    assert_int_equal(clg_device_list(&infos, &count), CLG_OK); /* OpenCL has been used, on the CPU path's turn, too */
+    free(infos);
+    clg_var x = clg_exp(clg_array(g, CLG_F32, CLG_SHAPE(3), values));
+    clg_program *program = clg_compile(g, &x, 1);
+    assert_non_null(program);
+    assert_int_equal(clg_run(program), CLG_OK);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(use_in_child(g, x, program));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(clg_run(program), CLG_OK); /* the parent's goes on */
+    assert_int_equal(clg_read(x, got, sizeof got), CLG_OK);
+    assert_true(fabs((double)got[2] - exp(3)) < 1e-4);
+    clg_program_free(program);
+    clg_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls_that_are_refused),
         cmocka_unit_test(test_folding_is_running),
         cmocka_unit_test(test_empty_arrays),
+        cmocka_unit_test(test_fork),
     };
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

@@ -9,7 +9,11 @@
  * the last failure on the calling thread is clg_last_error().
  *
  * Threads. One graph, with its programs, belongs to one thread at a time. Different graphs may be used
- * from different threads if they were made on different devices (clg_device_open called twice). */
+ * from different threads if they were made on different devices (clg_device_open called twice).
+ *
+ * Processes. After fork, a child cannot use the devices that its parent opened: calls on them fail
+ * (CLG_ERROR_DEVICE), and freeing what is on them is allowed. It may open the CPU path for itself; an OpenCL
+ * device only if its parent had not used OpenCL before (clg_device_list uses it, too). */
 #ifndef CLGRAD_CLGRAD_H
 #define CLGRAD_CLGRAD_H
 

@@ -15,8 +15,9 @@ static clg_status open_cpu(clg_device *device)
 static clg_status open_opencl(clg_device *device, const char *selector, bool *found)
 {
 #ifdef CLG_WITH_OPENCL
+    clg_status status = fork_check_drivers();
     device->b = &backend_opencl;
-    return backend_opencl_open(selector, &device->d, &device->traits, &device->info, found);
+    return status != CLG_OK ? status : backend_opencl_open(selector, &device->d, &device->traits, &device->info, found);
 #else
     (void)device, (void)selector;
     *found = false;
@@ -100,6 +101,7 @@ clg_status clg_device_open(const char *spec, clg_device **device)
         free(made);
         return status;
     }
+    fork_watch(made);
     *device = made;
     return CLG_OK;
 }
@@ -108,6 +110,7 @@ void clg_device_close(clg_device *device)
 {
     if (!device)
         return;
+    fork_forget(device);
     device->b->close(device->d);
     free(device);
 }
@@ -131,7 +134,9 @@ clg_status clg_device_list(clg_device_info **infos, size_t *count)
     *infos = NULL;
     *count = 0;
 #ifdef CLG_WITH_OPENCL
-    clg_status listed = backend_opencl_list(infos, count);
+    clg_status listed = fork_check_drivers();
+    if (listed == CLG_OK)
+        listed = backend_opencl_list(infos, count);
     if (listed != CLG_OK && listed != CLG_ERROR_DEVICE)
         return listed;
 #endif

@@ -13,6 +13,7 @@ struct clg_device {
     backend_traits traits;
     clg_device_info info;
     char notice[256];
+    clg_device *next; /* fork.c's */
 };
 
 /* A value in memory: valid while the epoch is the engine's (any write to a leaf begins a new epoch). */
@@ -63,6 +64,12 @@ static inline int64_t engine_bytes(clg_var x)
 }
 
 /* Files call only what stands above them here. */
+
+/* fork.c: an open device, which a child process must not use. */
+void fork_watch(clg_device *device);
+void fork_forget(const clg_device *device);
+/* Before an OpenCL driver is used: an error in a child of a process that has used one. */
+clg_status fork_check_drivers(void);
 
 /* value.c */
 /* The buffer of a leaf, allocated on first use. */
