@@ -141,6 +141,27 @@ static void test_concatenations(void **state)
     clg_graph_free(g);
 }
 
+/* Elements in another order under a reshape need a step of that order, and no array of their own. */
+static void test_reshaped_transposition(void **state)
+{
+    (void)state;
+    clg_random random = clg_random_new(support_seed(), 6);
+    clg_graph *g = clg_graph_new(device);
+    double *x = support_spread(8 * 50, -1, 1, &random), want[8 * 50];
+    int steps;
+    clg_var leaf = support_leaf(g, CLG_F64, CLG_SHAPE(8, 50), x),
+            y = clg_exp(clg_reshape(clg_transpose(leaf), CLG_SHAPE(20, 20)));
+    for (int i = 0; i < 8 * 50; i++)
+        want[i] = exp(x[i % 8 * 50 + i / 8]);
+    char *text = schedule_text(&y, 1, &steps);
+    if (steps != 1 || strstr(text, "store") != strstr(text, "store r1 to output"))
+        fail_msg("%s", text);
+    expect_values(y, want, 1e-6, "exp of a reshaped transposition");
+    free(text);
+    free(x);
+    clg_graph_free(g);
+}
+
 /* A leaf that takes the values of a concatenation of its own parts: the old ones, in another order. */
 static void test_assigned_concatenation(void **state)
 {
@@ -192,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_gradients_of_short_slices),
         cmocka_unit_test(test_gradients_of_overlapping_slices),
         cmocka_unit_test(test_concatenations),
+        cmocka_unit_test(test_reshaped_transposition),
         cmocka_unit_test(test_assigned_concatenation),
         cmocka_unit_test(test_deep_chain),
     };

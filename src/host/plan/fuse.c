@@ -127,8 +127,8 @@ static int descending(const void *x, const void *y)
     return a < b ? 1 : a > b ? -1 : 0;
 }
 
-/* What blocks a node is placed before it, and kept: a stack, since it may be blocked in turn. Of several the first in
- * topological order is on top: what it does not need can't block it. */
+/* What blocks a node is placed before it, and kept by whoever reads it: a stack, since it may be blocked in turn. Of
+ * several the first in topological order is on top: what it does not need can't block it. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
 {
     const int32_t bottom = f->pending.count;
@@ -138,11 +138,8 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
         f->blockers.count = 0;
         if (!is_placed(f, node))
             status = try_to_place(f, node, node == root ? least : 0);
-        if (status == CLG_OK && f->blockers.count == 0) {
+        if (f->blockers.count == 0)
             f->pending.count--;
-            if (node != root)
-                status = group_keep(f, node);
-        }
         if (f->blockers.count > 1)
             qsort(f->blockers.items, (size_t)f->blockers.count, sizeof *f->blockers.items, descending);
         for (int32_t i = 0; i < f->blockers.count && status == CLG_OK; i++) {

@@ -131,18 +131,16 @@ static void record(scheduler *f, walk *w, walked found)
     f->walked[f->walked_count++] = found;
 }
 
-/* What lies under an inline node at an access. */
-static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
+/* What lies under an inline node at an access. false: it must be in memory. */
+static bool push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
 {
     walked found = {.at = {node, at}, .row = -1, .value = -1};
     node_access row;
     access_outcome outcome = find_operands(f, &w->g->sp, node, at, found.operand, &row);
     found.masked = outcome == ACCESS_OTHER_FILL;
     w->cost += outcome == ACCESS_OTHER_FILL ? 2 : 1;
-    if (outcome == ACCESS_BLOCKED) {
-        block(f, w, node);
-        return;
-    }
+    if (outcome == ACCESS_BLOCKED)
+        return false;
     if (clg_ops[f->s->nodes[node].op].kind == KIND_GATHER) {
         int32_t table = f->s->nodes[node].src[0], group_index = f->state[table].group;
         if (schedule_is_given(&f->s->nodes[table])) {
@@ -160,6 +158,7 @@ static void push_operands(scheduler *f, walk *w, int32_t node, int32_t at)
         if (found.operand[s].node >= 0)
             push(f, w, found.operand[s].node, found.operand[s].access);
     record(f, w, found);
+    return true;
 }
 
 /* Of a reduction, whose value lives at outer positions. */
@@ -209,20 +208,15 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         return;
     }
     if (state->group >= w->index) { /* made later, or here at another access: evaluated again, if it can be */
-        if (is_inline(n) && !is_repeated(f, w, node, access))
-            push_operands(f, w, node, access);
-        else
-            w->fits = false;
+        w->fits &= is_inline(n) && !is_repeated(f, w, node, access) && push_operands(f, w, node, access);
         return;
     }
     if (state->group >= 0) {
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
-        bool again = !state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS;
-        if (again) {
-            push_operands(f, w, node, access);
+        if (!state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS &&
+            !is_repeated(f, w, node, access) && push_operands(f, w, node, access))
             return;
-        }
         w->latest = state->group > w->latest ? state->group : w->latest;
         w->cost++;
         if (w->commit && group_keep(f, node) != CLG_OK)
@@ -233,11 +227,10 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
-    if (is_repeated(f, w, node, access)) {
+    if (is_repeated(f, w, node, access) || !push_operands(f, w, node, access)) {
         block(f, w, node);
         return;
     }
-    push_operands(f, w, node, access);
     /* in a split group full-size values exist only piecewise: they are nobody else's */
     if (w->commit && group_canonical(f, w->g, node, access) && !(w->g->split && n->count == w->g->full_count))
         state->group = w->index;
@@ -253,14 +246,13 @@ void walk_tree(scheduler *f, walk *w, int32_t root, int32_t access)
     w->inside = w->inside_outer = false;
     w->status = CLG_OK;
     f->stack.count = 0;
+    const bool contracts = f->s->nodes[root].op == OP_CONTRACT;
     if (clg_ops[f->s->nodes[root].op].kind == KIND_REDUCE)
         push_reduced(f, w, root);
-    else if (f->s->nodes[root].op == OP_CONTRACT)
-        push_operands(f, w, root, w->g->outer_access);
-    else if (is_inline(&f->s->nodes[root]))
-        push_operands(f, w, root, access);
-    else
+    else if (!contracts && !is_inline(&f->s->nodes[root]))
         visit(f, w, root, access); /* a leaf or constant to be copied */
+    else if (!push_operands(f, w, root, contracts ? w->g->outer_access : access))
+        block(f, w, root);
     w->cost++;
     while (f->stack.count && w->status == CLG_OK && w->fits) {
         located top = f->stack.items[--f->stack.count];

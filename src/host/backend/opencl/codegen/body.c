@@ -140,7 +140,7 @@ int body_argument(const body *b, int32_t buffer)
     for (int i = 0; i < b->argument_count; i++)
         if (b->arguments[i] == buffer)
             return i;
-    return 0;
+    return -1; /* cannot be: b-1 does not build, another buffer would */
 }
 
 int body_register_width(const body_printer *p, int32_t reg) { return p->body->uniform[reg] ? 1 : p->width; }
