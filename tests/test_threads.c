@@ -1,4 +1,5 @@
-/* The CPU path's results have the same bits for any number of threads. */
+/* Threads: the CPU path's results have the same bits for any number of them; and callers in several threads, each with
+ * a device and a graph of its own, do not disturb each other. */
 #define _GNU_SOURCE
 #include "support.h"
 
@@ -6,6 +7,7 @@
 #include <clgrad/optim.h>
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,8 +122,93 @@ static void test_same_bits(void **state)
     unsetenv("CLGRAD_THREADS");
 }
 
+/* ---------------------------------------------------------------- callers in several threads */
+
+enum { CALLERS = 4, TIMES = 10, LOSSES = 8 };
+
+typedef struct caller {
+    const char *device;
+    float losses[LOSSES];
+    const char *failed; /* NULL: nothing */
+} caller;
+
+/* A few steps of training, and values read by themselves: no cmocka here, its failures belong to the test's thread. */
+static const char *train(clg_device *device, float *losses)
+{
+    clg_graph *g = clg_graph_new(device);
+    clg_random random = clg_random_new(11, 0);
+    const int64_t widths[] = {8, 16, 3};
+    float values[12 * 8];
+    const int32_t labels[12] = {0, 1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0};
+    int count;
+    clg_mlp *mlp = g ? clg_mlp_new(g, widths, 3, &random) : NULL;
+    if (!mlp)
+        return "no model";
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        values[i] = (float)clg_random_normal(&random);
+    clg_var x = clg_array(g, CLG_F32, CLG_SHAPE(12, 8), values), y = clg_array(g, CLG_I32, CLG_SHAPE(12), labels);
+    const clg_var *parameters = clg_mlp_parameters(mlp, &count);
+    clg_optimizer *sgd = clg_sgd(parameters, count, NULL);
+    clg_var loss = clg_minimize(sgd, clg_softmax_cross_entropy(clg_mlp_apply(mlp, x), y));
+    clg_program *program = clg_compile(g, &loss, 1);
+    const char *failed = program ? NULL : "not compiled";
+    for (int i = 0; i < LOSSES && !failed; i++) {
+        if (clg_run(program) != CLG_OK || clg_read(loss, &losses[i], sizeof *losses) != CLG_OK)
+            failed = "not run";
+        else if (!(clg_item(clg_sum(clg_square(parameters[0]), CLG_ALL_AXES, false)) > 0))
+            failed = "not read";
+    }
+    clg_program_free(program);
+    clg_optimizer_free(sgd);
+    clg_mlp_free(mlp);
+    clg_graph_free(g);
+    return failed;
+}
+
+static void *call(void *argument)
+{
+    caller *c = argument;
+    for (int i = 0; i < TIMES && !c->failed; i++) {
+        clg_device *device;
+        if (clg_device_open(c->device, &device) != CLG_OK) {
+            c->failed = "no device";
+            break;
+        }
+        c->failed = train(device, c->losses);
+        if (!c->failed && (clg_device_open("no such device", &(clg_device *){NULL}) == CLG_OK ||
+                           !strstr(clg_last_error(), "no such device")))
+            c->failed = "an error's message is the calling thread's";
+        clg_device_close(device);
+    }
+    return NULL;
+}
+
+static void test_callers(void **state)
+{
+    (void)state;
+    clg_device *opencl = NULL;
+    const int kinds = clg_device_open("opencl", &opencl) == CLG_OK ? 2 : 1;
+    clg_device_close(opencl);
+    for (int kind = 0; kind < kinds; kind++) {
+        caller callers[CALLERS] = {{NULL}};
+        pthread_t threads[CALLERS];
+        for (int i = 0; i < CALLERS; i++) {
+            callers[i].device = kind == 0 ? "cpu" : "opencl";
+            assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
+        }
+        for (int i = 0; i < CALLERS; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        for (int i = 0; i < CALLERS; i++) {
+            if (callers[i].failed)
+                fail_msg("%s, caller %d: %s", callers[i].device, i, callers[i].failed);
+            assert_memory_equal(callers[i].losses, callers[0].losses, sizeof callers[0].losses);
+            assert_true(callers[i].losses[LOSSES - 1] < callers[i].losses[0]);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits), cmocka_unit_test(test_callers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
