@@ -2,6 +2,8 @@
  * arguments are set once. A run only enqueues. */
 #include "program.h"
 
+#include "../../../core/ops.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +43,48 @@ static int new_sources(backend_program *program, const char **sources, uint64_t 
     return count;
 }
 
+static clg_status build_sources(backend_program *program, const char *const *sources, int count, program_entry **entry)
+{
+    text prelude = {0};
+    prelude_print(sources, count, &prelude);
+    clg_status status =
+        prelude.failed ? clg_fail_memory() : cache_build(program->device, prelude.data, sources, count, entry);
+    text_free(&prelude);
+    return status;
+}
+
+/* The operation by which people know a step: the last one that it evaluates. */
+static const char *step_operation(const plan_step *step)
+{
+    const char *name = plan_step_name(step);
+    for (int32_t i = 0; i < step->instr_count; i++)
+        if (step->instrs[i].kind == INSTR_MAP || step->instrs[i].kind == INSTR_REDUCE)
+            name = clg_ops[step->instrs[i].op].name;
+    return name;
+}
+
+/* Which of the sources does not build, and whose it is: each by itself. The message becomes more precise, if it can. */
+static clg_status explain_failure(backend_program *program, const char *const *sources, int count, clg_status status)
+{
+    char message[1024];
+    for (int i = 0; i < count && status == CLG_ERROR_DEVICE; i++) {
+        program_entry *entry;
+        snprintf(message, sizeof message, "%s", clg_last_error());
+        if (build_sources(program, &sources[i], 1, &entry) == CLG_OK) {
+            clg_fail(status, "%s", message);
+            continue;
+        }
+        snprintf(message, sizeof message, "%s", clg_last_error());
+        int k = 0;
+        while (program->launches.items[k].made.source != sources[i])
+            k++;
+        const plan_step *step = &program->plan->steps[program->launches.items[k].step];
+        return clg_fail(status, "step %d (%s, for %%%d): %s", (int)program->launches.items[k].step,
+                        step_operation(step), (int)step->name_node, message);
+    }
+    return status;
+}
+
 static clg_status build(backend_program *program)
 {
     const char **sources = malloc(((size_t)program->launches.count + 1) * sizeof *sources);
@@ -49,12 +93,10 @@ static clg_status build(backend_program *program)
     int count = status == CLG_OK ? new_sources(program, sources, hashes) : 0;
     free(hashes);
     if (count) {
-        text prelude = {0};
         program_entry *entry = NULL;
-        prelude_print(sources, count, &prelude);
-        status =
-            prelude.failed ? clg_fail_memory() : cache_build(program->device, prelude.data, sources, count, &entry);
-        text_free(&prelude);
+        status = build_sources(program, sources, count, &entry);
+        if (status != CLG_OK)
+            status = explain_failure(program, sources, count, status);
         for (int i = 0; status == CLG_OK && i < program->launches.count; i++) {
             launch *l = &program->launches.items[i];
             const program_kernel *kernel;
