@@ -165,6 +165,14 @@ static uint32_t window_dims(const contraction *c, int which, clg_shape shape, bo
     return dims;
 }
 
+static bool has_windows(const subgraph *s, int32_t node)
+{
+    const sub_node *n = &s->nodes[node];
+    bool forward = true;
+    return window_dims(contraction_of(s, node), 0, s->shapes[n->in_shape[0]], &forward) ||
+           window_dims(contraction_of(s, node), 1, s->shapes[n->in_shape[1]], &forward);
+}
+
 static bool reads(const contraction *c, int which, int rank, int d)
 {
     for (int a = 0; a < rank; a++)
@@ -439,7 +447,7 @@ clg_status order_axes(const subgraph *s, subgraph *to)
     for (int32_t i = 0; i < s->count && o.first; i++) {
         o.first[i] = axes;
         axes += s->nodes[i].op == OP_CONTRACT ? contraction_of(s, i)->rank : shape_of(s, i)->rank;
-        windows |= s->nodes[i].op == OP_CONTRACT;
+        windows |= s->nodes[i].op == OP_CONTRACT && has_windows(s, i);
     }
     o.parent = malloc(((size_t)axes + 1) * sizeof *o.parent);
     o.label = calloc((size_t)axes + 1, sizeof *o.label);
