@@ -190,10 +190,10 @@ static void test_callers(void **state)
     const int kinds = clg_device_open("opencl", &opencl) == CLG_OK ? 2 : 1;
     clg_device_close(opencl);
     for (int kind = 0; kind < kinds; kind++) {
-        caller callers[CALLERS] = {{NULL}};
+        caller callers[CALLERS];
         pthread_t threads[CALLERS];
         for (int i = 0; i < CALLERS; i++) {
-            callers[i].device = kind == 0 ? "cpu" : "opencl";
+            callers[i] = (caller){.device = kind == 0 ? "cpu" : "opencl"};
             assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
         }
         for (int i = 0; i < CALLERS; i++)
