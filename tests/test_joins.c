@@ -9,6 +9,9 @@
 
 static clg_device *device; /* of the group that runs now */
 
+/* f64 where there is. */
+static clg_dtype real(void) { return clg_device_get_info(device)->has_f64 ? CLG_F64 : CLG_F32; }
+
 static void expect_values(clg_var x, const double *want, double tolerance, const char *what)
 {
     double *got = support_values(x);
@@ -61,7 +64,7 @@ static void test_gradients_of_short_slices(void **state)
     clg_graph *g = clg_graph_new(device);
     for (int64_t step = -2; step <= 2; step += 1 + (step == -1)) {
         double *w = support_spread((int64_t)TIMES * COUNT, -1, 1, &random), want[LONG] = {0};
-        clg_var x = clg_input(g, CLG_F64, CLG_SHAPE(LONG)), rows = support_leaf(g, CLG_F64, CLG_SHAPE(TIMES, COUNT), w),
+        clg_var x = clg_input(g, real(), CLG_SHAPE(LONG)), rows = support_leaf(g, real(), CLG_SHAPE(TIMES, COUNT), w),
                 gx;
         clg_var part = clg_slice(x, 0, FIRST, FIRST + step * COUNT, step), sum = clg_mul(rows, part);
         int steps;
@@ -72,7 +75,7 @@ static void test_gradients_of_short_slices(void **state)
         free(text);
         for (int i = 0; i < TIMES * COUNT; i++)
             want[FIRST + step * (i % COUNT)] += w[i];
-        expect_values(gx, want, 1e-9, "gradient of a short slice");
+        expect_values(gx, want, 1e-4, "gradient of a short slice");
         free(w);
     }
     clg_graph_free(g);
@@ -86,16 +89,16 @@ static void test_gradients_of_overlapping_slices(void **state)
     clg_random random = clg_random_new(support_seed(), 2);
     clg_graph *g = clg_graph_new(device);
     double *x = support_spread(COUNT, -1, 1, &random), want[COUNT] = {0};
-    clg_var leaf = support_leaf(g, CLG_F64, CLG_SHAPE(COUNT), x), sum = clg_full(g, CLG_F64, CLG_SCALAR, 0), gx;
+    clg_var leaf = support_leaf(g, real(), CLG_SHAPE(COUNT), x), sum = clg_full(g, real(), CLG_SCALAR, 0), gx;
     for (int i = 0; i + LENGTH <= COUNT; i++) {
         clg_var part = clg_slice(leaf, 0, i, i + LENGTH, 1), square = clg_square(part);
-        sum = clg_add(sum, clg_sum(clg_mul(square, clg_full(g, CLG_F64, CLG_SCALAR, i)), CLG_ALL_AXES, false));
+        sum = clg_add(sum, clg_sum(clg_mul(square, clg_full(g, real(), CLG_SCALAR, i)), CLG_ALL_AXES, false));
         for (int k = 0; k < LENGTH; k++)
             want[i + k] += 2 * x[i + k] * i;
     }
     clg_gradients(sum, &leaf, 1, &gx);
     expect_no_bounds(&gx, 1, "gradient of overlapping slices");
-    expect_values(gx, want, 1e-6, "gradient of overlapping slices");
+    expect_values(gx, want, 1e-4, "gradient of overlapping slices");
     free(x);
     clg_graph_free(g);
 }
@@ -149,14 +152,14 @@ static void test_reshaped_transposition(void **state)
     clg_graph *g = clg_graph_new(device);
     double *x = support_spread(8 * 50, -1, 1, &random), want[8 * 50];
     int steps;
-    clg_var leaf = support_leaf(g, CLG_F64, CLG_SHAPE(8, 50), x),
+    clg_var leaf = support_leaf(g, real(), CLG_SHAPE(8, 50), x),
             y = clg_exp(clg_reshape(clg_transpose(leaf), CLG_SHAPE(20, 20)));
     for (int i = 0; i < 8 * 50; i++)
         want[i] = exp(x[i % 8 * 50 + i / 8]);
     char *text = schedule_text(&y, 1, &steps);
     if (steps != 1 || strstr(text, "store") != strstr(text, "store r1 to output"))
         fail_msg("%s", text);
-    expect_values(y, want, 1e-6, "exp of a reshaped transposition");
+    expect_values(y, want, 1e-4, "exp of a reshaped transposition");
     free(text);
     free(x);
     clg_graph_free(g);
@@ -193,7 +196,7 @@ static void test_deep_chain(void **state)
     clg_graph *g = clg_graph_new(device);
     const bool cpu = !strcmp(clg_device_get_info(device)->type, "host");
     double *want = support_spread(COUNT, -1, 1, &random), next[COUNT];
-    clg_var y = support_leaf(g, CLG_F64, CLG_SHAPE(COUNT), want);
+    clg_var y = support_leaf(g, real(), CLG_SHAPE(COUNT), want);
     for (int i = 0; i < (cpu ? DEPTH : DEPTH / 50); i++) {
         clg_var parts[] = {clg_slice(y, 0, 1, COUNT, 1), clg_slice(y, 0, 0, 1, 1)};
         y = clg_sin(clg_add(y, clg_concat(parts, 2, 0)));
@@ -201,7 +204,7 @@ static void test_deep_chain(void **state)
             next[k] = sin(want[k] + want[(k + 1) % COUNT]);
         memcpy(want, next, sizeof next);
     }
-    expect_values(y, want, 1e-6, "the end of the chain");
+    expect_values(y, want, 1e-4, "the end of the chain");
     free(want);
     clg_graph_free(g);
 }
