@@ -1,5 +1,5 @@
-/* Threads: the CPU path's results have the same bits for any number of them; and callers in several threads, each with
- * a device and a graph of its own, do not disturb each other. */
+/* Threads and compute units: results have the same bits for any number of them; and callers in several threads, each
+ * with a device and a graph of its own, do not disturb each other. */
 #define _GNU_SOURCE
 #include "support.h"
 
@@ -12,6 +12,8 @@
 #include <string.h>
 
 enum { MOST_OUTPUTS = 4 };
+
+static const char *self; /* this program's file */
 
 static clg_var random_leaf(clg_graph *g, clg_shape shape, clg_random *random)
 {
@@ -79,47 +81,86 @@ static int network(clg_graph *g, clg_random *random, clg_var *out)
 
 /* ---------------------------------------------------------------- the test */
 
-static void test_same_bits(void **state)
+static int (*const programs[])(clg_graph *, clg_random *, clg_var *) = {sums, products, convolution, network};
+enum { PROGRAMS = sizeof programs / sizeof *programs };
+
+/* FNV-1a of the bytes of each program's outputs. */
+static void run_programs(const char *spec, uint64_t seed, uint64_t digests[PROGRAMS])
+{
+    clg_device *device;
+    if (clg_device_open(spec, &device) != CLG_OK)
+        fail_msg("%s: %s", spec, clg_last_error());
+    for (int p = 0; p < PROGRAMS; p++) {
+        clg_random random = clg_random_new(seed, (uint64_t)p);
+        clg_var out[MOST_OUTPUTS];
+        clg_graph *g = clg_graph_new(device);
+        const int count = programs[p](g, &random, out);
+        clg_program *program = clg_compile(g, out, count);
+        assert_non_null(program);
+        assert_int_equal(clg_run(program), CLG_OK);
+        digests[p] = 0xcbf29ce484222325u;
+        for (int i = 0; i < count; i++) {
+            const size_t bytes = (size_t)clg_shape_count(clg_shape_of(out[i])) * clg_dtype_size(clg_dtype_of(out[i]));
+            unsigned char *data = malloc(bytes);
+            assert_non_null(data);
+            assert_int_equal(clg_read(out[i], data, bytes), CLG_OK);
+            for (size_t k = 0; k < bytes; k++)
+                digests[p] = (digests[p] ^ data[k]) * 0x100000001b3u;
+            free(data);
+        }
+        clg_program_free(program);
+        clg_graph_free(g);
+    }
+    clg_device_close(device);
+}
+
+static void expect_digests(const uint64_t *got, const uint64_t *want, const char *what, const char *number)
+{
+    for (int p = 0; p < PROGRAMS; p++)
+        if (got[p] != want[p])
+            fail_msg("program %d: %s %s give other bits than one", p, number, what);
+}
+
+static const char *const numbers[] = {"1", "2", "3", "8"};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
+
+static void test_threads_of_the_cpu_path(void **state)
 {
     (void)state;
-    static int (*const programs[])(clg_graph *, clg_random *, clg_var *) = {sums, products, convolution, network};
-    static const char *const threads[] = {"1", "2", "3", "8"};
-    const uint64_t seed = support_seed();
-    for (size_t p = 0; p < sizeof programs / sizeof *programs; p++) {
-        char *first[MOST_OUTPUTS] = {NULL};
-        int count = 0;
-        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-            clg_device *device;
-            clg_random random = clg_random_new(seed, p);
-            clg_var out[MOST_OUTPUTS];
-            setenv("CLGRAD_THREADS", threads[t], 1);
-            assert_int_equal(clg_device_open("cpu", &device), CLG_OK);
-            clg_graph *g = clg_graph_new(device);
-            count = programs[p](g, &random, out);
-            clg_program *program = clg_compile(g, out, count);
-            assert_non_null(program);
-            assert_int_equal(clg_run(program), CLG_OK);
-            for (int i = 0; i < count; i++) {
-                const size_t bytes =
-                    (size_t)clg_shape_count(clg_shape_of(out[i])) * clg_dtype_size(clg_dtype_of(out[i]));
-                char *data = malloc(bytes);
-                assert_non_null(data);
-                assert_int_equal(clg_read(out[i], data, bytes), CLG_OK);
-                if (t > 0 && memcmp(data, first[i], bytes) != 0)
-                    fail_msg("program %zu, output %d: %s threads give other bits than one", p, i, threads[t]);
-                if (t > 0)
-                    free(data);
-                else
-                    first[i] = data;
-            }
-            clg_program_free(program);
-            clg_graph_free(g);
-            clg_device_close(device);
-        }
-        for (int i = 0; i < count; i++)
-            free(first[i]);
+    uint64_t digests[NUMBERS][PROGRAMS];
+    for (int i = 0; i < NUMBERS; i++) {
+        setenv("CLGRAD_THREADS", numbers[i], 1);
+        run_programs("cpu", support_seed(), digests[i]);
+        expect_digests(digests[i], digests[0], "threads", numbers[i]);
     }
     unsetenv("CLGRAD_THREADS");
+}
+
+/* PoCL asks once in a process how many units there are: this program again, which prints digests. */
+static void test_units_of_pocl(void **state)
+{
+    (void)state;
+    uint64_t digests[NUMBERS][PROGRAMS];
+    for (int i = 0; i < NUMBERS && support_devices()[1]; i++) {
+        char command[600];
+        snprintf(command, sizeof command, "HWLOC_SYNTHETIC='core:%s pu:1' '%s' digests %" PRIu64, numbers[i], self,
+                 support_seed());
+        FILE *child = popen(command, "r");
+        assert_non_null(child);
+        for (int p = 0; p < PROGRAMS; p++)
+            assert_int_equal(fscanf(child, "%" SCNx64, &digests[i][p]), 1);
+        assert_int_equal(pclose(child), 0);
+        expect_digests(digests[i], digests[0], "units", numbers[i]);
+    }
+}
+
+static int print_digests(uint64_t seed)
+{
+    uint64_t digests[PROGRAMS];
+    run_programs("opencl", seed, digests);
+    for (int p = 0; p < PROGRAMS; p++)
+        printf("%" PRIx64 "\n", digests[p]);
+    return 0;
 }
 
 /* ---------------------------------------------------------------- callers in several threads */
@@ -186,14 +227,11 @@ static void *call(void *argument)
 static void test_callers(void **state)
 {
     (void)state;
-    clg_device *opencl = NULL;
-    const int kinds = clg_device_open("opencl", &opencl) == CLG_OK ? 2 : 1;
-    clg_device_close(opencl);
-    for (int kind = 0; kind < kinds; kind++) {
+    for (const char *const *spec = support_devices(); *spec; spec++) {
         caller callers[CALLERS];
         pthread_t threads[CALLERS];
         for (int i = 0; i < CALLERS; i++) {
-            callers[i] = (caller){.device = kind == 0 ? "cpu" : "opencl"};
+            callers[i] = (caller){.device = *spec};
             assert_int_equal(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
         }
         for (int i = 0; i < CALLERS; i++)
@@ -207,8 +245,12 @@ static void test_callers(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits), cmocka_unit_test(test_callers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads_of_the_cpu_path),
+                                       cmocka_unit_test(test_units_of_pocl), cmocka_unit_test(test_callers)};
+    self = argv[0];
+    if (argc == 3 && strcmp(argv[1], "digests") == 0)
+        return print_digests(strtoull(argv[2], NULL, 10));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
