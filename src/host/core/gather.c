@@ -8,7 +8,7 @@ bool gather_bound_input(clg_var indices, int64_t classes, const char *op)
     if (graph_at(indices)->op != OP_INPUT)
         return true;
     leaf_record *l = graph_leaf_of(indices.graph, indices.id);
-    if (l->most >= l->least && (l->least < 0 || l->most >= classes)) {
+    if (!l->assigned && l->most >= l->least && (l->least < 0 || l->most >= classes)) {
         graph_fail(indices.graph, CLG_ERROR_ARGUMENT, "%s: index %lld of input %%%d %s is out of range: 0..%lld", op,
                    (long long)(l->least < 0 ? l->least : l->most), (int)indices.id, shape_text(clg_shape_of(indices)),
                    (long long)classes - 1);

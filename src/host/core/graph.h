@@ -26,7 +26,8 @@ typedef struct leaf_record {
     int32_t grad;    /* accumulated gradient: a node, -1: none */
     int64_t classes; /* > 0: clg_write accepts only 0..classes-1, for the sake of: */
     const char *classes_of;
-    int64_t least, most; /* of the integers last written; 0, -1: none, or not known */
+    int64_t least, most; /* of the integers last written; 0, -1: none */
+    bool assigned;       /* programs may give it other ones */
     void *storage; /* the engine's: backend buffer, NULL until needed */
     bool written;
 } leaf_record;

@@ -5,17 +5,28 @@
 
 /* ---------------------------------------------------------------- host to device */
 
-/* The least and the greatest of integers; 0, -1 where there are none. */
+/* The least and the greatest of integers; 0, -1 where there are none. Each loop is of its own type: that many are
+ * written in a training step. */
 static void find_range(clg_dtype dtype, const void *data, int64_t count, int64_t *least, int64_t *most)
 {
-    const bool integers = dtype == CLG_I32 || dtype == CLG_U8;
-    *least = integers && count > 0 ? INT32_MAX : 0;
-    *most = integers && count > 0 ? INT32_MIN : -1;
-    for (int64_t i = 0; i < count && integers; i++) {
-        const int64_t value = dtype == CLG_I32 ? ((const int32_t *)data)[i] : ((const uint8_t *)data)[i];
-        *least = value < *least ? value : *least;
-        *most = value > *most ? value : *most;
-    }
+    *least = 0;
+    *most = -1;
+#define FIND(T)                                                                                                        \
+    do {                                                                                                               \
+        const T *values = data;                                                                                        \
+        T low = values[0], high = low;                                                                                 \
+        for (int64_t i = 1; i < count; i++) {                                                                          \
+            low = values[i] < low ? values[i] : low;                                                                   \
+            high = values[i] > high ? values[i] : high;                                                                \
+        }                                                                                                              \
+        *least = low;                                                                                                  \
+        *most = high;                                                                                                  \
+    } while (0)
+    if (count > 0 && dtype == CLG_I32)
+        FIND(int32_t);
+    else if (count > 0 && dtype == CLG_U8)
+        FIND(uint8_t);
+#undef FIND
 }
 
 static clg_status check_classes(const leaf_record *l, clg_dtype dtype, const void *data, int64_t count)
