@@ -423,6 +423,7 @@ static void test_errors_of_shapes(void **state)
     clg_var long_axis = clg_broadcast_to(one, CLG_SHAPE(large)), other = clg_reshape(long_axis, CLG_SHAPE(large, 1));
     support_expect_error(clg_add(long_axis, other), "has too many elements");
     assert_true(clg_shape_equal(clg_shape_of(clg_reshape(empty, CLG_SHAPE(0, 7))), CLG_SHAPE(0, 7)));
+    assert_true(clg_is_valid(clg_reshape(empty, CLG_SHAPE(larger, larger, 0)))); /* empty, whatever the others are */
     clg_graph_free(g);
 }
 

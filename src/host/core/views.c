@@ -29,21 +29,20 @@ clg_var clg_reshape(clg_var x, clg_shape shape)
         return POISON(x.graph);
     const clg_shape from = clg_shape_of(x), asked = shape;
     const int64_t count = clg_shape_count(from);
-    int64_t known = 1;
     int inferred = -1;
     bool fits = true;
     if (shape.rank < 0 || shape.rank > CLG_MAX_RANK)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: rank %d is not in 0..%d", shape.rank, CLG_MAX_RANK);
     for (int d = 0; d < shape.rank; d++) {
         if (shape.dim[d] == -1 && inferred < 0)
-            inferred = d;
-        else
-            fits &= shape.dim[d] >= 0 && !__builtin_mul_overflow(known, shape.dim[d], &known);
+            shape.dim[inferred = d] = 1;
+        fits &= shape.dim[d] >= 0;
     }
+    const int64_t known = clg_shape_count(shape);
     if (fits && inferred >= 0 && known == 0 && count == 0)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: axis %d of %s could be anything, since %s is empty",
                           inferred, shape_text(asked), shape_text(from));
-    if (fits && inferred >= 0)
+    if (inferred >= 0)
         shape.dim[inferred] = known > 0 ? count / known : 0;
     if (!fits || clg_shape_count(shape) != count)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "reshape: %s has %lld elements and does not fit %s",
