@@ -3,14 +3,9 @@
 
 #include <string.h>
 
-static const contraction *of_node(const subgraph *s, int32_t node)
-{
-    return &s->contractions[s->nodes[node].attr.integer];
-}
-
 space contract_space(const scheduler *f, int32_t node)
 {
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     space sp = {0};
     for (int d = 0; d < c->rank; d++) {
         if (c->extent[d] == 1)
@@ -25,7 +20,7 @@ space contract_space(const scheduler *f, int32_t node)
 static bool operand_access(const scheduler *f, int32_t node, int which, const space *whole, const int *place,
                            node_access *result)
 {
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     clg_shape operand = f->s->shapes[f->s->nodes[node].in_shape[which]];
     affine position[PLAN_MAX_DIMS] = {{0}}, axis[PLAN_MAX_DIMS];
     for (int d = 0; d < c->rank; d++)
@@ -46,13 +41,13 @@ static void in_order(const contraction *c, int *place)
 bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result)
 {
     int place[PLAN_MAX_DIMS];
-    in_order(of_node(f->s, node), place);
+    in_order(subgraph_contraction(f->s, node), place);
     return operand_access(f, node, which, whole, place, result);
 }
 
 node_access contract_result(const scheduler *f, int32_t node, const contract_operands *x)
 {
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     node_access result = {0};
     access_set_space(&x->whole, &result);
     for (int d = 0; d < c->result_rank; d++) {
@@ -77,21 +72,30 @@ static bool depends(const contraction *c, int which, int rank, int d)
     return false;
 }
 
-/* Whether an operand has an axis along which several dimensions move, or one on which it is left. */
+bool contract_is_windowed(const contraction *c, const affine *form, int64_t extent)
+{
+    int64_t least, most;
+    int terms = 0;
+    for (int d = 0; d < c->rank; d++)
+        terms += form->coef[d] != 0;
+    affine_range(form, c->rank, c->extent, &least, &most);
+    return terms > 1 || least < 0 || most >= extent;
+}
+
+/* Whether an operand has such an axis. */
 static bool is_windowed(const subgraph *s, int32_t node, int which)
 {
-    const contraction *c = of_node(s, node);
-    clg_shape shape = s->shapes[s->nodes[node].in_shape[which]];
-    for (int k = 0; k < shape.rank; k++) {
-        int64_t least, most;
-        int terms = 0;
-        for (int d = 0; d < c->rank; d++)
-            terms += c->axis[which][k].coef[d] != 0;
-        affine_range(&c->axis[which][k], c->rank, c->extent, &least, &most);
-        if (terms > 1 || least < 0 || most >= shape.dim[k])
+    const contraction *c = subgraph_contraction(s, node);
+    const clg_shape shape = s->shapes[s->nodes[node].in_shape[which]];
+    for (int k = 0; k < shape.rank; k++)
+        if (contract_is_windowed(c, &c->axis[which][k], shape.dim[k]))
             return true;
-    }
     return false;
+}
+
+bool contract_has_windows(const subgraph *s, int32_t node)
+{
+    return is_windowed(s, node, 0) || is_windowed(s, node, 1);
 }
 
 /* Whether an operand has windows, and all are phases: a dimension of the result, of few elements, says which of the
@@ -100,7 +104,7 @@ static bool is_windowed(const subgraph *s, int32_t node, int which)
 static bool has_phases(const scheduler *f, int32_t node, int which, bool *windows)
 {
     bool phases = false;
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
     for (int k = 0; k < rank; k++) {
         const int64_t *coef = c->axis[which][k].coef;
@@ -124,7 +128,7 @@ static bool has_phases(const scheduler *f, int32_t node, int which, bool *window
 /* What each of the result's dimensions is, of operands in an order. */
 static void find_roles(const subgraph *s, int32_t node, bool swap, role *roles)
 {
-    const contraction *c = of_node(s, node);
+    const contraction *c = subgraph_contraction(s, node);
     const sub_node *n = &s->nodes[node];
     for (int d = 0; d < c->result_rank; d++) {
         bool in[2];
@@ -137,10 +141,10 @@ static void find_roles(const subgraph *s, int32_t node, bool swap, role *roles)
 bool contract_as_loop(const subgraph *s, int32_t node)
 {
     enum { FEW = 3 };
-    const contraction *c = of_node(s, node);
+    const contraction *c = subgraph_contraction(s, node);
     role roles[PLAN_MAX_DIMS];
     int64_t extent[3] = {1, 1, 1};
-    bool last_shared = false, windowed = is_windowed(s, node, 0) || is_windowed(s, node, 1);
+    bool last_shared = false, windowed = contract_has_windows(s, node);
     find_roles(s, node, false, roles);
     for (int d = 0; d < c->result_rank; d++) {
         extent[roles[d]] *= c->extent[d];
@@ -275,7 +279,7 @@ static bool is_phase(const contraction *c, int which, clg_shape shape, int d)
 static bool has_window_columns(const scheduler *f, int32_t node, int which)
 {
     enum { VECTOR = 8 };
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     const int rank = f->s->shapes[f->s->nodes[node].in_shape[which]].rank;
     const clg_shape other = f->s->shapes[f->s->nodes[node].in_shape[1 - which]];
     role roles[PLAN_MAX_DIMS];
@@ -304,7 +308,7 @@ static bool has_window_columns(const scheduler *f, int32_t node, int which)
  * case. */
 static bool must_swap(const scheduler *f, int32_t node)
 {
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     role roles[PLAN_MAX_DIMS];
     bool last_is_a = false, columns = false, windowed[2] = {false, false}, phases[2];
     for (int o = 0; o < 2; o++)
@@ -328,7 +332,7 @@ static bool must_swap(const scheduler *f, int32_t node)
 static void order_windows(const scheduler *f, int32_t node, bool swap, contract_operands *x)
 {
     enum { FEW = 4, PASSES = 4 };
-    const contraction *c = of_node(f->s, node);
+    const contraction *c = subgraph_contraction(f->s, node);
     const int b = swap ? 0 : 1;
     const bool columns = is_windowed(f->s, node, b) && has_window_columns(f, node, b);
     const int other = columns ? 1 - b : b;
@@ -378,8 +382,8 @@ clg_status contract_place(scheduler *f, int32_t node, contract_operands *x)
     const sub_node *n = &f->s->nodes[node];
     bool swap = must_swap(f, node);
     *x = (contract_operands){.whole = contract_space(f, node), .arranged = -1};
-    in_order(of_node(f->s, node), x->place);
-    if (is_windowed(f->s, node, 0) || is_windowed(f->s, node, 1))
+    in_order(subgraph_contraction(f->s, node), x->place);
+    if (contract_has_windows(f->s, node))
         order_windows(f, node, swap, x);
     for (int o = 0; o < 2; o++) {
         int which = swap ? 1 - o : o;

@@ -59,8 +59,6 @@ typedef struct joiner {
     int32_t join_count, join_capacity;
 } joiner;
 
-static const clg_shape *shape_of(const joiner *j, int32_t node) { return &j->s->shapes[j->s->nodes[node].shape]; }
-
 /* ---------------------------------------------------------------- how many parts there are */
 
 /* Whether an operand of a sum is made of parts alone. */
@@ -136,7 +134,7 @@ static bool flatten_padded(joiner *j, tree *t, const branch *b, sub_part part)
     for (int d = 0; d < CLG_MAX_DIMS; d++)
         part.before[d] += b->before[d];
     if (j->whole[under] && j->uses[under] == 1 && !j->s->nodes[under].output &&
-        clg_shape_equal(*shape_of(j, under), j->s->shapes[part.shape])) {
+        clg_shape_equal(*subgraph_shape(j->s, under), j->s->shapes[part.shape])) {
         branch below = {.node = under, .moved = true};
         memcpy(below.before, part.before, sizeof below.before);
         return push(j, below);
@@ -223,7 +221,7 @@ static int32_t least_parts(const joiner *j, int32_t node, const bool *dense)
  * the tree stays as it is. */
 static bool find_layers(joiner *j, int32_t root, const bool *dense, tree *t)
 {
-    const clg_shape shape = *shape_of(j, root);
+    const clg_shape shape = *subgraph_shape(j->s, root);
     const int32_t least = least_parts(j, root, dense);
     int64_t end[MOST_LAYERS] = {0};
     int32_t count[MOST_LAYERS + 1] = {0};

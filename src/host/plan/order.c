@@ -25,13 +25,6 @@ typedef struct orderer {
     bool *last; /* the node has its channels last */
 } orderer;
 
-static const clg_shape *shape_of(const subgraph *s, int32_t node) { return &s->shapes[s->nodes[node].shape]; }
-
-static const contraction *contraction_of(const subgraph *s, int32_t node)
-{
-    return &s->contractions[s->nodes[node].attr.integer];
-}
-
 /* ---------------------------------------------------------------- classes of axes */
 
 static int32_t class_of(orderer *o, int32_t node, int axis)
@@ -72,7 +65,7 @@ typedef struct runs {
 
 static runs find_runs(const subgraph *s, const sub_node *n, int k)
 {
-    const clg_shape own = *shape_of(s, n->src[k]), seen = seen_shape(s, n, k);
+    const clg_shape own = *subgraph_shape(s, n->src[k]), seen = seen_shape(s, n, k);
     runs r = {{0}, {0}, {0}, {0}};
     int64_t have = 1, want = 1;
     for (int i = 0, j = 0, run = 0; i < own.rank || j < seen.rank;) {
@@ -108,7 +101,7 @@ static void unite_axes(orderer *o, int32_t node)
 {
     const sub_node *n = &o->s->nodes[node];
     const op_kind kind = clg_ops[n->op].kind;
-    const int rank = shape_of(o->s, node)->rank;
+    const int rank = subgraph_shape(o->s, node)->rank;
     for (int k = 0; k < 3; k++) {
         if (n->src[k] < 0 || n->count == 0)
             continue;
@@ -125,7 +118,8 @@ static void unite_axes(orderer *o, int32_t node)
             else if (ops_have_map((clg_op)n->op))
                 d = only_dimension(&o->s->maps[n->attr.integer].axis[a], rank);
             else if (kind == KIND_CONTRACT)
-                d = only_dimension(&contraction_of(o->s, node)->axis[k][a], contraction_of(o->s, node)->rank);
+                d = only_dimension(&subgraph_contraction(o->s, node)->axis[k][a],
+                                   subgraph_contraction(o->s, node)->rank);
             if (d >= 0)
                 unite(o, n->src[k], axis, node, d);
         }
@@ -133,17 +127,6 @@ static void unite_axes(orderer *o, int32_t node)
 }
 
 /* ---------------------------------------------------------------- labels */
-
-/* Whether an axis is read in windows: by several dimensions, or beyond its ends. */
-static bool is_windowed(const contraction *c, const affine *form, int64_t extent)
-{
-    int64_t least, most;
-    int terms = 0;
-    for (int d = 0; d < c->rank; d++)
-        terms += form->coef[d] != 0;
-    affine_range(form, c->rank, c->extent, &least, &most);
-    return terms > 1 || least < 0 || most >= extent;
-}
 
 /* The dimensions of a contraction that an operand's windows move along, as bits. *forward: in each window fewer
  * elements are summed than there are windows, as in a convolution and unlike its gradient for the weights. */
@@ -153,7 +136,7 @@ static uint32_t window_dims(const contraction *c, int which, clg_shape shape, bo
     for (int a = 0; a < shape.rank; a++) {
         const affine *form = &c->axis[which][a];
         int64_t summed = 1, windows = 1;
-        if (!is_windowed(c, form, shape.dim[a]))
+        if (!contract_is_windowed(c, form, shape.dim[a]))
             continue;
         for (int d = 0; d < c->rank; d++)
             if (form->coef[d]) {
@@ -163,14 +146,6 @@ static uint32_t window_dims(const contraction *c, int which, clg_shape shape, bo
         *forward &= summed <= windows;
     }
     return dims;
-}
-
-static bool has_windows(const subgraph *s, int32_t node)
-{
-    const sub_node *n = &s->nodes[node];
-    bool forward = true;
-    return window_dims(contraction_of(s, node), 0, s->shapes[n->in_shape[0]], &forward) ||
-           window_dims(contraction_of(s, node), 1, s->shapes[n->in_shape[1]], &forward);
 }
 
 static bool reads(const contraction *c, int which, int rank, int d)
@@ -185,7 +160,7 @@ static void label_convolution(orderer *o, int32_t node)
 {
     const subgraph *s = o->s;
     const sub_node *n = &s->nodes[node];
-    const contraction *c = contraction_of(s, node);
+    const contraction *c = subgraph_contraction(s, node);
     for (int which = 0; which < 2; which++) {
         const clg_shape shape = s->shapes[n->in_shape[which]], other = s->shapes[n->in_shape[1 - which]];
         bool forward = true, other_forward = true;
@@ -203,7 +178,7 @@ static void label_convolution(orderer *o, int32_t node)
         }
         const runs r = find_runs(s, n, which);
         for (int a = 0; a < shape.rank; a++)
-            if (own_axis(&r, a) >= 0 && is_windowed(c, &c->axis[which][a], shape.dim[a]))
+            if (own_axis(&r, a) >= 0 && contract_is_windowed(c, &c->axis[which][a], shape.dim[a]))
                 o->label[class_of(o, n->src[which], own_axis(&r, a))] |= SPATIAL;
     }
 }
@@ -211,7 +186,7 @@ static void label_convolution(orderer *o, int32_t node)
 /* The axes of a node in its new order. Returns whether that is another one. */
 static bool new_order(orderer *o, int32_t node, int order[CLG_MAX_DIMS])
 {
-    const clg_shape *shape = shape_of(o->s, node);
+    const clg_shape *shape = subgraph_shape(o->s, node);
     int count = 0;
     int64_t channels = 1;
     bool before = false, changed = false;
@@ -239,7 +214,7 @@ static bool keeps_runs(orderer *o, const sub_node *n, int k)
     const runs r = find_runs(o->s, n, k);
     int order[CLG_MAX_DIMS], run = -1, left = 0, before = -1;
     new_order(o, n->src[k], order);
-    for (int i = 0; i < shape_of(o->s, n->src[k])->rank; i++) {
+    for (int i = 0; i < subgraph_shape(o->s, n->src[k])->rank; i++) {
         const int own = r.own[order[i]];
         if (own < 0)
             continue;
@@ -290,7 +265,7 @@ static void seen_order(orderer *o, const sub_node *n, int k, int order[CLG_MAX_D
         return;
     const runs r = find_runs(o->s, n, k);
     order_of(o, n->src[k], own);
-    for (int i = 0; i < shape_of(o->s, n->src[k])->rank; i++) {
+    for (int i = 0; i < subgraph_shape(o->s, n->src[k])->rank; i++) {
         const int run = r.own[own[i]];
         for (int a = 0; a < seen && run >= 0 && run != before; a++)
             if (r.seen[a] == run)
@@ -329,7 +304,7 @@ static bool agree(orderer *o, int32_t node)
         if (n->src[k] < 0 || o->s->nodes[n->src[k]].op == OP_CONST || (!o->last[node] && !o->last[n->src[k]]))
             continue;
         seen_order(o, n, k, operand);
-        differ |= !is_same_order(shape_of(o->s, node), own, operand);
+        differ |= !is_same_order(subgraph_shape(o->s, node), own, operand);
     }
     if (!differ)
         return false;
@@ -388,7 +363,7 @@ static void reorder_node(orderer *o, int32_t node, subgraph *to)
 {
     const sub_node *from = &o->s->nodes[node];
     sub_node *n = &to->nodes[node];
-    const clg_shape shape = *shape_of(o->s, node);
+    const clg_shape shape = *subgraph_shape(o->s, node);
     bool moved = o->last[node];
     int own[CLG_MAX_DIMS], operand[2][CLG_MAX_DIMS], axes[2] = {0};
     order_of(o, node, own);
@@ -412,9 +387,9 @@ static void reorder_node(orderer *o, int32_t node, subgraph *to)
         reorder_forms(map.axis, axes[0], operand[0], shape.rank, own);
         n->attr.integer = subgraph_copy_map(to, &map);
     } else if (n->op == OP_CONTRACT && moved) {
-        contraction c = *contraction_of(o->s, node);
+        contraction c = *subgraph_contraction(o->s, node);
         for (int d = 0; d < c.result_rank; d++)
-            c.extent[d] = contraction_of(o->s, node)->extent[own[d]];
+            c.extent[d] = subgraph_contraction(o->s, node)->extent[own[d]];
         for (int k = 0; k < 2; k++)
             reorder_forms(c.axis[k], axes[k], operand[k], c.rank, own);
         n->attr.integer = subgraph_copy_contraction(to, &c);
@@ -446,8 +421,8 @@ clg_status order_axes(const subgraph *s, subgraph *to)
     o.first = malloc(((size_t)s->count + 1) * sizeof *o.first);
     for (int32_t i = 0; i < s->count && o.first; i++) {
         o.first[i] = axes;
-        axes += s->nodes[i].op == OP_CONTRACT ? contraction_of(s, i)->rank : shape_of(s, i)->rank;
-        windows |= s->nodes[i].op == OP_CONTRACT && has_windows(s, i);
+        axes += s->nodes[i].op == OP_CONTRACT ? subgraph_contraction(s, i)->rank : subgraph_shape(s, i)->rank;
+        windows |= s->nodes[i].op == OP_CONTRACT && contract_has_windows(s, i);
     }
     o.parent = malloc(((size_t)axes + 1) * sizeof *o.parent);
     o.label = calloc((size_t)axes + 1, sizeof *o.label);

@@ -5,12 +5,10 @@
 
 #include <string.h>
 
-static const clg_shape *shape_of(const subgraph *s, int32_t node) { return &s->shapes[s->nodes[node].shape]; }
-
 /* Whether a node's operand has its shape, and not another one of as many elements. */
 bool parts_same_shape(const subgraph *s, int32_t node, int32_t operand)
 {
-    return clg_shape_equal(*shape_of(s, node), *shape_of(s, operand));
+    return clg_shape_equal(*subgraph_shape(s, node), *subgraph_shape(s, operand));
 }
 
 /* Whether a node is 0 but for all elements of its operand, in their order: the operand's part of it. */
@@ -20,7 +18,7 @@ bool parts_is_padded(const subgraph *s, int32_t node, sub_part *part)
     if (!ops_have_map((clg_op)n->op))
         return false;
     const index_map *map = &s->maps[n->attr.integer];
-    const clg_shape from = s->shapes[n->in_shape[0]], to = *shape_of(s, node);
+    const clg_shape from = s->shapes[n->in_shape[0]], to = *subgraph_shape(s, node);
     const double zero = 0;
     if (from.rank != to.rank || memcmp(&map->fill, &zero, sizeof zero) != 0)
         return false;
@@ -51,7 +49,7 @@ static bool is_indicator(const subgraph *s, int32_t node, int64_t *lo, int64_t *
         return false;
     const index_map *map = &s->maps[n->attr.integer];
     const sub_node *one = &s->nodes[n->src[0]];
-    const clg_shape from = s->shapes[n->in_shape[0]], to = *shape_of(s, node);
+    const clg_shape from = s->shapes[n->in_shape[0]], to = *subgraph_shape(s, node);
     if (one->op != OP_CONST || one->attr.value == 0 || map->fill != 0)
         return false;
     for (int d = 0; d < to.rank; d++)
@@ -80,7 +78,7 @@ static bool is_zero_there(const subgraph *s, int32_t node, const int64_t *lo, co
         return true;
     if (!parts_is_padded(s, node, &part))
         return false;
-    const clg_shape to = *shape_of(s, node), own = s->shapes[part.shape];
+    const clg_shape to = *subgraph_shape(s, node), own = s->shapes[part.shape];
     bool within = true, apart = false;
     for (int d = 0; d < to.rank; d++) {
         const int64_t first = part.before[d], end = first + own.dim[d];

@@ -157,6 +157,9 @@ node_access contract_result(const scheduler *f, int32_t node, const contract_ope
 /* The access of operand number which of contraction node over a space: the result's dimensions, then the summed ones.
  */
 bool contract_access(const scheduler *f, int32_t node, int which, const space *whole, node_access *result);
+/* Whether an operand's axis of so many elements is read in windows: by several dimensions, or beyond its ends. */
+bool contract_is_windowed(const contraction *c, const affine *form, int64_t extent);
+bool contract_has_windows(const subgraph *s, int32_t node); /* in either operand */
 space contract_space(const scheduler *f, int32_t node);
 /* Whether it is done as a loop that adds up products: where a matrix product has nothing to reuse. */
 bool contract_as_loop(const subgraph *s, int32_t node);

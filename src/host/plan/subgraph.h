@@ -48,6 +48,15 @@ typedef struct subgraph {
     int32_t leaf_count;
 } subgraph;
 
+static inline const clg_shape *subgraph_shape(const subgraph *s, int32_t node)
+{
+    return &s->shapes[s->nodes[node].shape];
+}
+static inline const contraction *subgraph_contraction(const subgraph *s, int32_t node)
+{
+    return &s->contractions[s->nodes[node].attr.integer];
+}
+
 /* realised(context, id): the node's value is in memory already and serves as a leaf; NULL: only leaves are. */
 clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t count,
                             bool (*realised)(void *, int32_t), void *context, subgraph *s);
