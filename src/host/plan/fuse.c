@@ -310,7 +310,7 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         estimate(f, i);
         return CLG_OK;
     case KIND_MAP:
-        if (f->state[i].dense) /* now, while the group that computes its operands is the one to join */
+        if (f->dense[i]) /* now, while the group that computes its operands is the one to join */
             return materialise(f, i);
         estimate(f, i);
         return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
@@ -330,22 +330,20 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     }
 }
 
-/* Marks the elementwise nodes that steps of other kinds will read from memory. */
-static void mark_dense(scheduler *f)
+void fuse_mark_dense(const subgraph *s, bool *dense)
 {
-    const subgraph *s = f->s;
     for (int32_t i = 0; i < s->count; i++) {
         const sub_node *n = &s->nodes[i];
         op_kind kind = clg_ops[n->op].kind;
-        f->state[i].dense |= n->output;
-        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(f->s, i)) || kind == KIND_SCATTER ||
+        dense[i] |= n->output;
+        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(s, i)) || kind == KIND_SCATTER ||
                                   (kind == KIND_GATHER && !k));
              k++) {
             int32_t base = n->src[k];
             while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD &&
                    s->nodes[base].op != OP_VIEW)
                 base = s->nodes[base].src[0];
-            f->state[base].dense = true;
+            dense[base] = true;
         }
     }
 }
@@ -357,7 +355,7 @@ clg_status fuse(scheduler *f)
     memset(f->latest, 0xff, (size_t)f->latest_capacity * sizeof *f->latest);
     for (int32_t i = 0; i < s->count; i++)
         f->state[i] = (node_state){.group = -1, .buffer = -1, .reader = -1, .strays = -1};
-    mark_dense(f);
+    fuse_mark_dense(s, f->dense);
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++) {
         const sub_node *n = &s->nodes[i];
         if (n->op == OP_INPUT) {

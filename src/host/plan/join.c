@@ -34,7 +34,6 @@ typedef struct branch { /* a node of the tree, and where its elements lie in the
 typedef struct tree {
     int32_t first_part, part_count; /* by layer, those without one behind */
     int32_t first_term, term_count;
-    int layers;
     bool sums; /* it has additions */
     int axis;  /* along which parts lie one behind the other */
 } tree;
@@ -45,6 +44,7 @@ typedef struct joiner {
     int32_t *under;   /* parts in a sum or choice, about; 0 once another one has it */
     bool *whole;      /* a sum or choice of parts alone */
     bool *live;       /* wanted */
+    bool *dense;      /* see fuse_mark_dense */
     int32_t *tree_of; /* a node's tree, -1: none */
     tree *trees;
     int32_t tree_count, tree_capacity;
@@ -212,24 +212,20 @@ static bool cover(const joiner *j, const tree *t, int64_t count)
 }
 
 /* How many parts make a JOIN worth while: two, where those that read a node want it in memory. */
-static int32_t least_parts(const joiner *j, int32_t node, const bool *dense)
-{
-    return j->s->nodes[node].output || dense[node] ? 2 : FEW_PARTS + 1;
-}
+static int32_t least_parts(const joiner *j, int32_t node) { return j->dense[node] ? 2 : FEW_PARTS + 1; }
 
 /* Parts into layers in which none overlap; layers of few parts, and what fits in none, stay terms of the sum. false:
  * the tree stays as it is. */
-static bool find_layers(joiner *j, int32_t root, const bool *dense, tree *t)
+static bool find_layers(joiner *j, int32_t root, tree *t)
 {
     const clg_shape shape = *subgraph_shape(j->s, root);
-    const int32_t least = least_parts(j, root, dense);
+    const int32_t least = least_parts(j, root);
     int64_t end[MOST_LAYERS] = {0};
     int32_t count[MOST_LAYERS + 1] = {0};
     tree_part *parts = j->parts + t->first_part;
     if (t->part_count < least)
         return false;
     if (!t->sums && cover(j, t, j->s->nodes[root].count)) {
-        t->layers = 1;
         for (int32_t i = 0; i < t->part_count; i++)
             parts[i].layer = 0;
         return true;
@@ -254,41 +250,24 @@ static bool find_layers(joiner *j, int32_t root, const bool *dense, tree *t)
                 return false;
             parts[i].layer = MOST_LAYERS;
         }
-    for (int layer = 0; layer < MOST_LAYERS; layer++)
-        t->layers += count[layer] >= least;
     qsort(parts, (size_t)t->part_count, sizeof *parts, by_layer);
-    return t->layers > 0;
+    return parts[0].layer < MOST_LAYERS;
 }
 
 /* ---------------------------------------------------------------- which nodes become what */
 
-/* Marks what contractions and the like read in memory, beyond views that keep all elements in place. */
-static void mark_dense(const joiner *j, bool *dense)
-{
-    for (int32_t i = j->s->count; i-- > 0;) {
-        const sub_node *n = &j->s->nodes[i];
-        const op_kind kind = clg_ops[n->op].kind;
-        sub_part part;
-        const bool through = kind == KIND_VIEW && dense[i] && !parts_is_padded(j->s, i, &part);
-        for (int k = 0; k < 2; k++)
-            if (n->src[k] >= 0 &&
-                (through || kind == KIND_CONTRACT || kind == KIND_SCATTER || kind == KIND_GATHER || n->op == OP_ASSIGN))
-                dense[n->src[k]] = true;
-    }
-}
-
 static void keep(joiner *j, int32_t node) { j->live[node] = true; }
 
 /* Makes a tree of a node if there is one. false: out of memory. */
-static bool find_tree(joiner *j, int32_t node, const bool *dense)
+static bool find_tree(joiner *j, int32_t node)
 {
     tree t;
     const int32_t parts = j->part_count, terms = j->terms.count;
-    if (j->under[node] < least_parts(j, node, dense))
+    if (j->under[node] < least_parts(j, node))
         return true;
     if (!flatten(j, node, &t))
         return false;
-    if (!find_layers(j, node, dense, &t)) {
+    if (!find_layers(j, node, &t)) {
         j->part_count = parts;
         j->terms.count = terms;
         return true;
@@ -306,7 +285,7 @@ static bool find_tree(joiner *j, int32_t node, const bool *dense)
     return true;
 }
 
-static bool find_trees(joiner *j, const bool *dense)
+static bool find_trees(joiner *j)
 {
     for (int32_t i = j->s->count; i-- > 0;) {
         const sub_node *n = &j->s->nodes[i];
@@ -314,7 +293,7 @@ static bool find_trees(joiner *j, const bool *dense)
             j->live[i] = true;
         if (!j->live[i])
             continue;
-        if (!find_tree(j, i, dense))
+        if (!find_tree(j, i))
             return false;
         for (int k = 0; k < 3 && j->tree_of[i] < 0; k++)
             if (n->src[k] >= 0)
@@ -460,12 +439,17 @@ static bool copy_tree(joiner *j, subgraph *to, int32_t *local, int32_t node)
     return true;
 }
 
-/* The most nodes, and shapes, that trees need besides those that there are. */
+/* The most nodes, and shapes, that trees need besides those that there are: for each part zeros before it, on both
+ * sides along each other axis, and an addition; for each layer zeros behind, a JOIN and an addition. */
 static int32_t room(const joiner *j)
 {
     int64_t most = j->s->count;
-    for (int32_t i = 0; i < j->tree_count; i++)
-        most += (int64_t)j->trees[i].part_count * (2 * CLG_MAX_DIMS + 3) + j->trees[i].term_count + 2 * MOST_LAYERS;
+    for (int32_t i = 0; i < j->s->count; i++) {
+        if (j->tree_of[i] < 0)
+            continue;
+        const tree *t = &j->trees[j->tree_of[i]];
+        most += (int64_t)t->part_count * 2 * (subgraph_shape(j->s, i)->rank + 1) + t->term_count + 3 * MOST_LAYERS;
+    }
     return most < INT32_MAX / 2 ? (int32_t)most : -1;
 }
 
@@ -515,13 +499,13 @@ clg_status join_parts(const subgraph *s, subgraph *to)
     j.whole = calloc(count, sizeof *j.whole);
     j.live = calloc(count, sizeof *j.live);
     j.tree_of = malloc(count * sizeof *j.tree_of);
-    bool *dense = calloc(count, sizeof *dense);
-    clg_status status = j.uses && j.under && j.whole && j.live && j.tree_of && dense ? CLG_OK : clg_fail_memory();
+    j.dense = calloc(count, sizeof *j.dense);
+    clg_status status = j.uses && j.under && j.whole && j.live && j.tree_of && j.dense ? CLG_OK : clg_fail_memory();
     if (status == CLG_OK) {
         memset(j.tree_of, 0xff, count * sizeof *j.tree_of);
         classify(&j);
-        mark_dense(&j, dense);
-        status = find_trees(&j, dense) ? CLG_OK : clg_fail_memory();
+        fuse_mark_dense(s, j.dense);
+        status = find_trees(&j) ? CLG_OK : clg_fail_memory();
     }
     if (status == CLG_OK && j.tree_count > 0)
         status = copy(&j, to);
@@ -536,7 +520,7 @@ clg_status join_parts(const subgraph *s, subgraph *to)
     free(j.stack);
     free(j.boxes);
     free(j.joins);
-    free(dense);
+    free(j.dense);
     return status;
 }
 

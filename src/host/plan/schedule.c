@@ -10,7 +10,8 @@ static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **o
     f.p = calloc(1, sizeof *f.p);
     f.state = malloc(((size_t)s->count + 1) * sizeof *f.state);
     f.latest = malloc((size_t)f.latest_capacity * sizeof *f.latest);
-    bool allocated = f.p && f.state && f.latest;
+    f.dense = calloc((size_t)s->count + 1, sizeof *f.dense);
+    bool allocated = f.p && f.state && f.dense && f.latest;
     clg_status status = allocated ? access_table_init(&f.accesses) : clg_fail_memory();
     if (status == CLG_OK)
         status = fuse(&f);
@@ -24,6 +25,7 @@ static clg_status plan_whole(const subgraph *s, schedule_traits traits, plan **o
         status = plan_analyse(f.p);
     access_table_free(&f.accesses);
     free(f.state);
+    free(f.dense);
     free(f.latest);
     free(f.groups);
     free(f.stores);

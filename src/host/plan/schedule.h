@@ -52,7 +52,6 @@ typedef struct store {
 typedef struct node_state {
     int32_t group; /* first group that evaluates the node at its canonical access, -1: none yet */
     bool stored;   /* kept in memory (buffer) by its group; leaves always are */
-    bool dense;    /* a matrix product, scatter-add or gather reads it, or it is an output: it will be stored */
     int32_t buffer;
     uint16_t cost, loads;      /* of evaluating it inline: instructions, full-size loads; saturating */
     int32_t reader, strays;    /* INPUT: last group that reads it; last that reads it at another access than its own */
@@ -98,6 +97,7 @@ typedef struct scheduler {
     schedule_traits traits;
     plan *p;
     node_state *state;
+    bool *dense; /* of each node: it will be stored, since a contraction, scatter-add or gather reads it, or a caller */
     access_table accesses;
     group *groups;
     int32_t group_count, group_capacity;
@@ -172,7 +172,9 @@ clg_status contract_split(const subgraph *s, const schedule_traits *traits, subg
  * the parts do not overlap; without the nodes that nobody needs any more. */
 clg_status join_parts(const subgraph *s, subgraph *to);
 void join_free(subgraph *to);
-/* fuse.c. Puts a node into a group with an index of at least least. */
+/* fuse.c. Marks the nodes that steps of other kinds than loops, or callers, will read from memory. */
+void fuse_mark_dense(const subgraph *s, bool *dense);
+/* Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 /* assign.c: after all other nodes. */
 clg_status fuse_assignments(scheduler *f);
