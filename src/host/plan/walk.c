@@ -169,9 +169,9 @@ static void push_reduced(scheduler *f, walk *w, int32_t node)
     record(f, w, (walked){{node, w->g->outer_access}, {under, none, none}, -1, false, -1, -1});
 }
 
-/* Whether a function is better kept in memory than computed anew at each of its accesses, in each of the windows that
- * overlap there. */
-static bool is_repeated(scheduler *f, const walk *w, int32_t node, int32_t at)
+/* Counts an evaluation of a function: whether it is better kept in memory than computed anew at each of its accesses,
+ * in each of the windows that overlap there. */
+static bool too_often(scheduler *f, const walk *w, int32_t node, int32_t at)
 {
     enum { MOST_COST = 16 };
     const sub_node *n = &f->s->nodes[node];
@@ -208,14 +208,14 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         return;
     }
     if (state->group >= w->index) { /* made later, or here at another access: evaluated again, if it can be */
-        w->fits &= is_inline(n) && !is_repeated(f, w, node, access) && push_operands(f, w, node, access);
+        w->fits &= is_inline(n) && !too_often(f, w, node, access) && push_operands(f, w, node, access);
         return;
     }
     if (state->group >= 0) {
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
         if (!state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS &&
-            !is_repeated(f, w, node, access) && push_operands(f, w, node, access))
+            !too_often(f, w, node, access) && push_operands(f, w, node, access))
             return;
         w->latest = state->group > w->latest ? state->group : w->latest;
         w->cost++;
@@ -227,7 +227,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
-    if (is_repeated(f, w, node, access) || !push_operands(f, w, node, access)) {
+    if (too_often(f, w, node, access) || !push_operands(f, w, node, access)) {
         block(f, w, node);
         return;
     }

@@ -15,7 +15,7 @@ static clg_status open_cpu(clg_device *device)
 static clg_status open_opencl(clg_device *device, const char *selector, bool *found)
 {
 #ifdef CLG_WITH_OPENCL
-    clg_status status = fork_check_drivers();
+    clg_status status = fork_use_drivers();
     device->b = &backend_opencl;
     return status != CLG_OK ? status : backend_opencl_open(selector, &device->d, &device->traits, &device->info, found);
 #else
@@ -97,11 +97,12 @@ clg_status clg_device_open(const char *spec, clg_device **device)
     if (!made)
         return clg_fail_memory();
     clg_status status = open_spec(made, spec);
+    if (status == CLG_OK && (status = fork_watch(made)) != CLG_OK)
+        made->b->close(made->d);
     if (status != CLG_OK) {
         free(made);
         return status;
     }
-    fork_watch(made);
     *device = made;
     return CLG_OK;
 }
@@ -134,7 +135,7 @@ clg_status clg_device_list(clg_device_info **infos, size_t *count)
     *infos = NULL;
     *count = 0;
 #ifdef CLG_WITH_OPENCL
-    clg_status listed = fork_check_drivers();
+    clg_status listed = fork_use_drivers();
     if (listed == CLG_OK)
         listed = backend_opencl_list(infos, count);
     if (listed != CLG_OK && listed != CLG_ERROR_DEVICE)

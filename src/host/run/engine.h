@@ -66,10 +66,10 @@ static inline int64_t engine_bytes(clg_var x)
 /* Files call only what stands above them here. */
 
 /* fork.c: an open device, which a child process must not use. */
-void fork_watch(clg_device *device);
+clg_status fork_watch(clg_device *device);
 void fork_forget(const clg_device *device);
-/* Before an OpenCL driver is used: an error in a child of a process that has used one. */
-clg_status fork_check_drivers(void);
+/* Says that an OpenCL driver is about to be used: an error in a child of a process that has used one. */
+clg_status fork_use_drivers(void);
 
 /* value.c */
 /* The buffer of a leaf, allocated on first use. */

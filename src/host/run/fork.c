@@ -115,16 +115,17 @@ static void in_child(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void install(void) { pthread_atfork(before_fork, after_fork, in_child); }
-
-void fork_watch(clg_device *device)
+clg_status fork_watch(clg_device *device)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
+    static bool installed;
     pthread_mutex_lock(&lock);
-    device->next = devices;
-    devices = device;
+    installed = installed || pthread_atfork(before_fork, after_fork, in_child) == 0;
+    if (installed) {
+        device->next = devices;
+        devices = device;
+    }
     pthread_mutex_unlock(&lock);
+    return installed ? CLG_OK : clg_fail_memory();
 }
 
 void fork_forget(const clg_device *device)
@@ -138,7 +139,7 @@ void fork_forget(const clg_device *device)
     pthread_mutex_unlock(&lock);
 }
 
-clg_status fork_check_drivers(void)
+clg_status fork_use_drivers(void)
 {
     pthread_mutex_lock(&lock);
     const bool gone = drivers_are_lost;
