@@ -120,12 +120,13 @@ clg_status fork_watch(clg_device *device)
     static bool installed;
     pthread_mutex_lock(&lock);
     installed = installed || pthread_atfork(before_fork, after_fork, in_child) == 0;
-    if (installed) {
+    const bool watched = installed;
+    if (watched) {
         device->next = devices;
         devices = device;
     }
     pthread_mutex_unlock(&lock);
-    return installed ? CLG_OK : clg_fail_memory();
+    return watched ? CLG_OK : clg_fail_memory();
 }
 
 void fork_forget(const clg_device *device)
