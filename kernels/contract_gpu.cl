@@ -174,6 +174,7 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void KERNEL(PARAMETERS
 #undef PLACE
 #undef OUTER
 #undef INNER
+#undef VALUE
 #undef GET_A
 #undef GET_B
 #undef GROUP

@@ -16,15 +16,18 @@ typedef struct product_case {
     int64_t batch, m, n, k;
     clg_dtype dtype;
     bool a_transposed, b_transposed, a_shared, b_shared;
-    bool general; /* the device is not told that it is a matrix product */
+    bool general;  /* the device is not told that it is a matrix product */
+    int functions; /* bits: operands that are functions of what is in memory, 1: a, 2: b; 4: of bytes */
     enum { STORE, RELU, STORES, ACCUMULATE, MASK, EPILOGUES } epilogue;
 } product_case;
 
-static plan_matrix add_matrix(plan_builder *b, const product_case *c, int64_t rows, int64_t columns, bool transposed,
-                              bool shared)
+static plan_matrix add_matrix(plan_builder *b, const product_case *c, int which, int64_t rows, int64_t columns,
+                              bool transposed, bool shared)
 {
+    const bool bytes = c->functions & 4 && c->functions >> which & 1;
     int64_t pad = plan_below(3), ld = (transposed ? rows : columns) + pad, lines = transposed ? columns : rows;
-    int buffer = plan_add_leaf(b, c->dtype, (shared ? 1 : c->batch) * ld * lines, -1, 1);
+    int64_t count = (shared ? 1 : c->batch) * ld * lines;
+    int buffer = bytes ? plan_add_leaf(b, CLG_U8, count, 0, 255) : plan_add_leaf(b, c->dtype, count, -1, 1);
     return (plan_matrix){buffer, 0, shared ? 0 : ld * lines, transposed ? 1 : ld, transposed ? ld : 1};
 }
 
@@ -89,14 +92,17 @@ static void add_product(const plan_target *t, plan_builder *b, product_case c)
                            c.m,
                            c.n,
                            c.k,
-                           add_matrix(b, &c, c.m, c.k, c.a_transposed, c.a_shared),
-                           add_matrix(b, &c, c.k, c.n, c.b_transposed, c.b_shared)};
+                           add_matrix(b, &c, 0, c.m, c.k, c.a_transposed, c.a_shared),
+                           add_matrix(b, &c, 1, c.k, c.n, c.b_transposed, c.b_shared)};
     const bool apart = !t->traits.fuses_epilogue && !c.general;
     s->kind = STEP_CONTRACT;
     s->dtype = c.dtype;
     s->is_matmul = !c.general;
     plan_set_operand(b, s, 0, x.a.buffer, plan_matmul_access(&x, 0));
     plan_set_operand(b, s, 1, x.b.buffer, plan_matmul_access(&x, 1));
+    for (int o = 0; o < 2; o++)
+        if (c.functions >> o & 1)
+            plan_set_prologue(b, s, o, c.functions & 4 ? -0.75 / 255 : -0.75, 0.25);
     int guard = b->guard;
     if (apart) /* the product is dense in its buffer, from its beginning */
         b->guard = 0;
@@ -136,7 +142,8 @@ void plan_case_products(const plan_target *t)
                 for (int general = 0; general < 2; general++)
                     add_product(t, b,
                                 (product_case){sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], dtype, bits & 1,
-                                               bits & 2, bits & 4, bits & 8, general, epilogue});
+                                               bits & 2, bits & 4, bits & 8, general,
+                                               t->traits.prologues ? (i * 5 + bits + epilogue) % 8 : 0, epilogue});
                 b = checked(t, b);
             }
     plan_check(t, b, 1e-5, 1e-13);

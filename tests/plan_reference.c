@@ -254,13 +254,28 @@ static void execute_inner(interpreter *x, const plan_section *section)
     }
 }
 
+/* What a prologue makes of an element. */
+static double function(const plan *prologue, double element)
+{
+    enum { MOST = 16 };
+    double registers[MOST] = {0}, result = NAN, *before[] = {&element, NULL}, *values[] = {&element, &result};
+    interpreter x = {
+        .plan = prologue, .step = prologue->steps, .values = values, .before = before, .registers = registers};
+    if (x.step->instr_count > MOST)
+        return NAN;
+    for (int32_t s = 0; s < x.step->section_count; s++)
+        execute(&x, &x.step->sections[s]);
+    return result;
+}
+
 static double operand(interpreter *x, const plan_operand *o)
 {
     const plan_access *access = &x->step->accesses[o->access];
     if (!inside(x, access))
         return 0;
     int64_t at = address(x, access);
-    return is_in_buffer(x, o->buffer, at) ? x->before[o->buffer][at] : NAN;
+    const double element = is_in_buffer(x, o->buffer, at) ? x->before[o->buffer][at] : NAN;
+    return o->prologue ? function(o->prologue, element) : element;
 }
 
 static double contract(interpreter *x)

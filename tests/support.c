@@ -147,6 +147,17 @@ double *support_values(clg_var x)
     return values;
 }
 
+void support_expect(clg_var x, const double *want, double tolerance, const char *what)
+{
+    const int64_t count = clg_shape_count(clg_shape_of(x));
+    double *got = support_values(x);
+    for (int64_t i = 0; i < count; i++)
+        if (!support_close(got[i], want[i], tolerance))
+            fail_msg("%s: element %lld of %lld is %.9g, not %.9g", what, (long long)i, (long long)count, got[i],
+                     want[i]);
+    free(got);
+}
+
 double *support_spread(int64_t count, double lo, double hi, clg_random *random)
 {
     double *values = malloc((size_t)(count + 1) * sizeof *values), width = (hi - lo) / (double)(count ? count : 1);

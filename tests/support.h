@@ -17,8 +17,8 @@ clg_device *support_open(const char *spec);
 /* The specs that tests run on: "cpu", and "opencl" where there is such a device (CLGRAD_REQUIRE_OPENCL=1 makes its
  * absence a failure). Ends with NULL. */
 const char *const *support_devices(void);
-/* For the main of a test of OpenCL alone: whether there is a device. If not, says that the test is skipped, and sets what
- * main returns: 1 with CLGRAD_REQUIRE_OPENCL=1, else 0. */
+/* For the main of a test of OpenCL alone: whether there is a device. If not, says that the test is skipped, and sets
+ * what main returns: 1 with CLGRAD_REQUIRE_OPENCL=1, else 0. */
 bool support_has_opencl(const char *test, int *status);
 
 /* Runs a program's tests on each of these devices, of which *device is open meanwhile. Returns how many failed. */
@@ -39,6 +39,8 @@ void support_expect_error(clg_var x, const char *message);
 
 /* |got - want| <= tolerance * max(1, |want|); false for NaN unless both are NaN, which must be wanted. */
 bool support_close(double got, double want, double tolerance);
+/* Fails the test where an element of a variable is not close to the wanted one. */
+void support_expect(clg_var x, const double *want, double tolerance, const char *what);
 
 /* All values of a variable as doubles, malloc'ed; fails the test on error. */
 double *support_values(clg_var x);

@@ -44,6 +44,9 @@ plan_builder *plan_new_builder(void)
 
 void plan_free_builder(plan_builder *b)
 {
+    for (int i = 0; i < b->plan.step_count; i++)
+        for (int o = 0; o < 2; o++)
+            free(b->functions[i][o].plan.facts);
     free(b->plan.facts);
     free(b);
 }
@@ -52,6 +55,10 @@ clg_status plan_prepare(const backend *of, backend_device *device, plan_builder 
                         backend_program **program)
 {
     clg_status status = plan_analyse(&b->plan);
+    for (int i = 0; i < b->plan.step_count; i++)
+        for (int o = 0; o < 2 && status == CLG_OK; o++)
+            if (b->steps[i].operand[o].prologue)
+                status = plan_analyse(b->steps[i].operand[o].prologue);
     return status == CLG_OK ? of->prepare(device, &b->plan, bindings, program) : status;
 }
 
@@ -155,6 +162,42 @@ static int add_buffer_access(const plan_builder *b, plan_step *s, int buffer, pl
 void plan_set_operand(const plan_builder *b, plan_step *s, int which, int buffer, plan_access access)
 {
     s->operand[which] = (plan_operand){.buffer = buffer, .access = add_buffer_access(b, s, buffer, access)};
+}
+
+void plan_set_prologue(plan_builder *b, plan_step *s, int which, double scale, double shift)
+{
+    enum { LINE = 64 };
+    plan_function *f = &b->functions[s - b->steps][which];
+    const clg_dtype from = b->buffers[s->operand[which].buffer].dtype;
+    f->plan = (plan){.steps = &f->step, .step_count = 1, .buffers = f->buffers, .buffer_count = 2};
+    f->step = (plan_step){.outer_rank = 1,
+                          .extent = {LINE},
+                          .outer_count = LINE,
+                          .inner_count = 1,
+                          .inner_piece = 1,
+                          .splits = 1,
+                          .instrs = f->instrs,
+                          .sections = f->sections,
+                          .accesses = &f->access,
+                          .access_count = 1,
+                          .product = -1};
+    f->access.stride[0] = 1;
+    for (int i = 0; i < 2; i++) {
+        const clg_dtype dtype = i ? s->dtype : from;
+        f->buffers[i] =
+            (plan_buffer){BUFFER_ARENA, dtype, LINE, LINE * (int64_t)clg_dtype_size(dtype), 0, -1, -1, 0, 0};
+    }
+    plan_begin_section(&f->step, SECTION_ONCE);
+    const int by = plan_emit_constant(&f->step, s->dtype, scale), to = plan_emit_constant(&f->step, s->dtype, shift);
+    plan_begin_section(&f->step, SECTION_OUTER);
+    int x = plan_add_instr(&f->step, (plan_instr){.kind = INSTR_LOAD, .dtype = (uint8_t)from, .src = {-1, -1, -1}});
+    if (from != s->dtype)
+        x = plan_emit_op(&f->step, OP_CAST, s->dtype, x, -1, -1);
+    x = plan_emit_op(&f->step, OP_MUL, s->dtype, x, by, -1);
+    x = plan_emit_op(&f->step, OP_ADD, s->dtype, x, to, -1);
+    plan_add_instr(&f->step,
+                   (plan_instr){.kind = INSTR_STORE, .dtype = (uint8_t)s->dtype, .src = {x, -1, -1}, .buffer = 1});
+    s->operand[which].prologue = &f->plan;
 }
 
 int plan_emit_constant(plan_step *s, clg_dtype dtype, double value)

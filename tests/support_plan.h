@@ -10,6 +10,17 @@
 #define MAX_INSTRS 128
 #define MAX_SECTIONS 8
 #define MAX_BOUNDS 96
+#define MAX_FUNCTION 8
+
+/* An operand's prologue in fixed storage. */
+typedef struct plan_function {
+    plan plan;
+    plan_step step;
+    plan_buffer buffers[2];
+    plan_instr instrs[MAX_FUNCTION];
+    plan_section sections[2];
+    plan_access access;
+} plan_function;
 
 /* A plan in fixed storage. */
 typedef struct plan_builder {
@@ -20,6 +31,7 @@ typedef struct plan_builder {
     plan_section sections[MAX_STEPS][MAX_SECTIONS];
     plan_access accesses[MAX_STEPS][MAX_INSTRS];
     plan_bound bounds[MAX_STEPS][MAX_BOUNDS];
+    plan_function functions[MAX_STEPS][2];
     double lo[MAX_BUFFERS], hi[MAX_BUFFERS]; /* from where a buffer's elements are drawn */
     uint64_t seeds[MAX_BUFFERS];             /* from which they are drawn */
     int guards[MAX_BUFFERS];                 /* a buffer's guard elements, before its first and behind its last one */
@@ -48,6 +60,8 @@ int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offs
 plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const int64_t *extent);
 /* Of a CONTRACT step. */
 void plan_set_operand(const plan_builder *b, plan_step *s, int which, int buffer, plan_access access);
+/* Gives it a prologue: scale * x + shift, converted from the buffer's dtype. */
+void plan_set_prologue(plan_builder *b, plan_step *s, int which, double scale, double shift);
 void plan_begin_section(plan_step *s, plan_section_kind kind);
 int plan_add_instr(plan_step *s, plan_instr instr);
 int plan_emit_constant(plan_step *s, clg_dtype dtype, double value);

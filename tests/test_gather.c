@@ -76,17 +76,6 @@ static double expected(const gather_case *c, int64_t i, int64_t j)
     return c->dtype == CLG_F32 || c->dtype == CLG_F64 ? NAN : 0;
 }
 
-static void expect_values(clg_var x, const double *want, double tolerance, const char *what)
-{
-    int64_t count = clg_shape_count(clg_shape_of(x));
-    double *got = support_values(x);
-    for (int64_t i = 0; i < count; i++)
-        if (!support_close(got[i], want[i], tolerance))
-            fail_msg("%s: element %lld of %lld: got %.9g, want %.9g", what, (long long)i, (long long)count, got[i],
-                     want[i]);
-    free(got);
-}
-
 /* The rows scaled, then with a value of each row and one of each column added, all in one program; and the columns'
  * sums, for which lanes run the other way. */
 static void check_case(clg_device *device, clg_random *random)
@@ -117,7 +106,7 @@ static void check_case(clg_device *device, clg_random *random)
     static const char *const names[] = {"gather", "scaled", "shifted and transposed", "column sums"};
     for (int k = 0; k < 4; k++) {
         if (chosen == 4 || chosen == k)
-            expect_values(outputs[k], want[k], k == 3 ? 1e-5 : 1e-6, names[k]); /* k == 3: sums in f32 */
+            support_expect(outputs[k], want[k], k == 3 ? 1e-5 : 1e-6, names[k]); /* k == 3: sums in f32 */
         free(want[k]);
     }
     clg_program_free(p);

@@ -12,15 +12,6 @@ static clg_device *device; /* of the group that runs now */
 /* f64 where there is. */
 static clg_dtype real(void) { return clg_device_get_info(device)->has_f64 ? CLG_F64 : CLG_F32; }
 
-static void expect_values(clg_var x, const double *want, double tolerance, const char *what)
-{
-    double *got = support_values(x);
-    for (int64_t i = 0; i < clg_shape_count(clg_shape_of(x)); i++)
-        if (!support_close(got[i], want[i], tolerance))
-            fail_msg("%s: element %" PRId64 " is %.9g, not %.9g", what, i, got[i], want[i]);
-    free(got);
-}
-
 /* Fails where a step of the program has a bound: 0<=... */
 static void expect_no_bounds(const clg_var *outputs, int count, const char *what)
 {
@@ -49,7 +40,7 @@ static void test_gradients_of_slices(void **state)
     }
     clg_gradients(sum, &leaf, 1, &gx);
     expect_no_bounds(&gx, 1, "gradient of slices");
-    expect_values(gx, want, 1e-4, "gradient of slices");
+    support_expect(gx, want, 1e-4, "gradient of slices");
     free(x);
     clg_graph_free(g);
 }
@@ -75,7 +66,7 @@ static void test_gradients_of_short_slices(void **state)
         free(text);
         for (int i = 0; i < TIMES * COUNT; i++)
             want[FIRST + step * (i % COUNT)] += w[i];
-        expect_values(gx, want, 1e-4, "gradient of a short slice");
+        support_expect(gx, want, 1e-4, "gradient of a short slice");
         free(w);
     }
     clg_graph_free(g);
@@ -98,7 +89,7 @@ static void test_gradients_of_overlapping_slices(void **state)
     }
     clg_gradients(sum, &leaf, 1, &gx);
     expect_no_bounds(&gx, 1, "gradient of overlapping slices");
-    expect_values(gx, want, 1e-4, "gradient of overlapping slices");
+    support_expect(gx, want, 1e-4, "gradient of overlapping slices");
     free(x);
     clg_graph_free(g);
 }
@@ -124,7 +115,7 @@ static void test_concatenations(void **state)
                 want[i * OUT + o] += sin(x[i * WIDTH + k % WIDTH] * (k / WIDTH + 1)) * w[k * OUT + o];
     schedule_expect(&y, 1, 2, "gates and their product");
     expect_no_bounds(&y, 1, "gates and their product");
-    expect_values(y, want, 1e-4, "gates and their product");
+    support_expect(y, want, 1e-4, "gates and their product");
 
     const double values[] = {-0.0, NAN, INFINITY, 1};
     clg_var part = support_leaf(g, CLG_F32, CLG_SHAPE(2, 2), values), rows[] = {part, clg_neg(part), part},
@@ -159,7 +150,7 @@ static void test_reshaped_transposition(void **state)
     char *text = schedule_text(&y, 1, &steps);
     if (steps != 1 || strstr(text, "store") != strstr(text, "store r1 to output"))
         fail_msg("%s", text);
-    expect_values(y, want, 1e-4, "exp of a reshaped transposition");
+    support_expect(y, want, 1e-4, "exp of a reshaped transposition");
     free(text);
     free(x);
     clg_graph_free(g);
@@ -182,7 +173,7 @@ static void test_assigned_concatenation(void **state)
     clg_program *program = clg_compile(g, &y, 1);
     assert_non_null(program);
     assert_int_equal(clg_run(program), CLG_OK);
-    expect_values(x, want, 1e-6, "the leaf");
+    support_expect(x, want, 1e-6, "the leaf");
     clg_program_free(program);
     clg_graph_free(g);
 }
@@ -204,7 +195,7 @@ static void test_deep_chain(void **state)
             next[k] = sin(want[k] + want[(k + 1) % COUNT]);
         memcpy(want, next, sizeof next);
     }
-    expect_values(y, want, 1e-4, "the end of the chain");
+    support_expect(y, want, 1e-4, "the end of the chain");
     free(want);
     clg_graph_free(g);
 }

@@ -169,8 +169,12 @@ static clg_status place_contract(scheduler *f, int32_t node)
     contract_operands operands;
     group g;
     clg_status status = contract_place(f, node, &operands);
-    for (int o = 0; o < 2 && status == CLG_OK; o++)
+    for (int o = 0; o < 2 && status == CLG_OK; o++) {
+        const node_state *own = &f->state[operands.node[o]];
+        operands.function[o] = own->source >= 0 && !own->stored ? operands.node[o] : -1;
+        operands.node[o] = operands.function[o] >= 0 ? own->source : operands.node[o];
         status = materialise(f, operands.node[o]);
+    }
     if (status == CLG_OK)
         status = contract_arrange(f, node, &operands);
     if (status != CLG_OK)
@@ -330,12 +334,12 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     }
 }
 
-void fuse_mark_dense(const subgraph *s, bool *dense)
+void fuse_mark_dense(const subgraph *s, uint8_t *dense)
 {
     for (int32_t i = 0; i < s->count; i++) {
         const sub_node *n = &s->nodes[i];
         op_kind kind = clg_ops[n->op].kind;
-        dense[i] |= n->output;
+        dense[i] |= n->output ? DENSE_OTHER : 0;
         for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(s, i)) || kind == KIND_SCATTER ||
                                   (kind == KIND_GATHER && !k));
              k++) {
@@ -343,7 +347,7 @@ void fuse_mark_dense(const subgraph *s, bool *dense)
             while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD &&
                    s->nodes[base].op != OP_VIEW)
                 base = s->nodes[base].src[0];
-            dense[base] = true;
+            dense[base] |= kind == KIND_CONTRACT ? DENSE_OPERAND : DENSE_OTHER;
         }
     }
 }
@@ -354,8 +358,10 @@ clg_status fuse(scheduler *f)
     clg_status status = CLG_OK;
     memset(f->latest, 0xff, (size_t)f->latest_capacity * sizeof *f->latest);
     for (int32_t i = 0; i < s->count; i++)
-        f->state[i] = (node_state){.group = -1, .buffer = -1, .reader = -1, .strays = -1};
+        f->state[i] = (node_state){.group = -1, .buffer = -1, .reader = -1, .strays = -1, .source = -1};
     fuse_mark_dense(s, f->dense);
+    if (f->traits.prologues)
+        prologue_find(f);
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++) {
         const sub_node *n = &s->nodes[i];
         if (n->op == OP_INPUT) {

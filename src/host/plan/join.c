@@ -44,7 +44,7 @@ typedef struct joiner {
     int32_t *under;   /* parts in a sum or choice, about; 0 once another one has it */
     bool *whole;      /* a sum or choice of parts alone */
     bool *live;       /* wanted */
-    bool *dense;      /* see fuse_mark_dense */
+    uint8_t *dense;   /* see fuse_mark_dense */
     int32_t *tree_of; /* a node's tree, -1: none */
     tree *trees;
     int32_t tree_count, tree_capacity;

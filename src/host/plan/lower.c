@@ -333,6 +333,9 @@ static void lower_contract(lowering *l)
     lower_epilogue(l);
     if (l->status != CLG_OK)
         return;
+    for (int o = 0; o < 2 && l->status == CLG_OK; o++)
+        if (x->function[o] >= 0)
+            l->status = prologue_plan(l->f, x->function[o], &l->step->operand[o].prologue);
     for (int o = 0; o < 2; o++)
         l->step->operand[o].buffer = o == 1 && x->arranged >= 0 ? x->arranged : l->f->state[x->node[o]].buffer;
     if (x->is_matmul)

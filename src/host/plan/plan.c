@@ -12,6 +12,8 @@ void plan_step_free(const plan_step *step)
     free(step->sections);
     free(step->accesses);
     free(step->bounds);
+    for (int o = 0; o < 2; o++)
+        plan_free(step->operand[o].prologue);
 }
 
 void plan_free(plan *p)

@@ -98,6 +98,10 @@ typedef struct plan_operand {
     uint32_t dims;          /* bit d: it depends on dimension d; plan_analyse finds out */
     int axis_count; /* the same as axes, where it has windows or bounds, and each bound is one of an axis; else 0 */
     plan_axis axis[PLAN_MAX_DIMS];
+    /* What is done with an element within the bounds as it is read: a plan of one elementwise step over a line of them,
+     * from its buffer 0, of the dtype of the operand's, to its buffer 1, of the step's. NULL: nothing. The step's own;
+     * only where the device takes it (backend_traits.prologues). */
+    struct plan *prologue;
 } plan_operand;
 
 #define PLAN_MOST_FETCHES 12 /* in a step */

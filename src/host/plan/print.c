@@ -84,6 +84,17 @@ static void print_instr(const plan *p, const plan_step *step, int32_t i, FILE *o
     fputc('\n', out);
 }
 
+static void print_prologues(const plan_step *step, FILE *out)
+{
+    for (int o = 0; o < 2; o++) {
+        const plan *own = step->operand[o].prologue;
+        if (own)
+            fprintf(out, "    operand %d\n", o);
+        for (int32_t k = 0; own && k < own->steps->instr_count; k++)
+            print_instr(own, own->steps, k, out);
+    }
+}
+
 static void print_matrix(const plan *p, const plan_matrix *m, FILE *out)
 {
     print_buffer(p, m->buffer, out);
@@ -120,6 +131,7 @@ static void print_step(const plan *p, int32_t i, FILE *out)
             fprintf(out, plan_lanes_inner(step) ? ", by rows" : ", by columns");
     }
     fputc('\n', out);
+    print_prologues(step, out);
     for (int32_t s = 0; s < step->section_count; s++) {
         fprintf(out, "    %s\n", sections[step->sections[s].kind]);
         for (int32_t k = 0; k < step->sections[s].count; k++)

@@ -8,7 +8,7 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue, window_columns, dense_columns, channels_last;
+    bool fuses_epilogue, prologues, window_columns, dense_columns, channels_last;
     int32_t max_body, units, contract_block;
 } schedule_traits;
 
@@ -20,6 +20,7 @@ typedef struct contract_operands {
     int place[PLAN_MAX_DIMS]; /* of each of the contraction's dimensions: where it is in whole; -1: extent 1 */
     int32_t node[2];          /* -1: none */
     int32_t access[2];        /* over whole */
+    int32_t function[2];      /* not -1: the operand, a function of that node: prologue.c */
     int32_t mask;             /* an access over whole, outside whose bounds the result is 0; NO_MASK: none */
     bool is_matmul;
     plan_matmul matmul; /* without its buffers */
@@ -57,6 +58,7 @@ typedef struct node_state {
     int32_t reader, strays;    /* INPUT: last group that reads it; last that reads it at another access than its own */
     int32_t seen, seen_access; /* walk stamp */
     double times;              /* each element is evaluated, in this walk so far */
+    int32_t source;            /* of an operand that is computed as it is read: the node in memory, -1: it is not */
 } node_state;
 
 /* A node's value at an access. */
@@ -97,7 +99,7 @@ typedef struct scheduler {
     schedule_traits traits;
     plan *p;
     node_state *state;
-    bool *dense; /* of each node: it will be stored, since a contraction, scatter-add or gather reads it, or a caller */
+    uint8_t *dense; /* of each node: whether it will be stored, see fuse_mark_dense */
     access_table accesses;
     group *groups;
     int32_t group_count, group_capacity;
@@ -172,8 +174,13 @@ clg_status contract_split(const subgraph *s, const schedule_traits *traits, subg
  * the parts do not overlap; without the nodes that nobody needs any more. */
 clg_status join_parts(const subgraph *s, subgraph *to);
 void join_free(subgraph *to);
-/* fuse.c. Marks the nodes that steps of other kinds than loops, or callers, will read from memory. */
-void fuse_mark_dense(const subgraph *s, bool *dense);
+/* fuse.c. Marks the nodes that steps of other kinds than loops, or callers, will read from memory; 0: the others. */
+enum { DENSE_OPERAND = 1, /* of a contraction */ DENSE_OTHER = 2 };
+void fuse_mark_dense(const subgraph *s, uint8_t *dense);
+/* prologue.c. Finds the operands of contractions that are computed as they are read, which are not dense then. */
+void prologue_find(scheduler *f);
+/* The plan that says how; freed with plan_free, also if it fails. */
+clg_status prologue_plan(const scheduler *f, int32_t node, plan **out);
 /* Puts a node into a group with an index of at least least. */
 clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 /* assign.c: after all other nodes. */

@@ -129,14 +129,18 @@ cpu_contract *cpu_contract_new(const plan *p, const plan_step *step)
     }
     cut_step(c, step);
     for (int o = 0; o < 2; o++) {
+        const plan_buffer *buffer = &p->buffers[c->side[o].buffer];
         c->side[o].size = (int64_t)clg_dtype_size(step->dtype);
-        c->side[o].count = p->buffers[c->side[o].buffer].count;
+        c->side[o].stored = (int64_t)clg_dtype_size(buffer->dtype);
+        c->side[o].count = buffer->count;
         find_plain(&c->side[o]);
     }
     c->windowed = has_window_columns(&c->side[1]) ? 1 : !c->side[0].plain && c->side[0].axis_count > 0 ? 0 : -1;
     const contract_dims *own = &c->side[larger(c->windowed, 0)].own;
     c->run = own->rank > 0 ? own->extent[own->rank - 1] : 1;
     c->dense = c->row_lanes.rank == 0 || (c->row_lanes.rank == 1 && c->row_lanes.stride[0] == c->n);
+    for (int o = 0; o < 2; o++)
+        c->side[o].plain &= !step->operand[o].prologue;
     return c;
 }
 
@@ -213,6 +217,24 @@ static void valid_part(const contract_side *s, const int64_t *form, const contra
 COPY_RUN(4, word4)
 COPY_RUN(8, word8)
 
+/* Of a line of n elements, those from begin to end, stride apart from `from` on, by the prologue; zeros else. */
+static void pack_run(const contract_block *block, char *to, int64_t step, const char *from, int64_t stride, int64_t n,
+                     int64_t begin, int64_t end)
+{
+    const contract_side *s = block->side;
+    if (block->prologue) {
+        for (int64_t i = 0; i < n; i++)
+            if (i < begin || i >= end)
+                memset(to + i * step * s->size, 0, (size_t)s->size);
+        cpu_prologue_line(block->prologue, from + begin * stride * s->stored, stride, s->stored,
+                          to + begin * step * s->size, step, s->size, end - begin);
+    } else if (s->size == 4) {
+        copy_run_4((word4 *)(void *)to, step, (const word4 *)(const void *)from, stride, n, begin, end);
+    } else {
+        copy_run_8((word8 *)(void *)to, step, (const word8 *)(const void *)from, stride, n, begin, end);
+    }
+}
+
 /* Lines of `along` at each position of `across`. */
 static void pack_lines(const contract_block *block, const contract_dims *across, const int64_t *across_extent,
                        int64_t first, int64_t count, int64_t across_step, const contract_dims *along,
@@ -233,12 +255,8 @@ static void pack_lines(const contract_block *block, const contract_dims *across,
             for (int b = 0; b < bounds; b++)
                 form[b] = block->form[b] + outer.form[b] + inner.form[b];
             valid_part(s, form, along, run, &begin, &end);
-            const char *from = block->base + (outer.offset + inner.offset) * s->size;
-            char *at = line + done * along_step * s->size;
-            if (s->size == 4)
-                copy_run_4((word4 *)(void *)at, along_step, (const word4 *)(const void *)from, stride, run, begin, end);
-            else
-                copy_run_8((word8 *)(void *)at, along_step, (const word8 *)(const void *)from, stride, run, begin, end);
+            pack_run(block, line + done * along_step * s->size, along_step,
+                     block->base + (outer.offset + inner.offset) * s->stored, stride, run, begin, end);
             done += run;
             if (done < length)
                 advance(&inner, along, along_extent, bounds, run);
@@ -295,14 +313,17 @@ static bool is_outside(const contract_side *s, const int64_t *form)
     return false;
 }
 
-int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batch, contract_block block[2])
+int64_t contract_begin(const cpu_contract *c, char *const *address, cpu_prologue *prologue, int64_t batch,
+                       contract_block block[2])
 {
     int64_t count = 1;
     for (int o = 0; o < 2; o++) {
         const contract_side *s = &c->side[o];
         cursor at;
         seek(&at, &s->batch, s->batch.extent, s->bound_count, batch);
-        block[o] = (contract_block){.side = s, .base = address[s->buffer] + (s->offset + at.offset) * s->size};
+        block[o] = (contract_block){.side = s,
+                                    .prologue = prologue[o].tape ? &prologue[o] : NULL,
+                                    .base = address[s->buffer] + (s->offset + at.offset) * s->stored};
         memcpy(block[o].form, at.form, sizeof at.form);
         count = is_outside(s, at.form) ? 0 : count;
         for (int k = 0; k < s->axis_count; k++) {
@@ -319,7 +340,7 @@ int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batc
         for (int o = 0; o < 2; o++) {
             const contract_side *s = &c->side[o];
             block[o].extent[d] = hi - lo;
-            block[o].base += lo * s->depth.stride[d] * s->size;
+            block[o].base += lo * s->depth.stride[d] * s->stored;
             for (int b = 0; b < s->bound_count; b++)
                 block[o].form[b] += lo * s->depth.coef[b][d];
             for (int k = 0; k < s->axis_count; k++)

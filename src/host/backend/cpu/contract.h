@@ -3,7 +3,7 @@
 #ifndef CLG_CPU_CONTRACT_H
 #define CLG_CPU_CONTRACT_H
 
-#include "cpu.h"
+#include "prologue.h"
 
 enum { CONTRACT_BOUNDS = 8 };
 
@@ -18,13 +18,15 @@ typedef struct contract_dims {
 /* An operand. own: rows of a, columns of b. */
 typedef struct contract_side {
     int32_t buffer;
-    int64_t offset, size, count; /* size: of an element, in bytes; count: of the buffer's elements */
+    int64_t offset, count; /* count: of the buffer's elements */
+    int64_t stored, size;  /* bytes of an element in the buffer, and as it is multiplied */
     contract_dims batch, own, depth;
     int bound_count;
     int64_t lo[CONTRACT_BOUNDS], hi[CONTRACT_BOUNDS];
     const plan_axis *axis;
     int axis_count;
-    bool plain; /* a matrix: own and depth are at most one dimension each, one of them dense, without bounds */
+    bool plain; /* a matrix: own and depth are at most one dimension each, one of them dense, without bounds; and what
+                   is multiplied is what lies there */
     int64_t own_stride, depth_stride; /* if plain */
 } contract_side;
 
@@ -44,13 +46,15 @@ cpu_contract *cpu_contract_new(const plan *p, const plan_step *step);
 /* One operand in one batch: the part of the summed dimensions where neither is outside its bounds. */
 typedef struct contract_block {
     const contract_side *side;
-    const char *base; /* of its buffer, at the batch */
+    cpu_prologue *prologue; /* NULL: none */
+    const char *base;       /* of its buffer, at the batch */
     int64_t form[CONTRACT_BOUNDS], index[PLAN_MAX_DIMS];
     int64_t extent[PLAN_MAX_DIMS]; /* of the summed dimensions */
 } contract_block;
 
-/* Returns how many positions are summed. */
-int64_t contract_begin(const cpu_contract *c, char *const *address, int64_t batch, contract_block block[2]);
+/* Returns how many positions are summed. prologue: the thread's, of both operands. */
+int64_t contract_begin(const cpu_contract *c, char *const *address, cpu_prologue *prologue, int64_t batch,
+                       contract_block block[2]);
 /* gemm_pack of a contract_block. */
 void contract_pack(const void *block, int64_t first, int64_t count, int64_t p, int64_t k, void *to, int64_t step,
                    int64_t depth_step);

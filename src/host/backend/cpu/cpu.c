@@ -78,6 +78,7 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
         device->memory = PTRDIFF_MAX;
     cpu_matmul_open();
     *traits = (backend_traits){.fuses_epilogue = true,
+                               .prologues = true,
                                .window_columns = true,
                                .max_body = 1 << 24,
                                .units = UNITS,
@@ -188,12 +189,24 @@ static clg_status read_buffer(backend_device *device, backend_buffer *buffer, in
 
 /* ---------------------------------------------------------------- programs */
 
+static void free_prologues(cpu_tape *contraction)
+{
+    for (int o = 0; o < 2; o++) {
+        if (contraction->prologue[o])
+            cpu_tape_free(contraction->prologue[o]);
+        free(contraction->prologue[o]);
+        contraction->prologue[o] = NULL;
+    }
+}
+
 static void release_program(backend_program *program)
 {
     if (!program)
         return;
-    for (int32_t i = 0; i < program->steps; i++)
+    for (int32_t i = 0; program->tapes && i < program->plan->step_count; i++) {
+        free_prologues(&program->tapes[i]);
         cpu_tape_free(&program->tapes[i]);
+    }
     for (int i = 0; program->scratch && i < program->device->threads; i++)
         free(program->scratch[i]);
     free(program->scratch);
@@ -224,6 +237,26 @@ static clg_status set_bindings(backend_program *program, backend_buffer *const *
     return CLG_OK;
 }
 
+/* The tapes of what is done with a contraction's operands as they are read. */
+static clg_status build_prologues(const cpu_vectors *vectors, cpu_tape *contraction)
+{
+    char from[8], to[8]; /* the tape is to know that they are two */
+    char *const address[] = {from, to};
+    for (int o = 0; o < 2; o++) {
+        const plan *p = contraction->step->operand[o].prologue;
+        if (!p)
+            continue;
+        cpu_tape *tape = calloc(1, sizeof *tape);
+        if (!tape)
+            return clg_fail_memory();
+        contraction->prologue[o] = tape;
+        clg_status status = cpu_tape_build(p, p->steps, address, vectors, tape);
+        if (status != CLG_OK)
+            return status;
+    }
+    return CLG_OK;
+}
+
 static clg_status build_tapes(backend_program *program)
 {
     const plan *p = program->plan;
@@ -231,6 +264,8 @@ static clg_status build_tapes(backend_program *program)
         cpu_tape *tape = &program->tapes[program->steps];
         clg_status status =
             cpu_tape_build(p, &p->steps[program->steps], program->address, program->device->isa->vectors, tape);
+        if (status == CLG_OK && tape->contract)
+            status = build_prologues(program->device->isa->vectors, tape);
         if (status != CLG_OK)
             return status;
     }

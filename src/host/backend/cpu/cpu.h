@@ -16,6 +16,7 @@
 typedef struct cpu_entry cpu_entry;
 typedef struct cpu_contract cpu_contract; /* contract.h */
 typedef struct cpu_runner cpu_runner;
+typedef struct cpu_tape cpu_tape;
 typedef struct cpu_sweep cpu_sweep; /* sweep.c */
 typedef struct cpu_dot cpu_dot;     /* dot.c */
 typedef void (*cpu_fn)(cpu_runner *, const cpu_entry *, int64_t n);
@@ -68,7 +69,7 @@ typedef struct cpu_phase {
 
 typedef enum cpu_slot_kind { SLOT_VIEW, SLOT_SCALAR, SLOT_BLOCK, SLOT_WIDE, SLOT_KINDS } cpu_slot_kind;
 
-typedef struct cpu_tape {
+struct cpu_tape {
     const plan_step *step;
     plan_step *shared; /* what step is then, if sections share values; owned */
     bool lanes_inner;
@@ -92,10 +93,11 @@ typedef struct cpu_tape {
     bool serial;                      /* has effects in its ONCE sections */
     bool streams;                     /* has stores that go past the caches */
     cpu_contract *contract;           /* CONTRACT: the step as products; owned */
+    cpu_tape *prologue[2];            /* CONTRACT: of the operands, NULL: none; owned, cpu.c's */
     int32_t product_store;            /* CONTRACT: the STORE into whose buffer the product goes, -1: scratch */
     int32_t ahead[PLAN_MOST_FETCHES]; /* accesses of which the next task's part is fetched while one computes */
     int ahead_count;
-} cpu_tape;
+};
 
 /* Memory that the next task will touch. */
 typedef struct cpu_ahead {

@@ -157,7 +157,7 @@ static int64_t packing_bytes(const cpu_contract *c, clg_dtype dtype, const gemm_
     return round_up(gemm_scratch_bytes(table, dtype, c->m, c->n), 64);
 }
 
-/* Packed operands, then a piece of the product. */
+/* Prologues, packed operands, then a piece of the product. */
 int64_t cpu_matmul_scratch(const cpu_tape *t, const gemm_table *table)
 {
     const cpu_contract *c = t->contract;
@@ -166,7 +166,8 @@ int64_t cpu_matmul_scratch(const cpu_tape *t, const gemm_table *table)
         return 0;
     int64_t least = c->windowed == 1 ? c->m * c->run : 64 * c->n;
     int64_t piece = smaller(c->m * c->n * element, larger(PIECE_BYTES, least * element));
-    return packing_bytes(c, t->step->dtype, table) + contract_windows_bytes(c) + (t->product_store >= 0 ? 0 : piece);
+    return cpu_prologue_bytes(t) + packing_bytes(c, t->step->dtype, table) + contract_windows_bytes(c) +
+           (t->product_store >= 0 ? 0 : piece);
 }
 
 /* ---------------------------------------------------------------- CBLAS */
@@ -221,6 +222,7 @@ static bool use_blas(const job *j)
 typedef struct piece {
     const job *job;
     cpu_runner *runner;
+    cpu_prologue *prologue; /* of both operands */
     int64_t batch, row, column;
     char *c;
     int64_t ldc;
@@ -276,7 +278,7 @@ static void piece_run(const piece *p, int64_t m, int64_t n, void *scratch)
     const cpu_contract *c = j->contract;
     int64_t element = j->element;
     contract_block block[2];
-    int64_t k = contract_begin(c, j->address, p->batch, block);
+    int64_t k = contract_begin(c, j->address, p->prologue, p->batch, block);
     if (k == 0) {
         for (int64_t i = 0; i < m; i++)
             memset(p->c + i * p->ldc * element, 0, (size_t)(n * element));
@@ -325,7 +327,7 @@ static void piece_run(const piece *p, int64_t m, int64_t n, void *scratch)
 
 /* ---------------------------------------------------------------- parts */
 
-static void run_part(const job *j, cpu_runner *r, char *scratch, int number)
+static void run_part(const job *j, cpu_runner *r, cpu_prologue *prologue, char *scratch, int number)
 {
     const cpu_contract *c = j->contract;
     int64_t batch, batch_end, row_first, row_end, column_first, column_end, width = j->table->width[j->dtype];
@@ -346,7 +348,7 @@ static void run_part(const job *j, cpu_runner *r, char *scratch, int number)
         for (int64_t row = row_first; row < row_end; row += m)
             for (int64_t column = column_first; column < column_end; column += n) {
                 int64_t columns = smaller(n, column_end - column);
-                piece p = {j, r, batch, row, column, scratch + packing_bytes(c, j->dtype, j->table), columns};
+                piece p = {j, r, prologue, batch, row, column, scratch + packing_bytes(c, j->dtype, j->table), columns};
                 p.c += contract_windows_bytes(c);
                 if (j->whole) {
                     p.c = j->whole + (contract_lane(&c->batch_lanes, batch) + row * c->n + column) * j->element;
@@ -364,9 +366,13 @@ static void work(const void *argument, int thread, int threads)
     if (thread >= parts)
         return;
     cpu_runner r;
+    cpu_prologue prologue[2];
+    char *scratch = j->scratch[thread] + round_up(t->scratch_bytes, 64);
     cpu_runner_begin(&r, t, j->address, j->scratch[thread]);
+    cpu_prologue_begin(prologue, t, scratch);
+    scratch += cpu_prologue_bytes(t);
     for (int i = thread; i < parts; i += threads)
-        run_part(j, &r, j->scratch[thread] + round_up(t->scratch_bytes, 64), i);
+        run_part(j, &r, prologue, scratch, i);
 }
 
 static bool has_body(const cpu_tape *t)

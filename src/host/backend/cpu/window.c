@@ -120,19 +120,25 @@ static void fill(const contract_windows *w, const box *b, char *to)
     int64_t end = larger(smaller(s->axis[last].hi - b->lo[last], length), begin);
     const char *base = w->block->base;
     for (int k = 0; k < s->axis_count; k++) { /* base is where index is */
-        base -= w->block->index[k] * s->axis[k].stride * s->size;
+        base -= w->block->index[k] * s->axis[k].stride * s->stored;
         at[k] = b->lo[k];
     }
     for (int64_t lines = elements(s, b) / length; lines > 0; lines--, to += length * s->size) {
-        const char *from = base + (b->lo[last] + begin) * s->axis[last].stride * s->size;
+        const char *from = base + (b->lo[last] + begin) * s->axis[last].stride * s->stored;
         bool inside = begin < end;
         for (int k = 0; k < last; k++) {
             inside &= at[k] >= s->axis[k].lo && at[k] < s->axis[k].hi;
-            from += at[k] * s->axis[k].stride * s->size;
+            from += at[k] * s->axis[k].stride * s->stored;
         }
         int64_t words = s->size / (int64_t)sizeof(word), first = inside ? begin * words : 0;
-        copy_line((word *)(void *)to, (const word *)(const void *)from, first, inside ? end * words : first,
-                  length * words);
+        if (w->block->prologue) {
+            memset(to, 0, (size_t)(length * s->size));
+            cpu_prologue_line(w->block->prologue, from, 1, s->stored, to + begin * s->size, 1, s->size,
+                              inside ? end - begin : 0);
+        } else {
+            copy_line((word *)(void *)to, (const word *)(const void *)from, first, inside ? end * words : first,
+                      length * words);
+        }
         for (int k = last - 1; k >= 0 && ++at[k] == b->hi[k]; k--)
             at[k] = b->lo[k];
     }

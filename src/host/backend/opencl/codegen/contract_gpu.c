@@ -190,10 +190,37 @@ static void print_place(product *x, int which, bool inner)
     text_close(t);
 }
 
-/* The type of an operand's places, the functions that make them, and the macro that reads the element at two. */
-static void print_operand(product *x, int which)
+/* The function of an operand's elements in memory that its prologue is. */
+static clg_status print_prologue(product *x, int which)
 {
     text *t = &x->source;
+    const plan *p = x->step->operand[which].prologue;
+    const plan_step *own = p->steps;
+    body b;
+    int32_t load = 0;
+    clg_status status = body_open(&b, p, own, -1);
+    const body_printer out = body_print_to(&b, t);
+    while (own->instrs[load].kind != INSTR_LOAD)
+        load++;
+    const plan_section rest = {SECTION_OUTER, load + 1, own->instr_count - load - 2}; /* without the load, the store */
+    if (status == CLG_OK) {
+        text_add(t, "static inline T VALUE(%c)(const %s_t r%d)\n", letters[which],
+                 body_suffix(own->instrs[load].dtype, 1).s, (int)load);
+        text_open(t, "");
+        body_print_sections(&out, SECTION_ONCE);
+        body_print_section(&out, &rest);
+        text_line(t, "return r%d;", (int)own->instrs[own->instr_count - 1].src[0]);
+        text_close(t);
+    }
+    body_close(&b);
+    return status;
+}
+
+/* The type of an operand's places, the functions that make them, and the macro that reads the element at two. */
+static clg_status print_operand(product *x, int which)
+{
+    text *t = &x->source;
+    const bool prologue = x->step->operand[which].prologue != NULL;
     const char letter = letters[which];
     text_add(t, "typedef struct NAME(KERNEL, place_%c) {\n    %s at;\n", letter, x->body.index);
     for (int i = 0; guard(x, which, i); i++)
@@ -205,7 +232,11 @@ static void print_operand(product *x, int which)
     for (int i = 0; guard(x, which, i); i++)
         text_add(t, "outer.f%d + inner.f%d >= %lld && outer.f%d + inner.f%d < %lld && ", i, i,
                  (long long)guard(x, which, i)->lo, i, i, (long long)guard(x, which, i)->hi);
-    text_add(t, "true ? b%d[outer.at + inner.at] : (T)0)\n", body_argument(&x->body, x->step->operand[which].buffer));
+    text_add(t, "true ? ");
+    if (prologue)
+        text_add(t, "VALUE(%c)", letter);
+    text_add(t, "(b%d[outer.at + inner.at]) : (T)0)\n", body_argument(&x->body, x->step->operand[which].buffer));
+    return prologue ? print_prologue(x, which) : CLG_OK;
 }
 
 static void define(text *t, const char *name, int64_t value)
@@ -223,7 +254,7 @@ static int64_t tiles_along_columns(const product *x)
     return divide_up(x->extent[ROLE_COLUMN], tile_gpu_columns(&x->tile));
 }
 
-static void print_head(product *x)
+static clg_status print_head(product *x)
 {
     text *t = &x->source;
     const char *type = x->step->dtype == CLG_F64 ? "double" : "float";
@@ -231,7 +262,7 @@ static void print_head(product *x)
     body_parameters(&x->body, t);
     text_add(t, "\n#define NAME_OF(kernel, part) kernel##_##part\n#define NAME(kernel, part) NAME_OF(kernel, part)\n"
                 "#define PLACE(x) NAME(KERNEL, place_##x##_t)\n#define OUTER(x) NAME(KERNEL, outer_##x)\n"
-                "#define INNER(x) NAME(KERNEL, inner_##x)\n");
+                "#define INNER(x) NAME(KERNEL, inner_##x)\n#define VALUE(x) NAME(KERNEL, value_##x)\n");
     define(t, "M", x->extent[ROLE_ROW]);
     define(t, "N", x->extent[ROLE_COLUMN]);
     define(t, "K", x->extent[ROLE_DEPTH]);
@@ -246,8 +277,10 @@ static void print_head(product *x)
     define(t, "ROWS_FAST", rows_are_fast(x));
     define(t, "A_ALONG_DEPTH", is_faster(x, operand(x, 0), last_of(x, ROLE_DEPTH), last_of(x, ROLE_ROW)));
     define(t, "B_ALONG_DEPTH", is_faster(x, operand(x, 1), last_of(x, ROLE_DEPTH), last_of(x, ROLE_COLUMN)));
-    for (int o = 0; o < OPERANDS; o++)
-        print_operand(x, o);
+    clg_status status = CLG_OK;
+    for (int o = 0; o < OPERANDS && status == CLG_OK; o++)
+        status = print_operand(x, o);
+    return status;
 }
 
 static clg_status add_kernel(product *x, kernel_list *list)
@@ -263,7 +296,7 @@ static clg_status add_kernel(product *x, kernel_list *list)
     print_positions(x, &parts[2], ROLE_ROW, "row");
     print_positions(x, &parts[3], ROLE_COLUMN, "column");
     body_print_sections(&column, SECTION_OUTER);
-    print_head(x);
+    clg_status status = print_head(x);
     const char *bodies[] = {parts[0].data, parts[1].data, parts[2].data, parts[3].data};
     text_add_skeleton(&x->source, "contract_gpu.cl", names, bodies, 4);
     text_add(&x->source, "#undef NAME_OF\n#undef NAME\n");
@@ -272,7 +305,8 @@ static clg_status add_kernel(product *x, kernel_list *list)
         text_free(&parts[i]);
     }
     kernel_launch *added = NULL;
-    clg_status status = kernel_add(list, &x->source, NULL, 0, x->body.arguments, x->body.argument_count, &added);
+    if (status == CLG_OK)
+        status = kernel_add(list, &x->source, NULL, 0, x->body.arguments, x->body.argument_count, &added);
     if (status != CLG_OK)
         return status;
     added->local[0] = (size_t)kernel_group(x->target);
