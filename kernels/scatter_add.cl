@@ -13,8 +13,10 @@
 #define UNITS 2
 #endif
 
-kernel void KERNEL(global const int *indices, global const T *updates, global T *restrict result)
+kernel void KERNEL(global const int *indices, global const T *updates, global T *restrict result, const int idle)
 {
+    if (idle)
+        return;
     const INDEX unit = (INDEX)get_global_id(0);
     if (unit < UNITS) {
         const INDEX first_row = unit / COLUMN_UNITS * ROWS_EACH, end_row = min((INDEX)ROWS, first_row + ROWS_EACH);

@@ -12,8 +12,11 @@
 #endif
 
 kernel void KERNEL(global const T *in, global T *restrict out, const INDEX rows, const INDEX columns,
-                   const INDEX offset, const INDEX batch_stride, const INDEX column_stride, const INDEX out_offset)
+                   const INDEX offset, const INDEX batch_stride, const INDEX column_stride, const INDEX out_offset,
+                   const int idle)
 {
+    if (idle)
+        return;
     const INDEX batch = (INDEX)get_group_id(1), row = (INDEX)get_group_id(0) * W;
     global const T *from = in + offset + batch * batch_stride + row;
     global T *restrict to = out + out_offset + (batch * rows + row) * columns;

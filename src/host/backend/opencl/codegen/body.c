@@ -2,6 +2,7 @@
 #include "body.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MORE_BUFFERS 3 /* than instructions: the operands of a contraction */
 
@@ -89,7 +90,8 @@ clg_status body_open(body *b, const plan *schedule, const plan_step *step, int l
 {
     *b = (body){.plan = schedule, .step = step, .lane = lane, .index = index_type(schedule, step)};
     b->arguments = malloc(((size_t)step->instr_count + MORE_BUFFERS) * sizeof *b->arguments);
-    if (!b->arguments)
+    b->numbers = calloc(1, sizeof *b->numbers);
+    if (!b->arguments || !b->numbers)
         return clg_fail_memory();
     b->argument_count = list_buffers(step, b->arguments);
     return analyse(b);
@@ -104,6 +106,7 @@ void body_add_operands(body *b)
 void body_close(body *b)
 {
     free(b->arguments);
+    free(b->numbers);
     free(b->uniform);
     free(b->crossing);
     free(b->kept);
@@ -133,6 +136,45 @@ void body_parameters(const body *b, text *out)
     for (int i = 0; i < b->argument_count; i++)
         text_add(out, "%sglobal %s_t *b%d", i ? ", " : "", body_suffix(b->plan->buffers[b->arguments[i]].dtype, 1).s,
                  i);
+    for (int i = 0; i < b->numbers->count; i++) {
+        const int kind = b->numbers->items[i].kind;
+        if (kind < CLG_DTYPE_COUNT)
+            text_add(out, ", const %s_t n%d", body_suffix(kind, 1).s, i);
+        else
+            text_add(out, ", const %s n%d", kind == NUMBER_IDLE ? "int" : b->index, i);
+    }
+}
+
+bool body_add_number(const body *b, text *t, kernel_number number)
+{
+    kernel_numbers *all = b->numbers;
+    int i = 0;
+    if (!all)
+        return false;
+    while (i < all->count && (all->items[i].kind != number.kind || all->items[i].index != number.index ||
+                              memcmp(&all->items[i].constant, &number.constant, sizeof number.constant) != 0))
+        i++;
+    if (i == BODY_NUMBERS)
+        return false;
+    if (i == all->count)
+        all->items[all->count++] = number;
+    text_add(t, "n%d", i);
+    return true;
+}
+
+void body_print_idle(const body *b, text *out)
+{
+    text name = {0};
+    if (body_add_number(b, &name, (kernel_number){NUMBER_IDLE, 0, 0}))
+        text_line(out, "if (%s) return;", name.data ? name.data : "");
+    out->failed |= name.failed;
+    text_free(&name);
+}
+
+const kernel_numbers *body_numbers(const body *b)
+{
+    b->numbers->wide = b->index[0] == 'l';
+    return b->numbers;
 }
 
 int body_argument(const body *b, int32_t buffer)

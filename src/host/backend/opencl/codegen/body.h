@@ -1,6 +1,7 @@
 /* A step's body, its straight-line instructions, and how it is printed: one line an instruction, scalar or vector.
  *
- * e%d is the address of an instruction, r%d its value, a%d its accumulator, p%d a position, b%d a buffer. */
+ * e%d is the address of an instruction, r%d its value, a%d its accumulator, p%d a position, b%d a buffer, n%d a number
+ * that is an argument. */
 #ifndef CLG_OPENCL_BODY_H
 #define CLG_OPENCL_BODY_H
 
@@ -8,13 +9,7 @@
 
 #include "../../../core/ops.h"
 
-#define MAX_STRIDES 16
-
-/* Strides that are arguments of a kernel, s0, s1, ..., so that steps of several shapes share it. */
-typedef struct stride_names {
-    int64_t value[MAX_STRIDES];
-    int count;
-} stride_names;
+#define BODY_NUMBERS 32 /* at the most: what a kernel adds itself has room, too */
 
 /* What holds of a body wherever in its kernel it is printed. */
 typedef struct body {
@@ -24,10 +19,11 @@ typedef struct body {
     const char *index;  /* C type of indices: "int" or "long" */
     int32_t *arguments; /* buffers of the plan, in the order of the kernel's arguments */
     int argument_count;
-    bool *uniform;  /* of each register: the same for all lanes */
-    bool *crossing; /* of each register: read by later sections, and not of a ONCE section */
-    int32_t *kept;  /* of each register: itself if an array keeps it for later sections, else the register whose array
-                       it is read from; -1: neither. NULL: none is kept */
+    kernel_numbers *numbers; /* that were printed so far; NULL: they are in the text */
+    bool *uniform;           /* of each register: the same for all lanes */
+    bool *crossing;          /* of each register: read by later sections, and not of a ONCE section */
+    int32_t *kept; /* of each register: itself if an array keeps it for later sections, else the register whose array
+                      it is read from; -1: neither. NULL: none is kept */
     const plan_section *ahead; /* fetches the next row; NULL: none does */
 } body;
 
@@ -44,7 +40,7 @@ typedef struct body_printer {
     body_part part;
     const char *accumulator; /* ending of the names of accumulators */
     const char *product;     /* expression of INSTR_PRODUCT; NULL: loaded from step->product */
-    stride_names *strides;   /* gathers them; NULL: strides are printed as numbers */
+    bool stride_numbers;     /* strides are arguments, too */
 } body_printer;
 
 /* ---------------------------------------------------------------- body.c */
@@ -68,8 +64,14 @@ body_suffix_text body_suffix(int dtype, int width);
 int body_register_width(const body_printer *p, int32_t reg);
 /* The number of a buffer among the kernel's arguments. */
 int body_argument(const body *b, int32_t buffer);
-/* "global f32_t *b0, global i32_t *b1" */
+/* "global f32_t *b0, global i32_t *b1, const INDEX n0"; once all is printed. */
 void body_parameters(const body *b, text *out);
+/* "if (n1) return;", see NUMBER_IDLE; nothing if there are too many numbers. */
+void body_print_idle(const body *b, text *out);
+/* All of them, for kernel_add. */
+const kernel_numbers *body_numbers(const body *b);
+/* The name of a number as an argument, "n0"; false: it is to be in the text. */
+bool body_add_number(const body *b, text *t, kernel_number number);
 /* A register as an operand of so many lanes; "const f32x16_t r7 = ", or "r7[t] = " for an element of an array. */
 void body_add_operand(const body_printer *p, text *t, int32_t reg, int width);
 void body_begin_value(const body_printer *p, int32_t reg);
@@ -82,7 +84,7 @@ void body_add_address(const body_printer *p, text *t, const plan_access *access)
 void body_print_address(const body_printer *p, int32_t reg, const plan_access *access, bool with_piece);
 void body_print_load(const body_printer *p, int32_t reg);
 void body_print_mask(const body_printer *p, int32_t reg);
-void body_add_constant(text *t, int dtype, double value);
+void body_add_constant(const body_printer *p, text *t, int dtype, double value);
 
 /* ---------------------------------------------------------------- instrs.c */
 

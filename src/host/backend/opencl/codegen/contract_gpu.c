@@ -154,10 +154,10 @@ static const plan_bound *guard(const product *x, int which, int i)
 }
 
 /* Strides of the dimensions of a role, or (outer) of all but the summed ones. */
-static void add_part(const product *x, text *t, const int64_t *stride, bool inner, int64_t offset)
+static void add_part(const product *x, text *t, const int64_t *stride, bool inner)
 {
     const body_printer p = body_print_to(&x->body, t);
-    plan_access part = {.offset = offset};
+    plan_access part = {0};
     for (int d = 0; d < x->step->outer_rank + x->step->inner_rank; d++)
         part.stride[d] = (x->role[d] == ROLE_DEPTH) == inner ? stride[d] : 0;
     body_add_address(&p, t, &part);
@@ -181,10 +181,10 @@ static void print_place(product *x, int which, bool inner)
     }
     text_indent(t);
     text_add(t, "return (PLACE(%c)){", letter);
-    add_part(x, t, operand(x, which)->stride, inner, inner ? 0 : operand(x, which)->offset);
+    add_part(x, t, operand(x, which)->stride, inner);
     for (int i = 0; guard(x, which, i); i++) {
         text_add(t, ", ");
-        add_part(x, t, guard(x, which, i)->coef, inner, 0);
+        add_part(x, t, guard(x, which, i)->coef, inner);
     }
     text_add(t, "};\n");
     text_close(t);
@@ -204,6 +204,8 @@ static clg_status print_prologue(product *x, int which)
         load++;
     const plan_section rest = {SECTION_OUTER, load + 1, own->instr_count - load - 2}; /* without the load, the store */
     if (status == CLG_OK) {
+        free(b.numbers); /* a function does not see the kernel's arguments */
+        b.numbers = NULL;
         text_add(t, "static inline T VALUE(%c)(const %s_t r%d)\n", letters[which],
                  body_suffix(own->instrs[load].dtype, 1).s, (int)load);
         text_open(t, "");
@@ -221,6 +223,7 @@ static clg_status print_operand(product *x, int which)
 {
     text *t = &x->source;
     const bool prologue = x->step->operand[which].prologue != NULL;
+    const body_printer p = body_print_to(&x->body, t);
     const char letter = letters[which];
     text_add(t, "typedef struct NAME(KERNEL, place_%c) {\n    %s at;\n", letter, x->body.index);
     for (int i = 0; guard(x, which, i); i++)
@@ -235,7 +238,9 @@ static clg_status print_operand(product *x, int which)
     text_add(t, "true ? ");
     if (prologue)
         text_add(t, "VALUE(%c)", letter);
-    text_add(t, "(b%d[outer.at + inner.at]) : (T)0)\n", body_argument(&x->body, x->step->operand[which].buffer));
+    text_add(t, "(b%d[outer.at + inner.at + ", body_argument(&x->body, x->step->operand[which].buffer));
+    body_add_address(&p, t, &(plan_access){.offset = operand(x, which)->offset});
+    text_add(t, "]) : (T)0)\n");
     return prologue ? print_prologue(x, which) : CLG_OK;
 }
 
@@ -258,9 +263,8 @@ static clg_status print_head(product *x)
 {
     text *t = &x->source;
     const char *type = x->step->dtype == CLG_F64 ? "double" : "float";
-    text_add(t, "#define T %s\n#define T4 %s4\n#define INDEX %s\n#define PARAMETERS ", type, type, x->body.index);
-    body_parameters(&x->body, t);
-    text_add(t, "\n#define NAME_OF(kernel, part) kernel##_##part\n#define NAME(kernel, part) NAME_OF(kernel, part)\n"
+    text_add(t, "#define T %s\n#define T4 %s4\n#define INDEX %s\n", type, type, x->body.index);
+    text_add(t, "#define NAME_OF(kernel, part) kernel##_##part\n#define NAME(kernel, part) NAME_OF(kernel, part)\n"
                 "#define PLACE(x) NAME(KERNEL, place_##x##_t)\n#define OUTER(x) NAME(KERNEL, outer_##x)\n"
                 "#define INNER(x) NAME(KERNEL, inner_##x)\n#define VALUE(x) NAME(KERNEL, value_##x)\n");
     define(t, "M", x->extent[ROLE_ROW]);
@@ -280,6 +284,9 @@ static clg_status print_head(product *x)
     clg_status status = CLG_OK;
     for (int o = 0; o < OPERANDS && status == CLG_OK; o++)
         status = print_operand(x, o);
+    text_add(t, "#define PARAMETERS ");
+    body_parameters(&x->body, t);
+    text_add(t, "\n");
     return status;
 }
 
@@ -306,7 +313,8 @@ static clg_status add_kernel(product *x, kernel_list *list)
     }
     kernel_launch *added = NULL;
     if (status == CLG_OK)
-        status = kernel_add(list, &x->source, NULL, 0, x->body.arguments, x->body.argument_count, &added);
+        status = kernel_add(list, &x->source, NULL, 0, x->body.arguments, x->body.argument_count,
+                            body_numbers(&x->body), &added);
     if (status != CLG_OK)
         return status;
     added->local[0] = (size_t)kernel_group(x->target);

@@ -116,7 +116,7 @@ static void print_instr(const body_printer *p, int32_t reg)
     switch ((plan_instr_kind)instr->kind) {
     case INSTR_CONST:
         body_begin_value(p, reg);
-        body_add_constant(p->out, instr->dtype, instr->value);
+        body_add_constant(p, p->out, instr->dtype, instr->value);
         text_add(p->out, ";\n");
         break;
     case INSTR_IOTA:

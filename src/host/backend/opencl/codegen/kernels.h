@@ -29,21 +29,38 @@ typedef struct kernel_target {
 #define INDEX32_LIMIT ((int64_t)1 << 30)
 #endif
 
-#define MAX_VALUES 40 /* numbers among a kernel's arguments */
 #define SHARE_STEP 16 /* ints from a counter of shares to the next: a cache line */
 
 /* Arguments that are no buffers of the plan. */
 #define ARGUMENT_SCRATCH (-1)
 #define ARGUMENT_SHARES (-2) /* the counters of the shares that work-groups draw (kernels/prelude.cl) */
 
+/* Numbers are arguments of a kernel, and not in its text, where steps differ in them that could share it. kind: a
+ * clg_dtype, of a constant of that; or what an index is for; or NUMBER_IDLE, of C type int: where it is not 0 the
+ * kernel does nothing, so that a driver that compiles at the first launch has one at once. */
+enum { NUMBER_OFFSET = CLG_DTYPE_COUNT, NUMBER_STRIDE, NUMBER_SIZE, NUMBER_IDLE };
+typedef struct kernel_number {
+    int kind;
+    int64_t index; /* of the kernel's index type */
+    double constant;
+} kernel_number;
+
+#define MAX_NUMBERS 64 /* of a kernel: a device takes arguments of 1024 bytes at least */
+
+typedef struct kernel_numbers {
+    kernel_number items[MAX_NUMBERS];
+    int count;
+    bool wide; /* indices are of C type long, else int */
+} kernel_numbers;
+
 /* A kernel, and how it is launched. */
 typedef struct kernel_launch {
     char *source;       /* in which the macro KERNEL is its name */
     int32_t *arguments; /* buffers of the plan, or ARGUMENT_* */
     int argument_count;
-    int64_t values[MAX_VALUES]; /* numbers, the arguments after the buffers */
-    int value_count;
-    bool long_values; /* of C type long, else int */
+    kernel_number *numbers; /* the arguments after the buffers */
+    int number_count;
+    bool wide; /* see kernel_numbers */
     int dimensions;
     size_t global[3], local[3];
 } kernel_launch;
@@ -55,10 +72,11 @@ typedef struct kernel_list {
     int64_t scratch_bytes; /* the most that any of them needs */
 } kernel_list;
 
-/* Appends a kernel of one work-item. Its arguments are the leading ones, then those of a body; both are copied. Takes
- * over the source's memory (also on failure). */
+/* Appends a kernel of one work-item. Its arguments are the leading ones, then those of a body, then numbers (NULL:
+ * none); all are copied. Takes over the source's memory (also on failure). */
 clg_status kernel_add(kernel_list *list, text *source, const int32_t *leading, int leading_count,
-                      const int32_t *arguments, int argument_count, kernel_launch **added);
+                      const int32_t *arguments, int argument_count, const kernel_numbers *numbers,
+                      kernel_launch **added);
 void kernel_free(kernel_launch *k);
 /* Work-groups of a kernel on a CPU device that draw so many shares. */
 int64_t kernel_groups(const kernel_target *target, int64_t shares);

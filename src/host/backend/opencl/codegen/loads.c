@@ -3,22 +3,14 @@
 
 #include <math.h>
 
-/* " * 512" or, where strides are arguments, " * s1"; nothing for 1. */
+/* " * 512" or, where strides are arguments, " * n1"; nothing for 1. */
 static void add_stride(const body_printer *p, text *t, int64_t stride)
 {
-    stride_names *names = p->strides;
-    int i = 0;
-    while (names && i < names->count && names->value[i] != stride)
-        i++;
     if (stride == 1)
         return;
-    if (!names || i == MAX_STRIDES) {
-        text_add(t, " * %lld", (long long)stride);
-        return;
-    }
-    names->value[i] = stride;
-    names->count = i < names->count ? names->count : i + 1;
-    text_add(t, " * s%d", i);
+    text_add(t, " * ");
+    if (!p->stride_numbers || !body_add_number(p->body, t, (kernel_number){NUMBER_STRIDE, stride, 0}))
+        text_add(t, "%lld", (long long)stride);
 }
 
 void body_add_address(const body_printer *p, text *t, const plan_access *access)
@@ -31,8 +23,12 @@ void body_add_address(const body_printer *p, text *t, const plan_access *access)
         text_add(t, "%sp%d", terms++ ? " + " : "", d);
         add_stride(p, t, access->stride[d]);
     }
-    if (access->offset || !terms)
-        text_add(t, "%s%lld", terms ? " + " : "", (long long)access->offset);
+    if (terms && access->offset)
+        text_add(t, " + ");
+    if ((terms && !access->offset) ||
+        (access->offset && body_add_number(p->body, t, (kernel_number){NUMBER_OFFSET, access->offset, 0})))
+        return;
+    text_add(t, "%lld", (long long)access->offset);
 }
 
 /* "3 * p1 + p2", with a constant added; "5" if there is no position. */
@@ -92,8 +88,13 @@ static void add_bounds(const body_printer *p, text *t, const plan_access *access
         add_bound(p, t, &p->body->step->bounds[access->first_bound + i], lane, lanes);
 }
 
-void body_add_constant(text *t, int dtype, double value)
+/* Numbers that compilers make something of, or that are in a formula: not one of many that a user may have. */
+static bool is_plain(double value) { return !isfinite(value) || value == 0 || fabs(value) == 1; }
+
+void body_add_constant(const body_printer *p, text *t, int dtype, double value)
 {
+    if (!is_plain(value) && body_add_number(p->body, t, (kernel_number){dtype, 0, value}))
+        return;
     if (dtype == CLG_F32 || dtype == CLG_F64) {
         double v = dtype == CLG_F32 ? (double)(float)value : value;
         if (isnan(v))
@@ -120,10 +121,10 @@ static void add_row(const body_printer *p, text *t, const plan_instr *instr, int
 }
 
 /* " : value" of an instruction outside its bounds. */
-static void add_outside(text *t, const plan_instr *instr, int width)
+static void add_outside(const body_printer *p, text *t, const plan_instr *instr, int width)
 {
     text_add(t, " : (%s_t)(", body_suffix(instr->dtype, width).s);
-    body_add_constant(t, instr->dtype, instr->value);
+    body_add_constant(p, t, instr->dtype, instr->value);
     text_add(t, ")");
 }
 
@@ -153,7 +154,7 @@ static void add_lane(const body_printer *p, text *t, int32_t reg, int lane)
         text_add(t, "b%d[e%d + %lld]", body_argument(p->body, instr->buffer), reg, (long long)shift);
     }
     if (guard.size)
-        add_outside(t, instr, 1);
+        add_outside(p, t, instr, 1);
     t->failed |= guard.failed;
     text_free(&guard);
 }
@@ -256,7 +257,7 @@ static void add_selected(const body_printer *p, text *t, int32_t reg, int width,
     const plan_instr *instr = &p->body->step->instrs[reg];
     const char *index = p->body->index;
     text_add(t, "select((%s_t)(", body_suffix(instr->dtype, width).s);
-    body_add_constant(t, instr->dtype, instr->value);
+    body_add_constant(p, t, instr->dtype, instr->value);
     text_add(t, "), %s, WITHIN(%s, %d, min(lo%d, (%s)%d), max(hi%d, (%s)0)))", value, lanes[instr->dtype], width, reg,
              index, width, reg, index);
 }
@@ -280,7 +281,7 @@ static void print_masked_load(const body_printer *p, int32_t reg, int width)
         text_add(&value, "(%s_t)(b%d[e%d])", s.s, argument, reg);
         text_add(p->out, "%slo%d < hi%d ? ", common, reg, reg);
         add_selected(p, p->out, reg, width, value.data ? value.data : "");
-        add_outside(p->out, instr, width);
+        add_outside(p, p->out, instr, width);
     } else {
         text_add(&value, "VECTOR_AT(global, %s, b%d + e%d)", s.s, argument, reg);
         text_add(p->out, "%slo%d <= 0 && hi%d >= %d ? %s : %slo%d < hi%d && e%d >= 0 && e%d <= %lld ? ", common, reg,
@@ -337,7 +338,7 @@ void body_print_mask(const body_printer *p, int32_t reg)
         text_add(p->out, "(%.*s) ? ", (int)guard.size - 4, guard.data);
     body_add_operand(p, p->out, instr->src[0], width);
     if (guard.size && !lanes)
-        add_outside(p->out, instr, width);
+        add_outside(p, p->out, instr, width);
     for (int lane = 0; guard.size && lanes && lane < width; lane++) { /* those within one by one */
         text one = {0};
         add_bounds(p, &one, access, lane, 1);
@@ -348,7 +349,7 @@ void body_print_mask(const body_printer *p, int32_t reg)
         if (from > 1)
             text_add(p->out, ".s%x", (unsigned)lane);
         if (one.size)
-            add_outside(p->out, instr, 1);
+            add_outside(p, p->out, instr, 1);
         p->out->failed |= one.failed;
         text_free(&one);
     }

@@ -43,15 +43,15 @@ typedef struct product {
     plan_matmul of;
     plan_matrix a, b; /* as the kernel sees them */
     bool b_in_scratch;
-    stride_names strides; /* of the body, where they are arguments */
     text once, epilogue, source;
 } product;
 
-static void print_once(product *x, stride_names *strides)
+static void print_once(product *x)
 {
     body_printer p = body_print_to(&x->body, &x->once);
-    p.strides = strides;
+    p.stride_numbers = true;
     x->once.indent = TEXT_LEVEL;
+    body_print_idle(&x->body, &x->once);
     body_print_sections(&p, SECTION_ONCE);
 }
 
@@ -74,7 +74,7 @@ static void print_epilogue(product *x)
     bool edge = x->of.n % (x->tile.vectors * x->tile.width) != 0;
     text *out = &x->epilogue;
     body_printer p = body_print_to(&x->body, out);
-    p.strides = &x->strides;
+    p.stride_numbers = true;
     p.width = x->tile.width;
     p.product = "AT(private, tile + (i * NV + v) * W)";
     out->indent = 5 * TEXT_LEVEL;
@@ -99,26 +99,24 @@ static void print_head(product *x)
     text_add(t, "#define T %s_t\n#define INDEX %s\n#define PARAMETERS %s", body_suffix(x->of.dtype, 1).s, x->body.index,
              x->body.argument_count ? ", " : "");
     body_parameters(&x->body, t);
-    for (int i = 0; i < x->strides.count; i++)
-        text_add(t, ", const INDEX s%d", i);
     text_add(t, "\n");
 }
 
-static void set_values(const product *x, kernel_launch *added, const int64_t *values, int count)
+/* Numbers that the kernel's own text names. */
+static void add_sizes(kernel_numbers *to, const int64_t *values, int count)
 {
     for (int i = 0; i < count; i++)
-        added->values[added->value_count++] = values[i];
-    added->long_values = x->body.index[0] == 'l';
+        to->items[to->count++] = (kernel_number){NUMBER_SIZE, values[i], 0};
 }
 
-static clg_status add_product(product *x, kernel_launch **added)
+static clg_status add_product(product *x, const kernel_numbers *numbers, kernel_launch **added)
 {
     static const char *const names[] = {"once", "epilogue"};
     const char *bodies[] = {x->once.data, x->epilogue.data};
     const int32_t leading[LEADING] = {x->a.buffer, x->b_in_scratch ? ARGUMENT_SCRATCH : x->b.buffer, ARGUMENT_SHARES};
     text_add_skeleton(&x->source, "matmul.cl", names, bodies, 2);
     x->source.failed |= x->once.failed || x->epilogue.failed;
-    return kernel_add(x->list, &x->source, leading, LEADING, x->body.arguments, x->body.argument_count, added);
+    return kernel_add(x->list, &x->source, leading, LEADING, x->body.arguments, x->body.argument_count, numbers, added);
 }
 
 /* A matrix whose rows are neighbours, replaced by a dense (batch, rows, columns) copy in scratch memory. */
@@ -132,11 +130,13 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, i
     define(&t, "W", BLOCK);
     text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
     kernel_launch *added = NULL;
-    clg_status status = kernel_add(x->list, &t, (int32_t[]){matrix->buffer, ARGUMENT_SCRATCH}, 2, NULL, 0, &added);
+    kernel_numbers numbers = {.wide = x->body.index[0] == 'l'};
+    add_sizes(&numbers, (int64_t[]){rows, columns, matrix->offset, matrix->batch_stride, matrix->column_stride, 0}, 6);
+    numbers.items[numbers.count++] = (kernel_number){.kind = NUMBER_IDLE};
+    clg_status status =
+        kernel_add(x->list, &t, (int32_t[]){matrix->buffer, ARGUMENT_SCRATCH}, 2, NULL, 0, &numbers, &added);
     if (status != CLG_OK)
         return status;
-    const int64_t values[] = {rows, columns, matrix->offset, matrix->batch_stride, matrix->column_stride, 0};
-    set_values(x, added, values, 6);
     added->dimensions = 2;
     added->global[0] = (size_t)divide_up(rows, BLOCK);
     added->global[1] = (size_t)batch;
@@ -165,7 +165,7 @@ static clg_status add_cpu(product *x)
                         "step %d: a product of batch %lld is more than an OpenCL device counts, %d", x->number,
                         (long long)of->batch, INT32_MAX);
     bool a_transposed = tile_a_transposed(of), b_transposed = tile.packed_b && tile_b_transposed(of);
-    print_once(x, &x->strides);
+    print_once(x);
     print_epilogue(x);
     print_head(x);
     define_tile(&x->source, tile, of->dtype);
@@ -176,10 +176,6 @@ static clg_status add_cpu(product *x)
     define(&x->source, "PANELS", tile_panel_limit(x->target, of));
     if (b_transposed)
         define_vector(&x->source, "BLOCK_", of->dtype, BLOCK);
-    kernel_launch *added = NULL;
-    status = add_product(x, &added);
-    if (status != CLG_OK)
-        return status;
     const int64_t values[] = {of->m,
                               of->n,
                               of->k,
@@ -196,10 +192,13 @@ static clg_status add_cpu(product *x)
                               tile.panels_each,
                               panel_parts,
                               shares};
-    set_values(x, added, x->strides.value, x->strides.count);
-    set_values(x, added, values, sizeof values / sizeof *values);
-    added->global[0] = (size_t)kernel_groups(x->target, shares);
-    return CLG_OK;
+    kernel_numbers numbers = *body_numbers(&x->body);
+    kernel_launch *added = NULL;
+    add_sizes(&numbers, values, sizeof values / sizeof *values);
+    status = add_product(x, &numbers, &added);
+    if (status == CLG_OK)
+        added->global[0] = (size_t)kernel_groups(x->target, shares);
+    return status;
 }
 
 /* The largest index that a kernel computes from a matrix. */

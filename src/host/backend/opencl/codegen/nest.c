@@ -96,6 +96,8 @@ static void print_kernel(const nest *n, text *out, int64_t parts, bool shared)
     static const char *const names[] = {"once", "unit"};
     text once = {.indent = TEXT_LEVEL};
     const body_printer p = body_print_to(&n->body, &once);
+    if (!n->gpu) /* there are barriers in what work-items of a group share */
+        body_print_idle(&n->body, &once);
     body_print_sections(&p, SECTION_ONCE);
     const char *bodies[] = {once.data, n->unit.data};
     text_add(out, "#define PARAMETERS %s", shared ? "volatile global int *shares_taken, " : "");
@@ -123,8 +125,8 @@ clg_status nest_add_kernel(const nest *n, int64_t parts, kernel_list *list)
     text source = {0};
     print_kernel(n, &source, parts, shared);
     kernel_launch *added = NULL;
-    clg_status status =
-        kernel_add(list, &source, shares, shared ? 1 : 0, n->body.arguments, n->body.argument_count, &added);
+    clg_status status = kernel_add(list, &source, shares, shared ? 1 : 0, n->body.arguments, n->body.argument_count,
+                                   body_numbers(&n->body), &added);
     if (status != CLG_OK)
         return status;
     added->local[0] = (size_t)n->group;

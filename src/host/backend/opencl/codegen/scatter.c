@@ -43,7 +43,8 @@ clg_status scatter_kernels(const kernel_target *target, const plan *schedule, in
     text source = {0};
     print_kernel(step, &c, &source);
     kernel_launch *added = NULL;
-    clg_status status = kernel_add(list, &source, arguments, 3, NULL, 0, &added);
+    const kernel_numbers numbers = {.items = {{.kind = NUMBER_IDLE}}, .count = 1};
+    clg_status status = kernel_add(list, &source, arguments, 3, NULL, 0, &numbers, &added);
     if (status != CLG_OK)
         return status;
     int64_t local = target->strategy == STRATEGY_GPU ? smaller((int64_t)target->group_limit, 64) : 1;

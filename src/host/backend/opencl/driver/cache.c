@@ -248,7 +248,7 @@ uint64_t cache_hash(const char *source)
     return hash;
 }
 
-program_entry *cache_find(backend_device *device, const char *source, const program_kernel **kernel)
+program_entry *cache_find(backend_device *device, const char *source, program_kernel **kernel)
 {
     uint64_t hash = cache_hash(source);
     for (program_entry *entry = device->programs; entry; entry = entry->next)

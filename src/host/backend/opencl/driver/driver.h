@@ -150,6 +150,7 @@ typedef struct program_kernel {
     char *source; /* without its name */
     uint64_t hash;
     char name[16];
+    bool started; /* it was launched, idle: what a driver does at a first launch is done */
 } program_kernel;
 
 /* A cl_program in the device's table. */
@@ -164,7 +165,7 @@ struct program_entry {
 clg_status cache_open(backend_device *device);
 void cache_close(backend_device *device);
 /* Finds a built kernel in the device's table: its entry, NULL if there is none. */
-program_entry *cache_find(backend_device *device, const char *source, const program_kernel **kernel);
+program_entry *cache_find(backend_device *device, const char *source, program_kernel **kernel);
 uint64_t cache_hash(const char *source);
 /* Builds kernel sources (each uses the macro KERNEL as its name) behind a prelude, from the disk cache if it has
  * them, and adds them to the device's table as one entry. */

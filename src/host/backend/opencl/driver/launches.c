@@ -105,7 +105,7 @@ clg_status launches_make(backend_device *device, const plan *schedule, const pro
 
 void launches_free(launch_list *list)
 {
-    for (int32_t i = 0; i < list->count; i++) {
+    for (int32_t i = list->count; i-- > 0;) { /* the last one first: PoCL looks for it in a list from there */
         launch *l = &list->items[i];
         if (l->kernel) {
             clReleaseKernel(l->kernel);

@@ -7,15 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_KEEP 256 /* built programs kept for later ones although no program uses them */
+#define TABLE_KEEP 64 /* built programs kept for later ones although no program uses them */
 
 /* ---------------------------------------------------------------- kernels */
 
-static void use_built(launch *l, program_entry *entry, const program_kernel *kernel)
+static void use_built(launch *l, program_entry *entry, program_kernel *kernel)
 {
     l->entry = entry;
-    l->built = kernel->source;
-    l->name = kernel->name;
+    l->built = kernel;
     entry->users++;
     free(l->made.source);
     l->made.source = NULL;
@@ -27,7 +26,7 @@ static int new_sources(backend_program *program, const char **sources, uint64_t 
     int count = 0;
     for (int i = 0; i < program->launches.count; i++) {
         launch *l = &program->launches.items[i];
-        const program_kernel *kernel;
+        program_kernel *kernel;
         program_entry *entry = l->kind == LAUNCH_KERNEL ? cache_find(program->device, l->made.source, &kernel) : NULL;
         if (entry)
             use_built(l, entry, kernel);
@@ -99,7 +98,7 @@ static clg_status build(backend_program *program)
             status = explain_failure(program, sources, count, status);
         for (int i = 0; status == CLG_OK && i < program->launches.count; i++) {
             launch *l = &program->launches.items[i];
-            const program_kernel *kernel;
+            program_kernel *kernel;
             if (l->made.source && cache_find(program->device, l->made.source, &kernel) == entry)
                 use_built(l, entry, kernel);
         }
@@ -115,7 +114,7 @@ static clg_status create_kernels(backend_program *program)
         if (l->kind != LAUNCH_KERNEL)
             continue;
         cl_int code;
-        cl_kernel kernel = clCreateKernel(l->entry->program, l->name, &code);
+        cl_kernel kernel = clCreateKernel(l->entry->program, l->built->name, &code);
         if (code != CL_SUCCESS)
             return status_check(code, "clCreateKernel");
         l->kernel = kernel;
@@ -146,35 +145,56 @@ static clg_status create_sub_buffer(backend_program *program, const plan_buffer 
     return CLG_OK;
 }
 
+/* A range of the arena, and a buffer that is there. */
+typedef struct arena_part {
+    int64_t offset, bytes;
+    int32_t buffer;
+} arena_part;
+
+static int compare_parts(const void *x, const void *y)
+{
+    const arena_part *a = x, *b = y;
+    if (a->offset != b->offset)
+        return a->offset < b->offset ? -1 : 1;
+    return (a->bytes > b->bytes) - (a->bytes < b->bytes);
+}
+
+/* The arena's buffers, those with the same range side by side; malloc'ed, NULL: out of memory. */
+static arena_part *arena_parts(const plan *schedule, int32_t *count)
+{
+    arena_part *parts = malloc(((size_t)schedule->buffer_count + 1) * sizeof *parts);
+    *count = 0;
+    for (int32_t i = 0; parts && i < schedule->buffer_count; i++)
+        if (schedule->buffers[i].kind == BUFFER_ARENA)
+            parts[(*count)++] = (arena_part){schedule->buffers[i].offset, arena_range(&schedule->buffers[i]), i};
+    if (parts && *count > 1)
+        qsort(parts, (size_t)*count, sizeof *parts, compare_parts);
+    return parts;
+}
+
 /* One allocation for the arena where the device allows it, else one for each range. */
 static clg_status create_arena(backend_program *program)
 {
     const plan *schedule = program->plan;
     backend_device *device = program->device;
-    bool any = false;
-    for (int32_t i = 0; i < schedule->buffer_count; i++)
-        any |= schedule->buffers[i].kind == BUFFER_ARENA;
-    if (!any)
-        return CLG_OK;
-    bool aligned = device->base_alignment <= PLAN_ALIGNMENT;
-    clg_status status = CLG_OK;
-    if (aligned && memory_create(device, schedule->arena_bytes + PLAN_ALIGNMENT, &program->arena) != CLG_OK &&
+    int32_t count;
+    arena_part *parts = arena_parts(schedule, &count);
+    clg_status status = parts ? CLG_OK : clg_fail_memory();
+    if (status == CLG_OK && count > 0 && device->base_alignment <= PLAN_ALIGNMENT &&
+        memory_create(device, schedule->arena_bytes + PLAN_ALIGNMENT, &program->arena) != CLG_OK &&
         schedule->arena_bytes <= (int64_t)device->info.max_allocation)
-        return CLG_ERROR_DEVICE_MEMORY;
-    for (int32_t i = 0; status == CLG_OK && i < schedule->buffer_count; i++) {
-        const plan_buffer *buffer = &schedule->buffers[i];
-        if (buffer->kind != BUFFER_ARENA)
+        status = CLG_ERROR_DEVICE_MEMORY;
+    for (int32_t i = 0; i < count && status == CLG_OK; i++) {
+        const int32_t buffer = parts[i].buffer;
+        if (i > 0 && compare_parts(&parts[i - 1], &parts[i]) == 0) {
+            program->memory[buffer] = program->memory[parts[i - 1].buffer];
             continue;
-        for (int32_t j = 0; j < i && !program->memory[i]; j++)
-            if (schedule->buffers[j].kind == BUFFER_ARENA && schedule->buffers[j].offset == buffer->offset &&
-                arena_range(&schedule->buffers[j]) == arena_range(buffer))
-                program->memory[i] = program->memory[j];
-        if (program->memory[i])
-            continue;
-        status = program->arena ? create_sub_buffer(program, buffer, &program->memory[i])
-                                : memory_create(device, arena_range(buffer), &program->memory[i]);
-        program->owned[i] = status == CLG_OK;
+        }
+        status = program->arena ? create_sub_buffer(program, &schedule->buffers[buffer], &program->memory[buffer])
+                                : memory_create(device, parts[i].bytes, &program->memory[buffer]);
+        program->owned[buffer] = status == CLG_OK;
     }
+    free(parts);
     return status;
 }
 
@@ -184,13 +204,17 @@ static clg_status set_argument(const launch *l, int argument, const cl_mem *memo
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
 }
 
-static clg_status set_value(const launch *l, int i)
+static clg_status set_number(const launch *l, int i, const kernel_number *number)
 {
-    cl_int narrow = (cl_int)l->made.values[i];
-    cl_long wide = l->made.values[i];
-    cl_int code = clSetKernelArg(l->kernel, (cl_uint)(l->made.argument_count + i),
-                                 l->made.long_values ? sizeof wide : sizeof narrow,
-                                 l->made.long_values ? (void *)&wide : &narrow);
+    cl_float f32 = (cl_float)number->constant;
+    cl_int i32 = (cl_int)number->constant, narrow = (cl_int)number->index;
+    cl_uchar u8 = (cl_uchar)(cl_int)number->constant;
+    cl_long wide = number->index;
+    const void *from[CLG_DTYPE_COUNT] = {&f32, &number->constant, &i32, &u8};
+    const bool is_wide = l->made.wide && number->kind != NUMBER_IDLE, constant = number->kind < CLG_DTYPE_COUNT;
+    const void *value = constant ? from[number->kind] : is_wide ? (void *)&wide : &narrow;
+    const size_t size = constant ? clg_dtype_size((clg_dtype)number->kind) : is_wide ? sizeof wide : sizeof narrow;
+    cl_int code = clSetKernelArg(l->kernel, (cl_uint)(l->made.argument_count + i), size, value);
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
 }
 
@@ -208,10 +232,48 @@ static clg_status set_arguments(backend_program *program)
         const launch *l = &program->launches.items[i];
         for (int a = 0; l->kernel && a < l->made.argument_count && status == CLG_OK; a++)
             status = set_argument(l, a, argument_memory(program, l->made.arguments[a]));
-        for (int v = 0; l->kernel && v < l->made.value_count && status == CLG_OK; v++)
-            status = set_value(l, v);
+        for (int n = 0; l->kernel && n < l->made.number_count && status == CLG_OK; n++)
+            status = set_number(l, n, &l->made.numbers[n]);
     }
     return status;
+}
+
+clg_status program_enqueue(const backend_program *program, const launch *l, cl_event *event)
+{
+    const plan_step *step = &program->plan->steps[l->step];
+    if (l->kind == LAUNCH_CLBLAST)
+        return clblast_run(program->device, step, program->memory[step->operand[0].buffer],
+                           program->memory[step->operand[1].buffer], program->memory[step->product], program->scratch);
+    cl_int code = clEnqueueNDRangeKernel(program->device->queue, l->kernel, (cl_uint)l->made.dimensions, NULL,
+                                         l->made.global, l->made.local, 0, NULL, event);
+    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clEnqueueNDRangeKernel");
+}
+
+/* Launches a kernel, idle, where none of its text has been launched before: then *any is true. */
+static clg_status start(const backend_program *program, const launch *l, bool *any)
+{
+    const kernel_number idle = {.kind = NUMBER_IDLE, .index = 1};
+    int n = 0;
+    while (n < l->made.number_count && l->made.numbers[n].kind != NUMBER_IDLE)
+        n++;
+    if (n == l->made.number_count || l->built->started)
+        return CLG_OK;
+    clg_status status = set_number(l, n, &idle);
+    if (status == CLG_OK)
+        status = program_enqueue(program, l, NULL);
+    *any = l->built->started = true;
+    return status == CLG_OK ? set_number(l, n, &l->made.numbers[n]) : status;
+}
+
+/* Some drivers compile a kernel for good when it is launched first. That is no matter of a run. */
+static clg_status start_kernels(const backend_program *program)
+{
+    clg_status status = CLG_OK;
+    bool any = false;
+    for (int i = 0; i < program->launches.count && status == CLG_OK; i++)
+        if (program->launches.items[i].kernel)
+            status = start(program, &program->launches.items[i], &any);
+    return any && status == CLG_OK ? device_sync(program->device) : status;
 }
 
 clg_status program_bind(backend_program *program, backend_buffer *const *bindings)
@@ -252,7 +314,9 @@ static clg_status make_ready(backend_program *program, backend_buffer *const *bi
             program->memory[i] = bindings[schedule->buffers[i].binding]->memory;
     if (status == CLG_OK)
         status = device_clear_shares(program->device);
-    return status == CLG_OK ? set_arguments(program) : status;
+    if (status == CLG_OK)
+        status = set_arguments(program);
+    return status == CLG_OK ? start_kernels(program) : status;
 }
 
 clg_status program_prepare(backend_device *device, const plan *schedule, const product_choice *choices,
@@ -276,17 +340,6 @@ clg_status program_prepare(backend_device *device, const plan *schedule, const p
     }
     *prepared = program;
     return CLG_OK;
-}
-
-clg_status program_enqueue(const backend_program *program, const launch *l, cl_event *event)
-{
-    const plan_step *step = &program->plan->steps[l->step];
-    if (l->kind == LAUNCH_CLBLAST)
-        return clblast_run(program->device, step, program->memory[step->operand[0].buffer],
-                           program->memory[step->operand[1].buffer], program->memory[step->product], program->scratch);
-    cl_int code = clEnqueueNDRangeKernel(program->device->queue, l->kernel, (cl_uint)l->made.dimensions, NULL,
-                                         l->made.global, l->made.local, 0, NULL, event);
-    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clEnqueueNDRangeKernel");
 }
 
 clg_status program_run(backend_program *program)
@@ -333,7 +386,7 @@ clg_status program_print(const backend_program *program, FILE *out)
         if (first < i)
             fprintf(out, ", the kernel of step %d\n", (int)program->launches.items[first].step);
         else
-            fprintf(out, "\n#define KERNEL k%d\n%s#undef KERNEL\n", i, l->built);
+            fprintf(out, "\n#define KERNEL k%d\n%s#undef KERNEL\n", i, l->built->source);
     }
     return ferror(out) ? clg_fail(CLG_ERROR_IO, "printing kernels: write error") : CLG_OK;
 }

@@ -11,9 +11,8 @@ typedef struct launch {
     launch_kind kind;
     int32_t step;
     /* LAUNCH_KERNEL: */
-    kernel_launch made; /* its source until it is built */
-    const char *built;  /* then the same text in the device's table */
-    const char *name;   /* and its name there */
+    kernel_launch made;    /* its source until it is built */
+    program_kernel *built; /* then the same in the device's table */
     program_entry *entry;
     cl_kernel kernel;
 } launch;
