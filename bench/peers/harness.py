@@ -93,6 +93,17 @@ def operands_matmul_grad_b(m, n, k):
     return {"a": uniform(m, k), "b": uniform(m, n)}
 
 
+def operands_batched(batch, m, k):
+    """batch products of (m, k) and (k, k)."""
+    return {"a": uniform(batch, m, k), "b": uniform(batch, k, k)}
+
+
+def operands_short_axis(m, n, k):
+    """For x (m, n, k) the log-sum-exp over n of the log of the sum over k of exp(x), and the gradient of its sum for
+    x."""
+    return {"x": uniform(m, n, k)}
+
+
 def operands_elementwise(count):
     """y = sigmoid(relu(a b + a) b) and the gradients of its sum for a and b."""
     return {"a": uniform(count), "b": uniform(count)[::-1].copy()}

@@ -94,6 +94,10 @@ def open_engine(options):
 
         return run
 
+    def short_axis(x):
+        one = x.new_ones(()).expand(x.shape[0])
+        return with_gradients(lambda x: torch.logsumexp(torch.exp(x).sum(2).log(), 1), one, x)
+
     def conv(x, w, stride, padding, groups):
         return without_gradients(lambda x, w: F.conv2d(x, w, None, stride, padding, 1, groups), x, w)
 
@@ -161,7 +165,11 @@ def open_engine(options):
         return train(models_torch.LSTM(x.shape[2], hidden), x, labels)
 
     of_pictures = (conv, conv_grad_x, conv_grad_w, maxpool, maxpool_grad, cnn, resnet)
-    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, elementwise, softmax_xent, layernorm, attention, gpt, lstm)
+    def batched(a, b):
+        return without_gradients(torch.matmul, a, b)
+
+    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, softmax_xent, layernorm, short_axis,
+              attention, gpt, lstm)
     builders = {f.__name__: f for f in of_pictures + (() if options.channels_last else others)}
 
     def to_tensor(array):

@@ -197,6 +197,16 @@ static bool bench_matmul(bench_context *c, const bench_case *which, bench_result
     return bench_end(c, g, good);
 }
 
+/* m products of (n, k) and (k, k). */
+static bool bench_batched(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m, which->n, which->k));
+    clg_var y = clg_matmul(x, bench_random_leaf(g, CLG_SHAPE(which->m, which->k, which->k)));
+    double flops = 2.0 * (double)(which->m * which->n * which->k * which->k);
+    return bench_end(c, g, bench_against_sgemm(c, g, &y, 1, flops, r));
+}
+
 /* ---------------------------------------------------------------- memory-bound cases */
 
 static bool bench_elementwise(bench_context *c, const bench_case *which, bench_result *r)
@@ -232,6 +242,19 @@ static bool bench_layernorm(bench_context *c, const bench_case *which, bench_res
     return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx[0], gx[1], gx[2]}, 4, bytes, r));
 }
 
+/* x (m, n, k) with a short last axis: log sum over n of sum over k of exp(x), and its gradient. */
+static bool bench_short_axis(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m, which->n, which->k)), gx;
+    clg_var mixture = clg_log(clg_sum(clg_exp(x), CLG_AXES(2), false));
+    clg_var largest = clg_stop_gradient(clg_max(mixture, CLG_AXES(1), true));
+    clg_var sum = clg_sum(clg_exp(clg_sub(mixture, largest)), CLG_AXES(1), true), y = clg_add(clg_log(sum), largest);
+    clg_gradients(y, &x, 1, &gx);
+    double bytes = 2.0 * (double)(which->m * which->n * which->k) * 4;
+    return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx}, 2, bytes, r));
+}
+
 static bool bench_sum(bench_context *c, const bench_case *which, bench_result *r)
 {
     clg_graph *g = clg_graph_new(c->device);
@@ -265,10 +288,12 @@ const bench_case bench_cases[] = {
     MATMUL(128, 10, 512),
     MATMUL(100, 100, 100),
     MATMUL(1000, 1000, 1000),
+    {"matmul_50x1000x10x10", bench_batched, 50, 1000, 10, 0},
     {"elementwise_1m", bench_elementwise, 1 << 20, 0, 0, 0},
     {"elementwise_16m", bench_elementwise, 1 << 24, 0, 0, 0},
     {"softmax_xent_8192x1024", bench_softmax_xent, 8192, 1024, 0, 0},
     {"layernorm_8192x1024", bench_layernorm, 8192, 1024, 0, 0},
+    {"short_axis", bench_short_axis, 1000, 50, 10, 0},
     {"colsum_8192x1024", bench_sum, 8192, 1024, 0, 0},
     {"sum_16m", bench_sum, 1 << 24, 0, 0, 0},
     CONV("conv_3x3_c16_32", BENCH_CONV_3X3_C16_32, 0),

@@ -8,7 +8,7 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue, prologues, window_columns, dense_columns, channels_last;
+    bool fuses_epilogue, evaluates_all, prologues, window_columns, dense_columns, channels_last;
     int32_t max_body, units, contract_block;
 } schedule_traits;
 

@@ -188,6 +188,23 @@ static bool too_often(scheduler *f, const walk *w, int32_t node, int32_t at)
     return times >= 2 && times * f->state[node].cost > MOST_COST;
 }
 
+/* Whether a device that evaluates a function at all positions of its section would do that many times more often than
+ * it has elements: the gradient of a row's sum, say, for each element of the row. Better stored, and only loaded then. */
+static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t at)
+{
+    enum { OFTEN = 4, LEAST = 1 << 16 }; /* times; operations that make another step worth while */
+    const sub_node *n = &f->s->nodes[node];
+    const node_access *a = &f->accesses.items[at];
+    const affine address = access_address(a);
+    uint32_t dims = 0;
+    for (int d = 0; d < w->g->sp.rank; d++)
+        dims |= address.coef[d] ? 1u << d : 0;
+    if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0)
+        return false;
+    const int64_t positions = dims & w->g->sp.inner ? w->g->full_count : w->g->outer_count;
+    return positions / OFTEN >= n->count && (positions - n->count) * clg_ops[n->op].cost >= LEAST;
+}
+
 /* One value at one access: read from memory, made in the group already, or evaluated here (then go deeper). */
 static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
 {
@@ -215,7 +232,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
         if (!state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS &&
-            !too_often(f, w, node, access) && push_operands(f, w, node, access))
+            !too_often(f, w, node, access) && !is_spread(f, w, node, access) && push_operands(f, w, node, access))
             return;
         w->latest = state->group > w->latest ? state->group : w->latest;
         w->cost++;
@@ -227,7 +244,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
-    if (too_often(f, w, node, access) || !push_operands(f, w, node, access)) {
+    if (too_often(f, w, node, access) || is_spread(f, w, node, access) || !push_operands(f, w, node, access)) {
         block(f, w, node);
         return;
     }

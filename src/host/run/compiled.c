@@ -32,6 +32,7 @@ clg_status compiled_plan(compiled *c, clg_graph *g, subgraph *s)
     for (int32_t i = 0; i < c->s.count; i++)
         c->has_effects |= c->s.nodes[i].op == OP_ASSIGN;
     const schedule_traits wants = {.fuses_epilogue = traits->fuses_epilogue,
+                                   .evaluates_all = traits->evaluates_all,
                                    .prologues = traits->prologues,
                                    .window_columns = traits->window_columns,
                                    .dense_columns = traits->dense_columns,

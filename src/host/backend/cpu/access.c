@@ -1,6 +1,7 @@
 /* Loads and stores of the CPU backend: from positions of a step to addresses, a block of lanes at a time. An
  * access whose lanes are contiguous becomes a view: the slot points into the buffer. Others walk runs of the last lane
  * dimension, so that blocks span any number of dimensions. */
+#include "copy.h"
 #include "cpu.h"
 
 #include <math.h>
@@ -10,10 +11,6 @@
 #include "kernels/math.h"
 #define MATH_DTYPE 3
 #include "kernels/math.h"
-
-/* Elements are moved by size; buffers hold any dtype. */
-typedef uint32_t __attribute__((may_alias)) word4;
-typedef uint64_t __attribute__((may_alias)) word8;
 
 static const cpu_access *access_of(const cpu_runner *r, int32_t index) { return &r->tape->accesses[index]; }
 
@@ -138,77 +135,6 @@ static void walk_valid(const walk *w, int64_t run, int64_t *begin, int64_t *end)
     }
 }
 
-/* n elements of a size from s, stride apart, to consecutive d; and the reverse. */
-#define COPIES(name, word)                                                                                             \
-    static void gather_##name(word *restrict d, const word *restrict s, int64_t stride, int64_t n)                     \
-    {                                                                                                                  \
-        if (stride == 1 && n >= 32) {                                                                                  \
-            memcpy(d, s, (size_t)n * sizeof *d);                                                                       \
-        } else if (stride == 0) {                                                                                      \
-            word value = *s;                                                                                           \
-            for (int64_t i = 0; i < n; i++)                                                                            \
-                d[i] = value;                                                                                          \
-        } else if (stride == 2) {                                                                                      \
-            for (int64_t i = 0; i < n; i++)                                                                            \
-                d[i] = s[2 * i];                                                                                       \
-        } else {                                                                                                       \
-            for (int64_t i = 0; i < n; i++)                                                                            \
-                d[i] = s[i * stride];                                                                                  \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* the last two dimensions, rows of extent elements; the first row begins at its element number phase */           \
-    static void rows_##name(word *restrict d, const word *restrict s, const cpu_dim *dims, int64_t phase, int64_t n)   \
-    {                                                                                                                  \
-        int64_t extent = dims[1].extent, stride = dims[1].stride, step = dims[0].stride, i = 0;                        \
-        if (extent == 2 && phase == 0 && stride == 0 && step == 1) { /* each twice: a loop of vectors */               \
-            const int64_t pairs = n / 2;                                                                               \
-            for (int64_t p = 0; p < pairs; p++)                                                                        \
-                d[2 * p] = s[p], d[2 * p + 1] = s[p];                                                                  \
-            i = 2 * pairs;                                                                                             \
-            s += pairs;                                                                                                \
-        } else if (extent == 2 && phase == 0) {                                                                        \
-            for (; i + 2 <= n; s += step, i += 2)                                                                      \
-                d[i] = s[0], d[i + 1] = s[stride];                                                                     \
-        }                                                                                                              \
-        for (int64_t j = phase, run; i < n; s += step, j = 0, i += run) {                                              \
-            run = smaller(extent - j, n - i);                                                                          \
-            if (stride == 2)                                                                                           \
-                for (int64_t k = 0; k < run; k++)                                                                      \
-                    d[i + k] = s[2 * (j + k)];                                                                         \
-            else                                                                                                       \
-                for (int64_t k = 0; k < run; k++)                                                                      \
-                    d[i + k] = s[(j + k) * stride];                                                                    \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static void scatter_##name(word *d, const word *s, int64_t stride, int64_t n)                                      \
-    {                                                                                                                  \
-        for (int64_t i = 0; i < n; i++)                                                                                \
-            d[i * stride] = s[i];                                                                                      \
-    }                                                                                                                  \
-    /* rows of extent elements, stride apart in d, where rows are neighbours: transposed, in blocks of rows */         \
-    static void turn_##name(word *d, const word *s, int64_t stride, int64_t extent, int64_t rows)                      \
-    {                                                                                                                  \
-        enum { BLOCK = 16 };                                                                                           \
-        for (; rows >= BLOCK; rows -= BLOCK, d += BLOCK, s += BLOCK * extent)                                          \
-            for (int64_t j = 0; j < extent; j++)                                                                       \
-                for (int i = 0; i < BLOCK; i++)                                                                        \
-                    d[j * stride + i] = s[i * extent + j];                                                             \
-        for (int64_t i = 0; i < rows; i++)                                                                             \
-            scatter_##name(d + i, s + i * extent, stride, extent);                                                     \
-    }
-COPIES(1, uint8_t)
-COPIES(4, word4)
-COPIES(8, word8)
-
-/* The function for elements of a size. */
-#define BY_SIZE(function, size, ...)                                                                                   \
-    ((size) == 4 ? function##_4(__VA_ARGS__) : (size) == 8 ? function##_8(__VA_ARGS__) : function##_1(__VA_ARGS__))
-
-static void gather(void *d, const void *s, int64_t stride, int64_t n, int size)
-{
-    BY_SIZE(gather, size, d, s, stride, n);
-}
-
 /* Lanes up to the end of the last dimension but one: rows that are too short to be walked one by one. Moves on behind
  * them, and returns how many there are. */
 static int64_t gather_short_rows(void *d, const char *base, walk *w, int size)
@@ -219,17 +145,9 @@ static int64_t gather_short_rows(void *d, const char *base, walk *w, int size)
     const char *s = base + (w->offset - phase * dims[1].stride) * size;
     if (w->rank == 2) /* the first dimension has no end of its own */
         run = w->left;
-    BY_SIZE(rows, size, d, (const void *)s, dims, phase, run);
+    cpu_copy_rows(d, s, dims, phase, run, size);
     walk_skip(w, run);
     return run;
-}
-
-static void scatter(void *d, const void *s, int64_t stride, int64_t n, int size)
-{
-    if (stride == 1)
-        memmove(d, s, (size_t)(n * size)); /* the same place, when a step copies a buffer onto itself */
-    else
-        BY_SIZE(scatter, size, d, s, stride, n);
 }
 
 /* ---------------------------------------------------------------- loads */
@@ -249,7 +167,7 @@ void cpu_load_one(cpu_runner *r, const cpu_entry *e, int64_t n)
     (void)n;
     const cpu_access *x = access_of(r, e->a);
     int64_t offset = loop_part(r, x);
-    gather(r->slot[e->d], r->address[x->buffer] + offset * x->size, 0, 1, x->size);
+    cpu_copy_from(r->slot[e->d], r->address[x->buffer] + offset * x->size, 0, 1, x->size);
 }
 
 /* Lanes that repeat every period elements: the first period is copied on, doubling. */
@@ -286,8 +204,8 @@ static void load_lanes(const cpu_runner *r, const cpu_access *x, char *d, int64_
             fill_outside(to + end * x->size, x, run - end);
         }
         if (begin < end)
-            gather(to + begin * x->size, base + (w.offset + begin * walk_stride(&w)) * x->size, walk_stride(&w),
-                   end - begin, x->size);
+            cpu_copy_from(to + begin * x->size, base + (w.offset + begin * walk_stride(&w)) * x->size, walk_stride(&w),
+                          end - begin, x->size);
         to += run * x->size;
         walk_advance(&w, run);
     }
@@ -322,8 +240,8 @@ static void gather_rows(char *d, const char *base, const int32_t *rows, int64_t 
         while (end < n && rows[end] == row)
             end++;
         if (row >= 0 && row < x->row_count)
-            gather(d + i * x->size, base + (offset + row * x->row_stride + i * stride) * x->size, stride, end - i,
-                   x->size);
+            cpu_copy_from(d + i * x->size, base + (offset + row * x->row_stride + i * stride) * x->size, stride,
+                          end - i, x->size);
         else
             for (int64_t j = i; j < end; j++)
                 no_row(d + j * x->size, x);
@@ -452,7 +370,7 @@ void cpu_constant(cpu_runner *r, const cpu_entry *e, int64_t n)
 void cpu_fill(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     (void)n;
-    gather(r->slot[e->d], r->slot[e->a], 0, r->fill, e->b);
+    cpu_copy_from(r->slot[e->d], r->slot[e->a], 0, r->fill, e->b);
 }
 
 /* ---------------------------------------------------------------- stores */
@@ -485,12 +403,12 @@ void cpu_store_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
     while (w.left > 0) {
         int64_t run = walk_run(&w), rows = whole_rows(&w);
         if (rows > 1) {
-            BY_SIZE(turn, x->size, (void *)(base + w.offset * x->size), (const void *)s, walk_stride(&w), run, rows);
+            cpu_copy_turned(base + w.offset * x->size, s, walk_stride(&w), run, rows, x->size);
             s += rows * run * x->size;
             walk_skip(&w, rows * run);
             continue;
         }
-        scatter(base + w.offset * x->size, s, walk_stride(&w), run, x->size);
+        cpu_copy_to(base + w.offset * x->size, s, walk_stride(&w), run, x->size);
         s += run * x->size;
         walk_advance(&w, run);
     }

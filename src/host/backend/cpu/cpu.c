@@ -78,6 +78,7 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
         device->memory = PTRDIFF_MAX;
     cpu_matmul_open();
     *traits = (backend_traits){.fuses_epilogue = true,
+                               .evaluates_all = true,
                                .prologues = true,
                                .window_columns = true,
                                .max_body = 1 << 24,

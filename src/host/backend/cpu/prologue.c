@@ -1,5 +1,6 @@
 /* What is done with an operand's elements as they are copied: a tape over lines of them. */
 #include "prologue.h"
+#include "copy.h"
 
 #include <string.h>
 
@@ -30,12 +31,6 @@ void cpu_prologue_begin(cpu_prologue x[2], const cpu_tape *contraction, char *sc
     }
 }
 
-static void copy_apart(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n, size_t size)
-{
-    for (int64_t i = 0; i < n; i++)
-        memcpy(to + i * to_step, from + i * from_step, size);
-}
-
 void cpu_prologue_line(cpu_prologue *x, const char *from, int64_t stride, int64_t from_size, char *to, int64_t step,
                        int64_t to_size, int64_t n)
 {
@@ -45,11 +40,11 @@ void cpu_prologue_line(cpu_prologue *x, const char *from, int64_t stride, int64_
         const char *source = from + done * stride * from_size;
         char *result = to + done * step * to_size;
         if (stride != 1)
-            copy_apart(x->line[0], from_size, source, stride * from_size, count, (size_t)from_size);
+            cpu_copy_from(x->line[0], source, stride, count, (int)from_size);
         x->address[0] = stride != 1 ? x->line[0] : (char *)(uintptr_t)source;
         x->address[1] = step != 1 ? x->line[1] : result;
         cpu_runner_block(&x->runner, 0, count);
         if (step != 1)
-            copy_apart(result, step * to_size, x->line[1], to_size, count, (size_t)to_size);
+            cpu_copy_to(result, x->line[1], step, count, (int)to_size);
     }
 }
