@@ -210,6 +210,50 @@ static void test_layer_norm_divides_once_a_row(void **state)
     support_each_device(layer_norm);
 }
 
+/* How often a program evaluates an operation. */
+static int64_t evaluations(clg_program *program, clg_op op)
+{
+    const plan *p = program->compiled.p;
+    int64_t count = 0;
+    for (int32_t i = 0; i < p->step_count; i++)
+        for (int32_t s = 0; s < p->steps[i].section_count; s++) {
+            const plan_section *section = &p->steps[i].sections[s];
+            const int64_t times = section->kind == SECTION_ONCE ? 1 : p->steps[i].outer_count;
+            for (int32_t n = section->first; n < section->first + section->count; n++)
+                if (p->steps[i].instrs[n].kind == INSTR_MAP && p->steps[i].instrs[n].op == op)
+                    count += times * (section->kind == SECTION_INNER ? p->steps[i].inner_count : 1);
+        }
+    return count;
+}
+
+/* A function of some axes, used along all: it is evaluated about once for each of its elements, or for each row of many
+ * elements, whatever axes they are, long ones and short ones. */
+static void test_broadcast_functions_are_evaluated_once(void **state)
+{
+    enum { AXES = 4, ROW = 64 };
+    (void)state;
+    clg_device *device = support_open("cpu");
+    static const int64_t shapes[][AXES] = {{40, 50, 30, 9}, {9, 300, 8, 40}, {70, 3, 5, 600}, {3, 4, 500, 64}};
+    for (int s = 0; s < (int)(sizeof shapes / sizeof *shapes); s++)
+        for (int axes = 1; axes < (1 << AXES) - 1; axes++) {
+            clg_graph *g = clg_graph_new(device);
+            clg_shape all = {.rank = AXES}, some = {.rank = AXES};
+            for (int d = 0; d < AXES; d++) {
+                all.dim[d] = shapes[s][d];
+                some.dim[d] = axes >> d & 1 ? shapes[s][d] : 1;
+            }
+            clg_var x = clg_input(g, CLG_F32, all), b = clg_input(g, CLG_F32, some), y = clg_mul(clg_sin(b), x);
+            clg_program *p = compile(g, &y, 1);
+            const int64_t count = evaluations(p, OP_SIN), once = clg_shape_count(some), every = clg_shape_count(all);
+            if (count > 4 * once && count > every / ROW && every > 4 * once)
+                fail_msg("shape %d, axes %d: sin is evaluated %lld times for %lld elements", s, axes, (long long)count,
+                         (long long)once);
+            clg_program_free(p);
+            clg_graph_free(g);
+        }
+    clg_device_close(device);
+}
+
 /* A batch of a data set on the device: gather, cast and scale are one launch, the next place another. */
 static void batch_by_index(clg_device *device)
 {
@@ -415,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_reductions_take_few_launches),
         cmocka_unit_test(test_contractions_in_pieces),
         cmocka_unit_test(test_layer_norm_divides_once_a_row),
+        cmocka_unit_test(test_broadcast_functions_are_evaluated_once),
         cmocka_unit_test(test_batch_by_index_is_one_launch),
         cmocka_unit_test(test_golden_softmax),
         cmocka_unit_test(test_golden_gather),

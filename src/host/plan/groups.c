@@ -113,3 +113,20 @@ void group_read(scheduler *f, int32_t node, int32_t index, bool stray)
     if (stray)
         state->strays = index > state->strays ? index : state->strays;
 }
+
+uint32_t group_row(const scheduler *f, const space *sp, uint32_t outer, int64_t *row)
+{
+    enum { LEAST = 64 }; /* elements that make a loop over a row worth its start */
+    int64_t positions = 1;
+    uint32_t inner = 0;
+    for (int d = 0; d < sp->rank; d++)
+        positions *= sp->extent[d];
+    *row = 1;
+    for (int d = sp->rank; d-- > 0 && !(outer >> d & 1);) {
+        if (positions / (*row * sp->extent[d]) < f->traits.units)
+            break;
+        *row *= sp->extent[d];
+        inner |= 1u << d;
+    }
+    return *row < LEAST ? 0 : inner;
+}

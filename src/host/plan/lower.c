@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_ROW = 64 }; /* elements that make a loop over a row worth its start */
-
 /* ---------------------------------------------------------------- instructions */
 
 static int32_t emit(lowering *l, plan_instr in)
@@ -202,20 +200,30 @@ static void finish_targets(lowering *l, target *targets, int32_t count)
     }
 }
 
-/* Rows taken from tables by index: where no index depends on the last dimensions, these become inner ones, so that an
- * index is evaluated once for the row and not for each of its elements. */
+/* The dimensions of what is the same for a whole row, along the last dimension: the indices of rows that are taken from
+ * a table, and where the device evaluates all of a section at all its positions, what is loaded. */
+static uint32_t row_dims(const lowering *l, const group *g)
+{
+    uint32_t dims = 0;
+    for (int32_t i = 0; i < l->count; i++) {
+        const value *v = &l->values[i];
+        const bool load = v->kind == INSTR_LOAD && l->f->traits.evaluates_all;
+        if (v->kind == INSTR_LOAD && v->src[0] >= 0)
+            dims |= l->values[v->src[0]].dims | 1u << PLAN_MAX_DIMS;
+        else if (load && v->dims && !(v->dims >> (g->sp.rank - 1)))
+            dims |= v->dims;
+    }
+    return dims;
+}
+
+/* The last dimensions, on which no such thing depends, become inner ones: it is evaluated once for the row and not for
+ * each of its elements. */
 static void hoist_rows(lowering *l, group *g, target *targets, int32_t count)
 {
-    uint32_t indices = 0, inner = 0;
-    int64_t row = 1;
-    for (int32_t i = 0; i < l->count; i++)
-        if (l->values[i].kind == INSTR_LOAD && l->values[i].src[0] >= 0)
-            indices |= l->values[l->values[i].src[0]].dims | 1u << PLAN_MAX_DIMS;
-    for (int d = g->sp.rank; indices && d-- > 0 && !(indices >> d & 1);) {
-        inner |= 1u << d;
-        row *= g->sp.extent[d];
-    }
-    if (g->sp.inner || row < LEAST_ROW || g->full_count / row < l->f->traits.units)
+    const uint32_t outer = row_dims(l, g);
+    int64_t row;
+    const uint32_t inner = group_row(l->f, &g->sp, outer, &row);
+    if (!outer || g->sp.inner || !inner)
         return;
     g->sp.inner = inner;
     for (int32_t i = 0; i < l->count; i++)

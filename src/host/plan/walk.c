@@ -189,7 +189,8 @@ static bool too_often(scheduler *f, const walk *w, int32_t node, int32_t at)
 }
 
 /* Whether a device that evaluates a function at all positions of its section would do that many times more often than
- * it has elements: the gradient of a row's sum, say, for each element of the row. Better stored, and only loaded then. */
+ * it has elements: the gradient of a row's sum, say, for each element of the row. Better stored, and only loaded then.
+ */
 static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t at)
 {
     enum { OFTEN = 4, LEAST = 1 << 16 }; /* times; operations that make another step worth while */
@@ -201,7 +202,9 @@ static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t a
         dims |= address.coef[d] ? 1u << d : 0;
     if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0)
         return false;
-    const int64_t positions = dims & w->g->sp.inner ? w->g->full_count : w->g->outer_count;
+    int64_t positions = dims & w->g->sp.inner ? w->g->full_count : w->g->outer_count, row;
+    if (!w->g->sp.inner && group_row(f, &w->g->sp, dims, &row)) /* lowering has it evaluated once for the row */
+        positions /= row;
     return positions / OFTEN >= n->count && (positions - n->count) * clg_ops[n->op].cost >= LEAST;
 }
 
