@@ -122,7 +122,7 @@ uint32_t group_row(const scheduler *f, const space *sp, uint32_t outer, int64_t 
     for (int d = 0; d < sp->rank; d++)
         positions *= sp->extent[d];
     *row = 1;
-    for (int d = sp->rank; d-- > 0 && !(outer >> d & 1);) {
+    for (int d = sp->rank; positions > 0 && d-- > 0 && !(outer >> d & 1);) {
         if (positions / (*row * sp->extent[d]) < f->traits.units)
             break;
         *row *= sp->extent[d];

@@ -139,9 +139,10 @@ typedef struct cpu_join {
     cpu_fn form[CPU_JOIN_FORMS];
 } cpu_join;
 
-/* A row of results, each reduced from some terms: x at a lane, or that times w. */
+/* Rows of results, each reduced from some terms: x at a lane, or that times w. */
 typedef struct cpu_row {
-    void *d;                        /* the first lane's */
+    int64_t rows, x_step, w_step;   /* elements from row to row */
+    void *d;                        /* the first lane's; rows of n follow each other */
     const void *x, *w;              /* buffers */
     int64_t x_from, w_from;         /* the element that offsets count from */
     const int64_t *x_at, *w_at;     /* of each term: the offset of its lane 0 */

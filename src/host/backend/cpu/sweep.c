@@ -260,14 +260,31 @@ static void seek(const cpu_sweep *s, cursor *at)
         at->part[i] = row_part(s->step, s->bounds[i].bound->coef, at->coord);
 }
 
-/* The next row: one further along the last outer dimension but the lanes', or from its beginning. */
-static void advance(const cpu_sweep *s, cursor *at)
+/* The rows from here on, of so many, that are alike: whole ones along the last outer dimension but the lanes', which
+ * have all terms. */
+static int64_t rows_alike(const cpu_sweep *s, const cursor *at, int64_t most)
+{
+    const int d = s->step->outer_rank - 2;
+    if (d < 0 || at->coord[d + 1] != 0 || most <= 1)
+        return 1;
+    int64_t begin = 0, end = smaller(most, s->step->extent[d] - at->coord[d]);
+    for (int i = 0; i < s->bound_count; i++) {
+        const plan_bound *bound = s->bounds[i].bound;
+        cpu_narrow_run(bound->lo - at->part[i] - s->bounds[i].least, bound->hi - at->part[i] - s->bounds[i].most,
+                       bound->coef[d], &begin, &end);
+    }
+    return begin == 0 ? larger(end, 1) : 1;
+}
+
+/* So many rows further along the last outer dimension but the lanes', or to the beginning of the next ones. */
+static void advance(const cpu_sweep *s, cursor *at, int64_t rows)
 {
     const int d = s->step->outer_rank - 2;
     at->coord[d + 1] = 0;
     if (d < 0)
         return;
-    if (++at->coord[d] == s->step->extent[d]) {
+    at->coord[d] += rows;
+    if (at->coord[d] == s->step->extent[d]) {
         at->coord[d] = 0;
         for (int e = d - 1; e >= 0 && ++at->coord[e] == s->step->extent[e] && e > 0; e--)
             at->coord[e] = 0;
@@ -275,17 +292,20 @@ static void advance(const cpu_sweep *s, cursor *at)
         return;
     }
     for (int k = 0; k < 2 && s->access[k]; k++)
-        at->base[k] += s->access[k]->stride[d];
+        at->base[k] += rows * s->access[k]->stride[d];
     for (int i = 0; i < s->bound_count; i++)
-        at->part[i] += s->bounds[i].bound->coef[d];
+        at->part[i] += rows * s->bounds[i].bound->coef[d];
 }
 
-/* Lanes row->lane ... row->lane + n - 1. */
-static void run_row(const cpu_sweep *s, const cursor *at, cpu_row *row, terms *list)
+/* Lanes row->lane ... row->lane + n - 1 of each row. */
+static void run_rows(const cpu_sweep *s, const cursor *at, cpu_row *row, terms *list)
 {
     row->readable = s->is_vector;
-    for (int k = 0; k < 2 && s->access[k]; k++)
-        row->readable &= at->base[k] + s->least[k] >= 0 && at->base[k] + s->most[k] < s->elements[k];
+    for (int k = 0; k < 2 && s->access[k]; k++) {
+        const int64_t moved = (row->rows - 1) * (k == 0 ? row->x_step : row->w_step);
+        row->readable &= at->base[k] + smaller(moved, 0) + s->least[k] >= 0 &&
+                         at->base[k] + larger(moved, 0) + s->most[k] < s->elements[k];
+    }
     row->x_from = at->base[0];
     row->w_from = at->base[1];
     if (has_all(s, at->part)) {
@@ -316,13 +336,16 @@ void cpu_sweep_run(cpu_runner *r, const cpu_sweep *s, int64_t n)
         at.coord[d] = rest % step->extent[d];
         rest /= step->extent[d];
     }
+    for (int k = 0; k < 2 && s->access[k] && last > 0; k++)
+        *(k == 0 ? &row.x_step : &row.w_step) = s->access[k]->stride[last - 1];
     seek(s, &at);
     while (n > 0) {
         row.lane = at.coord[last];
         row.n = smaller(step->extent[last] - row.lane, n);
-        run_row(s, &at, &row, &list);
-        row.d = (char *)row.d + row.n * s->size;
-        n -= row.n;
-        advance(s, &at);
+        row.rows = rows_alike(s, &at, n / step->extent[last]);
+        run_rows(s, &at, &row, &list);
+        row.d = (char *)row.d + row.rows * row.n * s->size;
+        n -= row.rows * row.n;
+        advance(s, &at, row.rows);
     }
 }

@@ -57,16 +57,32 @@ INLINE V FN(TYPE, sweep_masked)(const bool max, I has, V y)
 
 #define SWEEP_VECTORS 4
 
-/* Vectors side by side from lane at on, the last one from lane at_last; each term is met once. edges: some terms
- * begin within the first vector or end within the last one; those between are whole. */
-INLINE void FN(TYPE, sweep_vectors)(const cpu_row *row, const bool max, const int form, const int stride,
-                                    const int vectors, const bool edges, int64_t at, int64_t at_last, T *d)
+/* The lanes that terms have in the first and in the last vector of a row. */
+typedef struct FN(TYPE, sweep_edges) {
+    I first[CPU_FLUSH], last[CPU_FLUSH];
+} FN(TYPE, sweep_edges);
+
+INLINE void FN(TYPE, sweep_find_edges)(const cpu_row *row, int64_t at, int64_t at_last, FN(TYPE, sweep_edges) * edges)
+{
+    for (int64_t q = 0; q < row->count; q++) {
+        edges->first[q] = FN(TYPE, sweep_mask)(FN(TYPE, sweep_lacks), smaller(larger(row->begin[q] - at, 0), WIDTH));
+        edges->last[q] = FN(TYPE, sweep_mask)(FN(TYPE, sweep_has), smaller(larger(row->end[q] - at_last, 0), WIDTH));
+    }
+}
+
+/* Of row number r: vectors side by side from lane at on, the last one from lane at_last; each term is met once. edges:
+ * some terms begin within the first vector or end within the last one; those between are whole. NULL: none does. */
+INLINE void FN(TYPE, sweep_vectors)(const cpu_row *row, int64_t r, const bool max, const int form, const int stride,
+                                    const int vectors, const FN(TYPE, sweep_edges) * edges, int64_t at, int64_t at_last,
+                                    T *d)
 {
     V sum[SWEEP_VECTORS];
+    const T *const all_x = (const T *)row->x + (row->x_from + r * row->x_step);
+    const T *const all_w = form == SWEEP_PLAIN ? NULL : (const T *)row->w + (row->w_from + r * row->w_step);
     UNROLL for (int v = 0; v < vectors; v++) sum[v] = (max ? (T)-INFINITY : 0) - (V){0};
     for (int64_t q = 0; q < row->count; q++) {
-        const T *const x = (const T *)row->x + (row->x_from + row->x_at[q]);
-        const T *const w = form == SWEEP_PLAIN ? NULL : (const T *)row->w + (row->w_from + row->w_at[q]);
+        const T *const x = all_x + row->x_at[q];
+        const T *const w = form == SWEEP_PLAIN ? NULL : all_w + row->w_at[q];
         UNROLL for (int v = 0; v < vectors; v++)
         {
             const int64_t lane = v + 1 == vectors ? at_last : at + v * WIDTH;
@@ -76,27 +92,25 @@ INLINE void FN(TYPE, sweep_vectors)(const cpu_row *row, const bool max, const in
             if (form == SWEEP_BY_LANES)
                 y *= *(const U *)(w + lane);
             if (edges && v == 0)
-                y = FN(TYPE, sweep_masked)(
-                    max, FN(TYPE, sweep_mask)(FN(TYPE, sweep_lacks), smaller(larger(row->begin[q] - lane, 0), WIDTH)),
-                    y);
+                y = FN(TYPE, sweep_masked)(max, edges->first[q], y);
             if (edges && v + 1 == vectors)
-                y = FN(TYPE, sweep_masked)(
-                    max, FN(TYPE, sweep_mask)(FN(TYPE, sweep_has), smaller(larger(row->end[q] - lane, 0), WIDTH)), y);
+                y = FN(TYPE, sweep_masked)(max, edges->last[q], y);
             sum[v] = FN(TYPE, sweep_combine)(max, sum[v], y);
         }
     }
     UNROLL for (int v = 0; v < vectors; v++) * (U *)(d + (v + 1 == vectors ? at_last - at : v * WIDTH)) = sum[v];
 }
 
-INLINE T FN(TYPE, sweep_one)(const cpu_row *row, const bool max, const int form, int64_t at)
+INLINE T FN(TYPE, sweep_one)(const cpu_row *row, int64_t r, const bool max, const int form, int64_t at)
 {
     T result = max ? (T)-INFINITY : 0;
     for (int64_t q = 0; q < row->count; q++) {
         if (at < row->begin[q] || at >= row->end[q])
             continue;
-        T y = ((const T *)row->x)[row->x_from + row->x_at[q] + at * row->x_stride];
+        T y = ((const T *)row->x)[row->x_from + r * row->x_step + row->x_at[q] + at * row->x_stride];
         if (form != SWEEP_PLAIN)
-            y *= ((const T *)row->w)[row->w_from + row->w_at[q] + (form == SWEEP_BY_LANES ? at * row->w_stride : 0)];
+            y *= ((const T *)row->w)[row->w_from + r * row->w_step + row->w_at[q] +
+                                     (form == SWEEP_BY_LANES ? at * row->w_stride : 0)];
         result = max ? FN(TYPE, MAX_combine)(result, y) : result + y;
     }
     return result;
@@ -104,19 +118,23 @@ INLINE T FN(TYPE, sweep_one)(const cpu_row *row, const bool max, const int form,
 
 #define SWEEP_CASES(vectors)                                                                                           \
     case 2 * (vectors):                                                                                                \
-        FN(TYPE, sweep_vectors)(row, max, form, stride, vectors, false, at, at_last, d);                               \
+        for (int64_t r = 0; r < row->rows; r++)                                                                        \
+            FN(TYPE, sweep_vectors)(row, r, max, form, stride, vectors, NULL, at, at_last, d + r * row->n);            \
         break;                                                                                                         \
     case 2 * (vectors) + 1:                                                                                            \
-        FN(TYPE, sweep_vectors)(row, max, form, stride, vectors, true, at, at_last, d);                                \
+        for (int64_t r = 0; r < row->rows; r++)                                                                        \
+            FN(TYPE, sweep_vectors)(row, r, max, form, stride, vectors, &masks, at, at_last, d + r * row->n);          \
         break;
 
 INLINE void FN(TYPE, sweep_row)(const cpu_row *row, const bool max, const int form, const int stride)
 {
     T *const first = row->d; /* lane row->lane */
     const int64_t last = row->lane + row->n;
+    FN(TYPE, sweep_edges) masks;
     if (!row->readable || row->n < WIDTH) {
-        for (int64_t at = row->lane; at < last; at++)
-            first[at - row->lane] = FN(TYPE, sweep_one)(row, max, form, at);
+        for (int64_t r = 0; r < row->rows; r++)
+            for (int64_t at = row->lane; at < last; at++)
+                first[r * row->n + at - row->lane] = FN(TYPE, sweep_one)(row, r, max, form, at);
         return;
     }
     for (int64_t i = row->lane, at_last; i < last; i = at_last + WIDTH) {
@@ -130,6 +148,8 @@ INLINE void FN(TYPE, sweep_row)(const cpu_row *row, const bool max, const int fo
             vectors = 1;
             at_last = at;
         }
+        if (edges)
+            FN(TYPE, sweep_find_edges)(row, at, at_last, &masks);
         T *const d = first + (at - row->lane);
         switch (2 * vectors + edges) {
             SWEEP_CASES(1)
