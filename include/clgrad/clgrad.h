@@ -95,6 +95,12 @@ CLG_API clg_status clg_device_list(clg_device_info **infos, size_t *count);
  * "/etc/OpenCL/vendors/x.icd: libx.so: cannot open shared object file: ...". NULL: there is none. Freed with free(). */
 CLG_API char *clg_driver_problems(void);
 
+/* Kernels are built while a program is compiled (or a value is read for the first time). Where that takes more than a
+ * second, the callback is told how far it is: done of total, again and again, at the end total of total. It is called by
+ * the thread that compiles, and must not call the library. NULL: nobody is told. The CPU path builds nothing. */
+typedef void (*clg_build_watch)(void *context, int done, int total);
+CLG_API void clg_device_on_build(clg_device *device, clg_build_watch watch, void *context);
+
 /* Waits until all work queued on the device has finished. */
 CLG_API clg_status clg_device_sync(clg_device *device);
 

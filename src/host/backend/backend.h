@@ -50,6 +50,7 @@ typedef struct backend {
     const char *name; /* "cpu", "opencl" */
     void (*close)(backend_device *);
     clg_status (*sync)(backend_device *);
+    void (*on_build)(backend_device *, clg_build_watch, void *context); /* NULL: it builds nothing */
     /* bytes >= 0; a buffer of 0 bytes is legal. Contents undefined. The error for too large an allocation names
      * both sizes. */
     clg_status (*allocate)(backend_device *, int64_t bytes, backend_buffer **);

@@ -1,6 +1,7 @@
 /* Errors, option values and devices, the same way in every command. */
 #define _GNU_SOURCE
 #include "cli.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <math.h>
@@ -70,6 +71,18 @@ double cli_positive(struct argp_state *state, const char *option, const char *te
     return value;
 }
 
+/* A line on the terminal while kernels are built. */
+static void show_build(void *context, int done, int total)
+{
+    progress *p = context;
+    if (p->start == 0)
+        progress_start(p);
+    if (done < total)
+        progress_share(p, "building kernels", (double)done / total);
+    else
+        progress_clear(p);
+}
+
 int cli_open_device(const char *command, const char *spec, clg_device **device)
 {
     clg_status status = clg_device_open(spec, device);
@@ -77,6 +90,9 @@ int cli_open_device(const char *command, const char *spec, clg_device **device)
         cli_library_error(command);
         return status == CLG_ERROR_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
     }
+    static progress building;
+    building = progress_new();
+    clg_device_on_build(*device, show_build, &building);
     const clg_device_info *info = clg_device_get_info(*device);
     const char *notice = clg_device_notice(*device);
     if (notice)

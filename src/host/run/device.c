@@ -118,6 +118,12 @@ void clg_device_close(clg_device *device)
 
 const clg_device_info *clg_device_get_info(const clg_device *device) { return &device->info; }
 const char *clg_device_notice(const clg_device *device) { return device->notice[0] ? device->notice : NULL; }
+void clg_device_on_build(clg_device *device, clg_build_watch watch, void *context)
+{
+    if (device->b->on_build)
+        device->b->on_build(device->d, watch, context);
+}
+
 clg_status clg_device_sync(clg_device *device) { return device->b->sync(device->d); }
 
 /* The rank of auto: GPU, accelerator, any other OpenCL device, the CPU path. */

@@ -47,6 +47,12 @@ clg_status backend_opencl_open(const char *selector, backend_device **opened, ba
     return CLG_OK;
 }
 
+static void on_build(backend_device *device, clg_build_watch watch, void *context)
+{
+    device->watch = watch;
+    device->watch_context = context;
+}
+
 static clg_status prepare(backend_device *device, const plan *schedule, backend_buffer *const *bindings,
                           backend_program **prepared)
 {
@@ -57,6 +63,7 @@ const backend backend_opencl = {
     .name = "opencl",
     .close = close_device,
     .sync = device_sync,
+    .on_build = on_build,
     .allocate = memory_allocate,
     .free = memory_free,
     .write = memory_write,

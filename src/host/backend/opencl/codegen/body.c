@@ -151,8 +151,9 @@ bool body_add_number(const body *b, text *t, kernel_number number)
     int i = 0;
     if (!all)
         return false;
-    while (i < all->count && (all->items[i].kind != number.kind || all->items[i].index != number.index ||
-                              memcmp(&all->items[i].constant, &number.constant, sizeof number.constant) != 0))
+    while (i < all->count &&
+           (all->items[i].kind != number.kind || all->items[i].index != number.index || all->items[i].of != number.of ||
+            memcmp(&all->items[i].constant, &number.constant, sizeof number.constant) != 0))
         i++;
     if (i == BODY_NUMBERS)
         return false;
@@ -165,7 +166,7 @@ bool body_add_number(const body *b, text *t, kernel_number number)
 void body_print_idle(const body *b, text *out)
 {
     text name = {0};
-    if (body_add_number(b, &name, (kernel_number){NUMBER_IDLE, 0, 0}))
+    if (body_add_number(b, &name, (kernel_number){.kind = NUMBER_IDLE}))
         text_line(out, "if (%s) return;", name.data ? name.data : "");
     out->failed |= name.failed;
     text_free(&name);

@@ -9,8 +9,17 @@ static void add_stride(const body_printer *p, text *t, int64_t stride)
     if (stride == 1)
         return;
     text_add(t, " * ");
-    if (!p->stride_numbers || !body_add_number(p->body, t, (kernel_number){NUMBER_STRIDE, stride, 0}))
+    if (!p->stride_numbers || !body_add_number(p->body, t, (kernel_number){.kind = NUMBER_STRIDE, .index = stride}))
         text_add(t, "%lld", (long long)stride);
+}
+
+/* Which of the step's accesses it is; -1: one made of others. */
+static int64_t number_of(const plan_step *step, const plan_access *access)
+{
+    for (int32_t i = 0; i < step->access_count; i++)
+        if (access == &step->accesses[i])
+            return i;
+    return -1;
 }
 
 void body_add_address(const body_printer *p, text *t, const plan_access *access)
@@ -26,7 +35,10 @@ void body_add_address(const body_printer *p, text *t, const plan_access *access)
     if (terms && access->offset)
         text_add(t, " + ");
     if ((terms && !access->offset) ||
-        (access->offset && body_add_number(p->body, t, (kernel_number){NUMBER_OFFSET, access->offset, 0})))
+        (access->offset &&
+         body_add_number(
+             p->body, t,
+             (kernel_number){.kind = NUMBER_OFFSET, .index = access->offset, .of = number_of(step, access)})))
         return;
     text_add(t, "%lld", (long long)access->offset);
 }
@@ -93,7 +105,7 @@ static bool is_plain(double value) { return !isfinite(value) || value == 0 || fa
 
 void body_add_constant(const body_printer *p, text *t, int dtype, double value)
 {
-    if (!is_plain(value) && body_add_number(p->body, t, (kernel_number){dtype, 0, value}))
+    if (!is_plain(value) && body_add_number(p->body, t, (kernel_number){.kind = dtype, .constant = value}))
         return;
     if (dtype == CLG_F32 || dtype == CLG_F64) {
         double v = dtype == CLG_F32 ? (double)(float)value : value;

@@ -106,7 +106,7 @@ static void print_head(product *x)
 static void add_sizes(kernel_numbers *to, const int64_t *values, int count)
 {
     for (int i = 0; i < count; i++)
-        to->items[to->count++] = (kernel_number){NUMBER_SIZE, values[i], 0};
+        to->items[to->count++] = (kernel_number){.kind = NUMBER_SIZE, .index = values[i]};
 }
 
 static clg_status add_product(product *x, const kernel_numbers *numbers, kernel_launch **added)

@@ -5,8 +5,9 @@
  *   objects.c    how many OpenCL objects there are  cache.c     built programs: table, disk
  *   drivers.c    drivers that cannot be loaded      clblast.c   products by CLBlast
  *   platforms.c  devices: listing, choosing         launches.c  the steps of a plan as launches
- *   device.c     a device: opening, closing         program.c   prepare, bind, run
- *   memory.c     buffers, reads and writes          profile.c   a run that is timed */
+ *   device.c     a device: opening, closing         build.c     kernels of launches: built, started
+ *   memory.c     buffers, reads and writes          program.c   prepare, bind, run
+ *                                                   profile.c   a run that is timed */
 #ifndef CLG_OPENCL_DRIVER_H
 #define CLG_OPENCL_DRIVER_H
 
@@ -94,6 +95,8 @@ struct backend_device {
     char *cache_folder;     /* NULL: no disk cache */
     program_entry *programs;
     int64_t cache_hits, cache_misses; /* of the disk cache, since the device was opened */
+    clg_build_watch watch;            /* NULL: nobody watches builds */
+    void *watch_context;
     device_staging staging[STAGING_SLOTS];
     int next_staging;
 };

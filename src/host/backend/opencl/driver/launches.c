@@ -118,3 +118,24 @@ void launches_free(launch_list *list)
     free(list->items);
     *list = (launch_list){0};
 }
+
+clg_status launch_set_number(const launch *l, int i, const kernel_number *number)
+{
+    cl_float f32 = (cl_float)number->constant;
+    cl_int i32 = (cl_int)number->constant, narrow = (cl_int)number->index;
+    cl_uchar u8 = (cl_uchar)(cl_int)number->constant;
+    cl_long wide = number->index;
+    const void *from[CLG_DTYPE_COUNT] = {&f32, &number->constant, &i32, &u8};
+    const bool is_wide = l->made.wide && number->kind != NUMBER_IDLE, constant = number->kind < CLG_DTYPE_COUNT;
+    const void *value = constant ? from[number->kind] : is_wide ? (void *)&wide : &narrow;
+    const size_t size = constant ? clg_dtype_size((clg_dtype)number->kind) : is_wide ? sizeof wide : sizeof narrow;
+    cl_int code = clSetKernelArg(l->kernel, (cl_uint)(l->made.argument_count + i), size, value);
+    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
+}
+
+clg_status launch_enqueue(const backend_device *device, const launch *l, cl_event *event)
+{
+    cl_int code = clEnqueueNDRangeKernel(device->queue, l->kernel, (cl_uint)l->made.dimensions, NULL, l->made.global,
+                                         l->made.local, 0, NULL, event);
+    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clEnqueueNDRangeKernel");
+}

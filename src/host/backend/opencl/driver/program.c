@@ -1,133 +1,11 @@
-/* Programs: a plan's steps become launches, their kernels are built together, the arena is laid out as sub-buffers,
- * arguments are set once. A run only enqueues. */
+/* Programs: a plan's steps become launches, their kernels are built, the arena is laid out as sub-buffers, arguments
+ * are set once. A run only enqueues. */
 #include "program.h"
-
-#include "../../../core/ops.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define TABLE_KEEP 64 /* built programs kept for later ones although no program uses them */
-
-/* ---------------------------------------------------------------- kernels */
-
-static void use_built(launch *l, program_entry *entry, program_kernel *kernel)
-{
-    l->entry = entry;
-    l->built = kernel;
-    entry->users++;
-    free(l->made.source);
-    l->made.source = NULL;
-}
-
-/* Sources not yet built on the device, each once. */
-static int new_sources(backend_program *program, const char **sources, uint64_t *hashes)
-{
-    int count = 0;
-    for (int i = 0; i < program->launches.count; i++) {
-        launch *l = &program->launches.items[i];
-        program_kernel *kernel;
-        program_entry *entry = l->kind == LAUNCH_KERNEL ? cache_find(program->device, l->made.source, &kernel) : NULL;
-        if (entry)
-            use_built(l, entry, kernel);
-        bool known = !l->made.source;
-        uint64_t hash = known ? 0 : cache_hash(l->made.source);
-        for (int j = 0; j < count && !known; j++)
-            known = hashes[j] == hash && strcmp(sources[j], l->made.source) == 0;
-        if (!known) {
-            hashes[count] = hash;
-            sources[count++] = l->made.source;
-        }
-    }
-    return count;
-}
-
-static clg_status build_sources(backend_program *program, const char *const *sources, int count, program_entry **entry)
-{
-    text prelude = {0};
-    prelude_print(sources, count, &prelude);
-    clg_status status =
-        prelude.failed ? clg_fail_memory() : cache_build(program->device, prelude.data, sources, count, entry);
-    text_free(&prelude);
-    return status;
-}
-
-/* The operation by which people know a step: the last one that it evaluates. */
-static const char *step_operation(const plan_step *step)
-{
-    const char *name = plan_step_name(step);
-    for (int32_t i = 0; i < step->instr_count; i++)
-        if (step->instrs[i].kind == INSTR_MAP || step->instrs[i].kind == INSTR_REDUCE)
-            name = clg_ops[step->instrs[i].op].name;
-    return name;
-}
-
-/* Which of the sources does not build, and whose it is: each by itself. The message becomes more precise, if it can. */
-static clg_status explain_failure(backend_program *program, const char *const *sources, int count, clg_status status)
-{
-    char message[1024];
-    for (int i = 0; i < count && status == CLG_ERROR_DEVICE; i++) {
-        program_entry *entry;
-        snprintf(message, sizeof message, "%s", clg_last_error());
-        if (build_sources(program, &sources[i], 1, &entry) == CLG_OK) {
-            clg_fail(status, "%s", message);
-            continue;
-        }
-        snprintf(message, sizeof message, "%s", clg_last_error());
-        int k = 0;
-        while (program->launches.items[k].made.source != sources[i])
-            k++;
-        const plan_step *step = &program->plan->steps[program->launches.items[k].step];
-        return clg_fail(status, "step %d (%s, for %%%d): %s", (int)program->launches.items[k].step,
-                        step_operation(step), (int)step->name_node, message);
-    }
-    return status;
-}
-
-static clg_status build(backend_program *program)
-{
-    const char **sources = malloc(((size_t)program->launches.count + 1) * sizeof *sources);
-    uint64_t *hashes = malloc(((size_t)program->launches.count + 1) * sizeof *hashes);
-    clg_status status = sources && hashes ? CLG_OK : clg_fail_memory();
-    int count = status == CLG_OK ? new_sources(program, sources, hashes) : 0;
-    free(hashes);
-    if (count) {
-        program_entry *entry = NULL;
-        status = build_sources(program, sources, count, &entry);
-        if (status != CLG_OK)
-            status = explain_failure(program, sources, count, status);
-        for (int i = 0; status == CLG_OK && i < program->launches.count; i++) {
-            launch *l = &program->launches.items[i];
-            program_kernel *kernel;
-            if (l->made.source && cache_find(program->device, l->made.source, &kernel) == entry)
-                use_built(l, entry, kernel);
-        }
-    }
-    free(sources);
-    return status;
-}
-
-static clg_status create_kernels(backend_program *program)
-{
-    for (int i = 0; i < program->launches.count; i++) {
-        launch *l = &program->launches.items[i];
-        if (l->kind != LAUNCH_KERNEL)
-            continue;
-        cl_int code;
-        cl_kernel kernel = clCreateKernel(l->entry->program, l->built->name, &code);
-        if (code != CL_SUCCESS)
-            return status_check(code, "clCreateKernel");
-        l->kernel = kernel;
-        opencl_count_object(1);
-        size_t limit = 0, group = l->made.local[0] * l->made.local[1] * l->made.local[2];
-        code = clGetKernelWorkGroupInfo(kernel, program->device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit, &limit,
-                                        NULL);
-        if (code == CL_SUCCESS && limit && group > limit)
-            return clg_fail(CLG_ERROR_UNSUPPORTED, "step %d: its kernel needs work-groups of %zu, %s allows %zu",
-                            (int)l->step, group, program->device->info.spec, limit);
-    }
-    return CLG_OK;
-}
 
 /* ---------------------------------------------------------------- memory */
 
@@ -204,20 +82,6 @@ static clg_status set_argument(const launch *l, int argument, const cl_mem *memo
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
 }
 
-static clg_status set_number(const launch *l, int i, const kernel_number *number)
-{
-    cl_float f32 = (cl_float)number->constant;
-    cl_int i32 = (cl_int)number->constant, narrow = (cl_int)number->index;
-    cl_uchar u8 = (cl_uchar)(cl_int)number->constant;
-    cl_long wide = number->index;
-    const void *from[CLG_DTYPE_COUNT] = {&f32, &number->constant, &i32, &u8};
-    const bool is_wide = l->made.wide && number->kind != NUMBER_IDLE, constant = number->kind < CLG_DTYPE_COUNT;
-    const void *value = constant ? from[number->kind] : is_wide ? (void *)&wide : &narrow;
-    const size_t size = constant ? clg_dtype_size((clg_dtype)number->kind) : is_wide ? sizeof wide : sizeof narrow;
-    cl_int code = clSetKernelArg(l->kernel, (cl_uint)(l->made.argument_count + i), size, value);
-    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
-}
-
 static const cl_mem *argument_memory(const backend_program *program, int32_t argument)
 {
     return argument == ARGUMENT_SHARES    ? &program->device->shares
@@ -233,7 +97,7 @@ static clg_status set_arguments(backend_program *program)
         for (int a = 0; l->kernel && a < l->made.argument_count && status == CLG_OK; a++)
             status = set_argument(l, a, argument_memory(program, l->made.arguments[a]));
         for (int n = 0; l->kernel && n < l->made.number_count && status == CLG_OK; n++)
-            status = set_number(l, n, &l->made.numbers[n]);
+            status = launch_set_number(l, n, &l->made.numbers[n]);
     }
     return status;
 }
@@ -244,36 +108,7 @@ clg_status program_enqueue(const backend_program *program, const launch *l, cl_e
     if (l->kind == LAUNCH_CLBLAST)
         return clblast_run(program->device, step, program->memory[step->operand[0].buffer],
                            program->memory[step->operand[1].buffer], program->memory[step->product], program->scratch);
-    cl_int code = clEnqueueNDRangeKernel(program->device->queue, l->kernel, (cl_uint)l->made.dimensions, NULL,
-                                         l->made.global, l->made.local, 0, NULL, event);
-    return code == CL_SUCCESS ? CLG_OK : status_check(code, "clEnqueueNDRangeKernel");
-}
-
-/* Launches a kernel, idle, where none of its text has been launched before: then *any is true. */
-static clg_status start(const backend_program *program, const launch *l, bool *any)
-{
-    const kernel_number idle = {.kind = NUMBER_IDLE, .index = 1};
-    int n = 0;
-    while (n < l->made.number_count && l->made.numbers[n].kind != NUMBER_IDLE)
-        n++;
-    if (n == l->made.number_count || l->built->started)
-        return CLG_OK;
-    clg_status status = set_number(l, n, &idle);
-    if (status == CLG_OK)
-        status = program_enqueue(program, l, NULL);
-    *any = l->built->started = true;
-    return status == CLG_OK ? set_number(l, n, &l->made.numbers[n]) : status;
-}
-
-/* Some drivers compile a kernel for good when it is launched first. That is no matter of a run. */
-static clg_status start_kernels(const backend_program *program)
-{
-    clg_status status = CLG_OK;
-    bool any = false;
-    for (int i = 0; i < program->launches.count && status == CLG_OK; i++)
-        if (program->launches.items[i].kernel)
-            status = start(program, &program->launches.items[i], &any);
-    return any && status == CLG_OK ? device_sync(program->device) : status;
+    return launch_enqueue(program->device, l, event);
 }
 
 clg_status program_bind(backend_program *program, backend_buffer *const *bindings)
@@ -302,9 +137,7 @@ clg_status program_bind(backend_program *program, backend_buffer *const *binding
 static clg_status make_ready(backend_program *program, backend_buffer *const *bindings)
 {
     const plan *schedule = program->plan;
-    clg_status status = build(program);
-    if (status == CLG_OK)
-        status = create_kernels(program);
+    clg_status status = build_kernels(program);
     if (status == CLG_OK)
         status = create_arena(program);
     if (status == CLG_OK && program->launches.scratch_bytes)
@@ -316,7 +149,7 @@ static clg_status make_ready(backend_program *program, backend_buffer *const *bi
         status = device_clear_shares(program->device);
     if (status == CLG_OK)
         status = set_arguments(program);
-    return status == CLG_OK ? start_kernels(program) : status;
+    return status == CLG_OK ? build_start(program) : status;
 }
 
 clg_status program_prepare(backend_device *device, const plan *schedule, const product_choice *choices,
@@ -334,6 +167,7 @@ clg_status program_prepare(backend_device *device, const plan *schedule, const p
                                                           : clg_fail_memory();
     if (status == CLG_OK)
         status = make_ready(program, bindings);
+    build_end(program);
     if (status != CLG_OK) {
         program_release(program);
         return status;

@@ -23,6 +23,13 @@ typedef struct launch_list {
     int64_t scratch_bytes; /* the most that any launch needs */
 } launch_list;
 
+/* How far the building of kernels is: each is built, then started. */
+typedef struct build_state {
+    double begin; /* seconds of a clock */
+    int done, total;
+    bool told; /* the device's watch was */
+} build_state;
+
 struct backend_program {
     backend_device *device;
     const plan *plan;
@@ -31,6 +38,7 @@ struct backend_program {
     bool *owned;    /* memory[i] is this program's to release */
     cl_mem arena;   /* parent of the sub-buffers; NULL if each range has memory of its own */
     cl_mem scratch;
+    build_state building;
 };
 
 /* ---------------------------------------------------------------- launches.c */
@@ -40,6 +48,15 @@ struct backend_program {
 clg_status launches_make(backend_device *device, const plan *schedule, const product_choice *choices,
                          launch_list *list);
 void launches_free(launch_list *list);
+/* Sets the argument that is number n of a kernel's numbers. */
+clg_status launch_set_number(const launch *l, int n, const kernel_number *number);
+clg_status launch_enqueue(const backend_device *device, const launch *l, cl_event *event); /* a kernel's */
+
+/* ---------------------------------------------------------------- build.c */
+
+clg_status build_kernels(backend_program *program); /* of all launches */
+clg_status build_start(backend_program *program);   /* once their arguments are set */
+void build_end(const backend_program *program);     /* also if something failed: nobody waits any more */
 
 /* ---------------------------------------------------------------- program.c */
 
