@@ -18,7 +18,7 @@ void cpu_tape_measure(cpu_tape *t)
         element = step->instrs[i].dtype == CLG_F64 ? 8 : step->instrs[i].dtype == CLG_U8 || element > 4 ? element : 4;
     int64_t live = (count[SLOT_BLOCK] ? count[SLOT_BLOCK] : 1) * element + count[SLOT_WIDE] * 8;
     t->block = t->straight ? t->lanes : 2048;
-    while (!t->straight && t->block > (t->lanes_inner ? CPU_PIECE : 128) && t->block * live > 24 * 1024)
+    while (!t->straight && t->block > (t->lanes_inner ? CPU_PIECE : 128) && t->block * live > (step->inner_rank > 0 && !t->lanes_inner ? 64 : 24) * 1024)
         t->block /= 2;
     if (step->kind == STEP_LOOP && step->inner_rank == 0 && t->touched > CPU_CACHED && t->block > CPU_CHUNK)
         t->block = CPU_CHUNK;
