@@ -123,7 +123,7 @@ static clg_status build_batch(backend_program *program, const char *const *sourc
 
 static clg_status build(backend_program *program)
 {
-    enum { BATCH = 8 }; /* sources: what a driver takes for each call is shared, and who waits hears of it */
+    enum { BATCH = 16 }; /* sources: what a driver takes for each call is shared, and who waits hears of it */
     const char **sources = malloc(((size_t)program->launches.count + 1) * sizeof *sources);
     uint64_t *hashes = malloc(((size_t)program->launches.count + 1) * sizeof *hashes);
     clg_status status = sources && hashes ? CLG_OK : clg_fail_memory();
