@@ -44,6 +44,10 @@ static void test_calls_that_are_refused(void **state)
     clg_program_free(program);
     assert_null(clg_mlp_new(g, widths, 3, &random));
     support_expect_error(clg_input(g, CLG_F32, CLG_SHAPE(4, -1)), "has a negative extent");
+    clg_var zero = clg_full(g, CLG_U8, CLG_SCALAR, 0);
+    support_expect_error(clg_argmax(clg_broadcast_to(zero, CLG_SHAPE((int64_t)3 << 30)), 0),
+                         "has more elements than an i32 index counts");
+    support_expect_error(clg_arange(g, CLG_I32, (int64_t)3 << 30), "arange: ");
     clg_graph_free(g);
 }
 

@@ -238,7 +238,8 @@ CLG_API clg_var clg_cast(clg_var x, clg_dtype dtype);
 CLG_API clg_var clg_sum(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_max(clg_var x, clg_axes axes, bool keepdims); /* equal maxima share the gradient evenly */
-CLG_API clg_var clg_argmax(clg_var x, int axis); /* i32 index of the first maximum along axis; axis is dropped */
+/* i32 index of the first maximum along axis, which has at most 2147483647 elements; axis is dropped */
+CLG_API clg_var clg_argmax(clg_var x, int axis);
 
 /* Views cost nothing by themselves: they are folded into the loads of what uses them. */
 CLG_API clg_var clg_reshape(clg_var x, clg_shape shape); /* one extent may be -1: inferred */

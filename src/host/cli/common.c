@@ -79,8 +79,10 @@ static void show_build(void *context, int done, int total)
         progress_start(p);
     if (done < total)
         progress_share(p, "building kernels", (double)done / total);
-    else
+    else {
         progress_clear(p);
+        p->start = 0;
+    }
 }
 
 int cli_open_device(const char *command, const char *spec, clg_device **device)

@@ -18,6 +18,9 @@ clg_var clg_arange(clg_graph *graph, clg_dtype dtype, int64_t count)
 {
     if (!graph_check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
         return POISON(graph);
+    if (dtype == CLG_I32 && count - 1 > INT32_MAX)
+        return graph_fail(graph, CLG_ERROR_ARGUMENT, "arange: %lld is more than i32 counts, %d", (long long)count - 1,
+                          INT32_MAX);
     return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, "arange", CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
                       (graph_record){.attr.integer = 0});
 }

@@ -74,6 +74,10 @@ clg_var clg_argmax(clg_var x, int axis)
     }
     if (shape.dim[axis] == 0)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "argmax: axis %d of shape %s is empty", axis, shape_text(shape));
+    if (shape.dim[axis] > INT32_MAX)
+        return graph_fail(x.graph, CLG_ERROR_ARGUMENT,
+                          "argmax: axis %d of shape %s has more elements than an i32 index counts, %d", axis,
+                          shape_text(shape), INT32_MAX);
     clg_var top = clg_max(x, CLG_AXES(axis), true);
     clg_var chosen = clg_maximum(clg_equal(x, top), clg_not_equal(x, x));
     clg_var negated = clg_reshape(clg_neg(clg_arange(x.graph, CLG_I32, shape.dim[axis])), along);
