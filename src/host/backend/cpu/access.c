@@ -384,10 +384,12 @@ void cpu_store_view(cpu_runner *r, const cpu_entry *e, int64_t n)
     r->slot[e->d] = r->address[x->buffer] + offset * x->size;
 }
 
-/* Whole rows from here on that are neighbours in memory, while their elements are not; 0: there are none. */
+/* Whole rows from here on that are near each other in memory, while their elements are not; 0: there are none. */
 static int64_t whole_rows(const walk *w)
 {
-    if (w->rank < 2 || w->dims[w->rank - 2].stride != 1 || w->dims[w->rank - 1].stride == 1 || w->coord[w->rank - 1])
+    enum { NEAR = 4 };
+    const int64_t step = w->rank < 2 ? 0 : w->dims[w->rank - 2].stride;
+    if (step < 1 || step > NEAR || w->dims[w->rank - 1].stride <= step || w->coord[w->rank - 1])
         return 0;
     int64_t rows = w->rank > 2 ? w->dims[w->rank - 2].extent - w->coord[w->rank - 2] : INT64_MAX;
     return smaller(rows, w->left / w->dims[w->rank - 1].extent);
@@ -403,7 +405,8 @@ void cpu_store_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
     while (w.left > 0) {
         int64_t run = walk_run(&w), rows = whole_rows(&w);
         if (rows > 1) {
-            cpu_copy_turned(base + w.offset * x->size, s, walk_stride(&w), run, rows, x->size);
+            cpu_copy_turned(base + w.offset * x->size, s, walk_stride(&w), w.dims[w.rank - 2].stride, run, rows,
+                            x->size);
             s += rows * run * x->size;
             walk_skip(&w, rows * run);
             continue;

@@ -72,14 +72,18 @@ enum {
                     d[i + k] = s[(j + k) * stride];                                                                    \
         }                                                                                                              \
     }                                                                                                                  \
-    static void turned_##name(word *d, const word *s, int64_t stride, int64_t extent, int64_t rows)                    \
+    static void turned_##name(word *d, const word *s, int64_t stride, int64_t step, int64_t extent, int64_t rows)      \
     {                                                                                                                  \
-        for (; rows >= TURNED; rows -= TURNED, d += TURNED, s += TURNED * extent)                                      \
+        for (; rows >= TURNED; rows -= TURNED, d += TURNED * step, s += TURNED * extent)                               \
             for (int64_t j = 0; j < extent; j++)                                                                       \
-                for (int i = 0; i < TURNED; i++)                                                                       \
-                    d[j * stride + i] = s[i * extent + j];                                                             \
+                if (step == 1)                                                                                         \
+                    for (int i = 0; i < TURNED; i++)                                                                   \
+                        d[j * stride + i] = s[i * extent + j];                                                         \
+                else                                                                                                   \
+                    for (int i = 0; i < TURNED; i++)                                                                   \
+                        d[j * stride + i * step] = s[i * extent + j];                                                  \
         for (int64_t i = 0; i < rows; i++)                                                                             \
-            to_##name(d + i, s + i * extent, stride, extent);                                                          \
+            to_##name(d + i * step, s + i * extent, stride, extent);                                                   \
     }
 COPIES(1, uint8_t)
 COPIES(4, word4)
@@ -110,7 +114,7 @@ void cpu_copy_rows(void *d, const void *s, const cpu_dim dims[2], int64_t phase,
         BY_SIZE(rows, size, d, s, dims, phase, n);
 }
 
-void cpu_copy_turned(void *d, const void *s, int64_t stride, int64_t extent, int64_t rows, int size)
+void cpu_copy_turned(void *d, const void *s, int64_t stride, int64_t step, int64_t extent, int64_t rows, int size)
 {
-    BY_SIZE(turned, size, d, s, stride, extent, rows);
+    BY_SIZE(turned, size, d, s, stride, step, extent, rows);
 }

@@ -11,6 +11,6 @@ void cpu_copy_to(void *d, const void *s, int64_t stride, int64_t n, int size);
 /* n elements of short rows: dims are those from row to row and in a row. The first one is number phase of its row, s
  * where that row begins. */
 void cpu_copy_rows(void *d, const void *s, const cpu_dim dims[2], int64_t phase, int64_t n, int size);
-/* Consecutive rows of extent elements to where rows are neighbours and their elements stride apart: transposed. */
-void cpu_copy_turned(void *d, const void *s, int64_t stride, int64_t extent, int64_t rows, int size);
+/* Consecutive rows of extent elements to where rows are only step apart and their elements stride: transposed. */
+void cpu_copy_turned(void *d, const void *s, int64_t stride, int64_t step, int64_t extent, int64_t rows, int size);
 #endif
