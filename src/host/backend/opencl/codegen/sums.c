@@ -1,6 +1,9 @@
 /* INNER sections of a LOOP step: loops over inner positions and the reductions that they feed. Long sums are added in
  * blocks whose sums are then added, in f64 where the device has it. */
-#include "nest.h"
+#include "contract.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define CHAIN 512 /* elements that one lane, or one work-item of a GPU, sums before they join the total */
 
@@ -10,12 +13,13 @@ typedef struct inner {
     const body_printer *p;
     const plan_step *step;
     const plan_section *section;
-    bool group;         /* a GPU's work-items share the positions */
-    bool sums;          /* it has reductions */
-    bool blocks;        /* summed block by block */
-    int64_t block;      /* positions of a block */
-    int copies;         /* vector accumulators, taken in turn */
-    bool vectors, tail; /* which loops over lanes there are */
+    bool group;                /* a GPU's work-items share the positions */
+    bool sums;                 /* it has reductions */
+    bool blocks;               /* summed block by block */
+    int64_t block;             /* positions of a block */
+    int copies;                /* vector accumulators, taken in turn */
+    bool vectors, tail;        /* which loops over lanes there are */
+    const plan_access *bounds; /* what is outside these adds nothing: runs are narrowed to them. NULL: they are not */
 } inner;
 
 static const char *const copy_endings[] = {"_0", "_1"};
@@ -23,6 +27,15 @@ static const char *const copy_endings[] = {"_0", "_1"};
 #define FOR_EACH_REDUCTION(in, i)                                                                                      \
     for (int32_t i = (in)->section->first; i < (in)->section->first + (in)->section->count; i++)                       \
         if ((in)->step->instrs[i].kind == INSTR_REDUCE)
+
+/* Whether an array keeps something of the section for later ones, which want all of it. */
+static bool keeps(const body *b, const plan_section *section)
+{
+    for (int32_t i = section->first; b->kept && i < section->first + section->count; i++)
+        if (b->kept[i] >= 0)
+            return true;
+    return false;
+}
 
 static inner plan_inner(const nest *n, const body_printer *p, const plan_section *section)
 {
@@ -37,7 +50,11 @@ static inner plan_inner(const nest *n, const body_printer *p, const plan_section
     in.vectors = n->lanes_inner && p->width > 1;
     bool whole = in.vectors && step->extent[n->body.lane] % p->width == 0 &&
                  (step->splits == 1 || step->inner_piece % p->width == 0) && in.block % p->width == 0;
-    in.tail = !whole;
+    plan_reduction found;
+    if (n->lanes_inner && !in.group && step->inner_rank > 1 && !keeps(&n->body, section) &&
+        plan_reduction_find(step, section, &found) && step->accesses[found.load[0]->access].bound_count > 0)
+        in.bounds = &step->accesses[found.load[0]->access];
+    in.tail = !whole || in.bounds;
     return in;
 }
 
@@ -226,6 +243,38 @@ static void print_position(const inner *in, const char *accumulator)
     nest_close_tile(in->p);
 }
 
+/* The loops over a run, p%d..end-1, of which only the part within the bounds is met: no lane asks where it is. */
+static void print_narrowed(const inner *in)
+{
+    plan_step step = *in->step;
+    body within = *in->p->body;
+    body_printer p = *in->p;
+    inner loops = *in;
+    const int lane = in->n->body.lane;
+    text *out = in->p->out;
+    plan_access *accesses = malloc((size_t)step.access_count * sizeof *accesses);
+    if (!accesses) {
+        out->failed = true;
+        return;
+    }
+    memcpy(accesses, step.accesses, (size_t)step.access_count * sizeof *accesses);
+    for (int32_t i = 0; i < step.access_count; i++)
+        accesses[i].bound_count = 0;
+    step.accesses = accesses;
+    within.step = &step;
+    p.body = &within;
+    loops.p = &p;
+    text_line(out, "%s from%d = p%d, to%d = end;", in->n->body.index, lane, lane, lane);
+    for (int32_t i = 0; i < in->bounds->bound_count; i++)
+        contract_print_bound(in->p, &in->step->bounds[in->bounds->first_bound + i], lane);
+    text_open(out, "");
+    text_line(out, "%s p%d = from%d;", in->n->body.index, lane, lane);
+    text_line(out, "const %s end = to%d;", in->n->body.index, lane);
+    print_lane_loops(&loops);
+    text_close(out);
+    free(accesses);
+}
+
 /* The positions j..stop-1 of the flattened inner range, one run along the last inner dimension after another. */
 static void print_runs(const inner *in)
 {
@@ -252,7 +301,9 @@ static void print_runs(const inner *in)
         text_line(out, "const %s end = stop;", index);
         text_line(out, "j = stop;");
     }
-    if (in->n->lanes_inner) {
+    if (in->bounds) {
+        print_narrowed(in);
+    } else if (in->n->lanes_inner) {
         print_lane_loops(in);
     } else {
         snprintf(head, sizeof head, "for (; p%d < end; p%d++)", last, last);
