@@ -22,7 +22,7 @@ typedef struct backend_traits {
     bool fuses_epilogue;    /* matmul steps run their body on the product while it is in registers or cache, and need
                                no product buffer */
     bool evaluates_all;     /* a section evaluates each instruction at all its positions, also where it is the same at
-                               many (not where it is the same at all) */
+                               many (except what is the same at all of them) */
     bool prologues;         /* contractions take operands with a prologue (plan_operand) */
     bool window_columns;    /* products read vectors of an operand's windows where they lie, if they are its columns */
     bool dense_columns;     /* contractions read operands where they lie, the second one fast only if its columns are

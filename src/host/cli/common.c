@@ -75,8 +75,10 @@ double cli_positive(struct argp_state *state, const char *option, const char *te
 static void show_build(void *context, int done, int total)
 {
     progress *p = context;
-    if (p->start == 0)
+    if (p->start == 0) {
         progress_start(p);
+        p->start -= 1; /* seconds: it is told of what takes longer */
+    }
     if (done < total)
         progress_share(p, "building kernels", (double)done / total);
     else {

@@ -139,8 +139,8 @@ int32_t group_append(scheduler *f, const group *g);
 int32_t *group_latest(scheduler *f, int64_t count);
 /* How many workers a reducing group can keep busy without being split. */
 int64_t group_workers(const group *g);
-/* Of an elementwise group: the last dimensions that may be inner, for the sake of what depends on the outer ones, and how
- * many positions they have; 0: none, rows would be too short, or too few for the device. */
+/* Of an elementwise group: the last dimensions that may be inner, for the sake of what depends on the outer ones, and
+ * how many positions they have; 0: none, rows would be too short, or too few for the device. */
 uint32_t group_row(const scheduler *f, const space *sp, uint32_t outer, int64_t *row);
 /* Whether an access is the one at which a node's value lives in a group. */
 bool group_canonical(const scheduler *f, const group *g, int32_t node, int32_t access);

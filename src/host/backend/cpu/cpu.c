@@ -241,12 +241,15 @@ static clg_status set_bindings(backend_program *program, backend_buffer *const *
 /* The tapes of what is done with a contraction's operands as they are read. */
 static clg_status build_prologues(const cpu_vectors *vectors, cpu_tape *contraction)
 {
-    char from[8], to[8]; /* the tape is to know that they are two */
-    char *const address[] = {from, to};
+    static char lines[2][CPU_PROLOGUE_BYTES]; /* the tape is to know that they are two; nothing is written there */
+    char *const address[] = {lines[0], lines[1]};
     for (int o = 0; o < 2; o++) {
         const plan *p = contraction->step->operand[o].prologue;
         if (!p)
             continue;
+        if (p->buffers[0].bytes > CPU_PROLOGUE_BYTES || p->buffers[1].bytes > CPU_PROLOGUE_BYTES)
+            return clg_fail(CLG_ERROR_UNSUPPORTED, "plan: a prologue's line has more than %d bytes",
+                            CPU_PROLOGUE_BYTES);
         cpu_tape *tape = calloc(1, sizeof *tape);
         if (!tape)
             return clg_fail_memory();

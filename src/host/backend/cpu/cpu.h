@@ -63,6 +63,7 @@ typedef struct cpu_phase {
 } cpu_phase;
 
 #define CPU_FLUSH 128
+#define CPU_PROLOGUE_BYTES 4096  /* of a line of a prologue's plan, at most */
 #define CPU_CHUNK 256            /* lanes of a block for which maps of f32 have loops of fixed length */
 #define CPU_PIECE 1024           /* lanes of a row that are reduced together; blocks of a row are multiples of it */
 #define CPU_CACHED (1024 * 1024) /* a step that touches less finds it in the second-level cache */

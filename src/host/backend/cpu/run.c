@@ -9,6 +9,7 @@
  * prefetchers reach into the next block while this one is computed, and its stores drain meanwhile. */
 void cpu_tape_measure(cpu_tape *t)
 {
+    enum { FIRST_LEVEL = 24 * 1024, SECOND_LEVEL = 64 * 1024 }; /* of a cache for slots */
     const plan_step *step = t->step;
     int64_t count[SLOT_KINDS] = {0}, positions[3] = {0, step->outer_count, step->outer_count * step->inner_count};
     for (int32_t i = 0; i < t->slot_count; i++)
@@ -18,7 +19,11 @@ void cpu_tape_measure(cpu_tape *t)
         element = step->instrs[i].dtype == CLG_F64 ? 8 : step->instrs[i].dtype == CLG_U8 || element > 4 ? element : 4;
     int64_t live = (count[SLOT_BLOCK] ? count[SLOT_BLOCK] : 1) * element + count[SLOT_WIDE] * 8;
     t->block = t->straight ? t->lanes : 2048;
-    while (!t->straight && t->block > (t->lanes_inner ? CPU_PIECE : 128) && t->block * live > (step->inner_rank > 0 && !t->lanes_inner ? 64 : 24) * 1024)
+    /* sums of columns that come from memory: short runs of long rows, each on a page of its own, are slow to get */
+    const bool long_runs =
+        step->kind == STEP_LOOP && step->inner_rank > 0 && !t->lanes_inner && t->touched > CPU_CACHED;
+    const int64_t budget = long_runs ? SECOND_LEVEL : FIRST_LEVEL, least = t->lanes_inner ? CPU_PIECE : 128;
+    while (!t->straight && t->block > least && t->block * live > budget)
         t->block /= 2;
     if (step->kind == STEP_LOOP && step->inner_rank == 0 && t->touched > CPU_CACHED && t->block > CPU_CHUNK)
         t->block = CPU_CHUNK;

@@ -297,14 +297,31 @@ static void advance(const cpu_sweep *s, cursor *at, int64_t rows)
         at->part[i] += rows * s->bounds[i].bound->coef[d];
 }
 
-/* Lanes row->lane ... row->lane + n - 1 of each row. */
-static void run_rows(const cpu_sweep *s, const cursor *at, cpu_row *row, terms *list)
+/* Whether vectors of all terms can be read for all lanes of the rows: none begins before its buffer or ends behind it.
+ */
+static bool is_readable(const cpu_sweep *s, const cursor *at, const cpu_row *row)
 {
-    row->readable = s->is_vector;
     for (int k = 0; k < 2 && s->access[k]; k++) {
         const int64_t moved = (row->rows - 1) * (k == 0 ? row->x_step : row->w_step);
-        row->readable &= at->base[k] + smaller(moved, 0) + s->least[k] >= 0 &&
-                         at->base[k] + larger(moved, 0) + s->most[k] < s->elements[k];
+        if (at->base[k] + smaller(moved, 0) + s->least[k] < 0 ||
+            at->base[k] + larger(moved, 0) + s->most[k] >= s->elements[k])
+            return false;
+    }
+    return s->is_vector;
+}
+
+/* Lanes row->lane ... row->lane + n - 1 of each row. The first row of a buffer, or the last one, may be alone. */
+static void run_rows(const cpu_sweep *s, const cursor *at, cpu_row *row, terms *list)
+{
+    row->readable = is_readable(s, at, row);
+    if (!row->readable && row->rows > 1) {
+        const int64_t but_last = row->rows - 1;
+        row->rows = 1;
+        row->readable = is_readable(s, at, row);
+        if (row->readable) {
+            row->rows = but_last;
+            row->rows = is_readable(s, at, row) ? but_last : 1;
+        }
     }
     row->x_from = at->base[0];
     row->w_from = at->base[1];

@@ -223,7 +223,6 @@ static clg_status print_operand(product *x, int which)
 {
     text *t = &x->source;
     const bool prologue = x->step->operand[which].prologue != NULL;
-    const body_printer p = body_print_to(&x->body, t);
     const char letter = letters[which];
     text_add(t, "typedef struct NAME(KERNEL, place_%c) {\n    %s at;\n", letter, x->body.index);
     for (int i = 0; guard(x, which, i); i++)
@@ -239,7 +238,10 @@ static clg_status print_operand(product *x, int which)
     if (prologue)
         text_add(t, "VALUE(%c)", letter);
     text_add(t, "(b%d[outer.at + inner.at + ", body_argument(&x->body, x->step->operand[which].buffer));
-    body_add_address(&p, t, &(plan_access){.offset = operand(x, which)->offset});
+    const kernel_number offset = {
+        .kind = NUMBER_OFFSET, .index = operand(x, which)->offset, .of = x->step->operand[which].access};
+    if (offset.index == 0 || !body_add_number(&x->body, t, offset))
+        text_add(t, "%lld", (long long)offset.index);
     text_add(t, "]) : (T)0)\n");
     return prologue ? print_prologue(x, which) : CLG_OK;
 }

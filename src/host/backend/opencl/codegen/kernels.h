@@ -43,7 +43,7 @@ typedef struct kernel_number {
     int kind;
     int64_t index; /* of the kernel's index type */
     double constant;
-    int64_t of; /* what has it: equal numbers of others are other arguments, or chance would make another kernel */
+    int64_t of; /* what has it: otherwise steps whose numbers happen to be equal would get a kernel of their own */
 } kernel_number;
 
 #define MAX_NUMBERS 64 /* of a kernel: a device takes arguments of 1024 bytes at least */

@@ -1,5 +1,5 @@
 /* The kernels of a program: those that the device does not have yet are built, and started once, since some drivers
- * compile a kernel for good when it is launched first. That is no matter of a run. */
+ * compile a kernel for good when it is launched first. That should not happen during a run. */
 #define _POSIX_C_SOURCE 200809L
 #include "program.h"
 
@@ -41,10 +41,20 @@ static void use_built(launch *l, program_entry *entry, program_kernel *kernel)
     l->made.source = NULL;
 }
 
-/* Sources not yet built on the device, each once. */
+/* The number that makes a kernel idle; -1: it has none. */
+static int idle_number(const launch *l)
+{
+    for (int n = 0; n < l->made.number_count; n++)
+        if (l->made.numbers[n].kind == NUMBER_IDLE)
+            return n;
+    return -1;
+}
+
+/* Sources not yet built on the device, each once. Counts what is to be done: each is built, and started if it can. */
 static int new_sources(backend_program *program, const char **sources, uint64_t *hashes)
 {
     int count = 0;
+    program->building = (build_state){.begin = now()};
     for (int i = 0; i < program->launches.count; i++) {
         launch *l = &program->launches.items[i];
         program_kernel *kernel;
@@ -58,6 +68,7 @@ static int new_sources(backend_program *program, const char **sources, uint64_t 
         if (!known) {
             hashes[count] = hash;
             sources[count++] = l->made.source;
+            program->building.total += idle_number(l) >= 0 ? 2 : 1;
         }
     }
     return count;
@@ -129,7 +140,6 @@ static clg_status build(backend_program *program)
     clg_status status = sources && hashes ? CLG_OK : clg_fail_memory();
     const int count = status == CLG_OK ? new_sources(program, sources, hashes) : 0;
     free(hashes);
-    program->building = (build_state){.begin = now(), .total = 2 * count};
     for (int i = 0; i < count && status == CLG_OK; i += BATCH) {
         status = build_batch(program, sources + i, (int)smaller(BATCH, count - i));
         tell(program, (int)smaller(BATCH, count - i));
@@ -170,14 +180,10 @@ clg_status build_kernels(backend_program *program)
 static clg_status start(backend_program *program, const launch *l)
 {
     const kernel_number idle = {.kind = NUMBER_IDLE, .index = 1};
-    int n = 0;
-    if (l->built->started)
+    const int n = idle_number(l);
+    if (n < 0 || l->built->started)
         return CLG_OK;
     l->built->started = true;
-    while (n < l->made.number_count && l->made.numbers[n].kind != NUMBER_IDLE)
-        n++;
-    if (n == l->made.number_count)
-        return CLG_OK;
     clg_status status = launch_set_number(l, n, &idle);
     if (status == CLG_OK)
         status = launch_enqueue(program->device, l, NULL);

@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static clg_status check_dtypes(const backend_device *device, const plan *schedule)
 {
@@ -119,17 +120,43 @@ void launches_free(launch_list *list)
     *list = (launch_list){0};
 }
 
-clg_status launch_set_number(const launch *l, int i, const kernel_number *number)
+/* The bytes of a number's argument; returns how many. */
+static size_t encode(const launch *l, const kernel_number *number, void *to)
 {
-    cl_float f32 = (cl_float)number->constant;
-    cl_int i32 = (cl_int)number->constant, narrow = (cl_int)number->index;
-    cl_uchar u8 = (cl_uchar)(cl_int)number->constant;
-    cl_long wide = number->index;
-    const void *from[CLG_DTYPE_COUNT] = {&f32, &number->constant, &i32, &u8};
-    const bool is_wide = l->made.wide && number->kind != NUMBER_IDLE, constant = number->kind < CLG_DTYPE_COUNT;
-    const void *value = constant ? from[number->kind] : is_wide ? (void *)&wide : &narrow;
-    const size_t size = constant ? clg_dtype_size((clg_dtype)number->kind) : is_wide ? sizeof wide : sizeof narrow;
-    cl_int code = clSetKernelArg(l->kernel, (cl_uint)(l->made.argument_count + i), size, value);
+    const cl_long wide = number->index;
+    const cl_int narrow = (cl_int)number->index;
+    cl_float f32;
+    cl_int i32;
+    cl_uchar u8;
+    switch (number->kind) {
+    case CLG_F32:
+        f32 = (cl_float)number->constant;
+        memcpy(to, &f32, sizeof f32);
+        return sizeof f32;
+    case CLG_F64:
+        memcpy(to, &number->constant, sizeof number->constant);
+        return sizeof number->constant;
+    case CLG_I32:
+        i32 = (cl_int)number->constant;
+        memcpy(to, &i32, sizeof i32);
+        return sizeof i32;
+    case CLG_U8:
+        u8 = (cl_uchar)(cl_int)number->constant;
+        memcpy(to, &u8, sizeof u8);
+        return sizeof u8;
+    default:
+        break;
+    }
+    const bool is_wide = l->made.wide && number->kind != NUMBER_IDLE;
+    memcpy(to, is_wide ? (const void *)&wide : &narrow, is_wide ? sizeof wide : sizeof narrow);
+    return is_wide ? sizeof wide : sizeof narrow;
+}
+
+clg_status launch_set_number(const launch *l, int n, const kernel_number *number)
+{
+    unsigned char value[sizeof(cl_long)];
+    const size_t size = encode(l, number, value);
+    cl_int code = clSetKernelArg(l->kernel, (cl_uint)(l->made.argument_count + n), size, value);
     return code == CL_SUCCESS ? CLG_OK : status_check(code, "clSetKernelArg");
 }
 
