@@ -97,7 +97,8 @@ CLG_API char *clg_driver_problems(void);
 
 /* Kernels are built while a program is compiled (or a value is read for the first time). Where that takes more than a
  * second, the callback is told how far it is, whenever some of it is done: done of total, at the end total of total. It
- * is called by the thread that compiles, and must not call the library. NULL: nobody is told. The CPU path builds nothing. */
+ * is called by the thread that compiles, and must not call the library. NULL: nobody is told. The CPU path builds
+ * nothing. */
 typedef void (*clg_build_watch)(void *context, int done, int total);
 CLG_API void clg_device_on_build(clg_device *device, clg_build_watch watch, void *context);
 

@@ -203,8 +203,8 @@ static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t a
     if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0)
         return false;
     int64_t positions = dims & w->g->sp.inner ? w->g->full_count : w->g->outer_count, row;
-    if (w->g->kind == STEP_LOOP && !w->g->sp.inner && group_row(f, &w->g->sp, dims, &row)) /* lowering has it evaluated once for the row */
-        positions /= row;
+    if (w->g->kind == STEP_LOOP && !w->g->sp.inner && group_row(f, &w->g->sp, dims, &row))
+        positions /= row; /* lowering has it evaluated once for the row */
     return positions / OFTEN >= n->count && (positions - n->count) * clg_ops[n->op].cost >= LEAST;
 }
 
