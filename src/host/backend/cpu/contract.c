@@ -1,4 +1,5 @@
 #include "contract.h"
+#include "copy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,33 @@ static void pack_lines(const contract_block *block, const contract_dims *across,
     }
 }
 
+/* The same where lines are dense in memory and without bounds, and their elements are neighbours where they go. */
+static void pack_turned(const contract_block *block, const contract_dims *across, const int64_t *across_extent,
+                        int64_t first, int64_t count, const contract_dims *along, const int64_t *along_extent,
+                        int64_t start, int64_t length, int64_t along_step, char *to)
+{
+    enum { LINES = 32 };
+    const int64_t size = block->side->size;
+    const void *line[LINES];
+    int64_t offset[LINES];
+    cursor outer, inner;
+    seek(&outer, across, across_extent, 0, first);
+    for (int64_t lines; count > 0; count -= lines, to += lines * size) {
+        lines = smaller(count, LINES);
+        for (int64_t i = 0; i < lines; i++, advance(&outer, across, across_extent, 0, 1))
+            offset[i] = outer.offset;
+        seek(&inner, along, along_extent, 0, start);
+        for (int64_t done = 0, run; done < length; done += run) {
+            run = smaller(along_extent[along->rank - 1] - inner.coord[along->rank - 1], length - done);
+            for (int64_t i = 0; i < lines; i++)
+                line[i] = block->base + (offset[i] + inner.offset) * size;
+            cpu_copy_lines(to + done * along_step * size, along_step, line, lines, run, (int)size);
+            if (done + run < length)
+                advance(&inner, along, along_extent, 0, run);
+        }
+    }
+}
+
 /* Along what is dense in memory; if both are, along what is longer. */
 void contract_pack(const void *context, int64_t first, int64_t count, int64_t p, int64_t k, void *to, int64_t step,
                    int64_t depth_step)
@@ -273,7 +301,9 @@ void contract_pack(const void *context, int64_t first, int64_t count, int64_t p,
     int own = s->own.rank - 1, depth = s->depth.rank - 1;
     bool own_dense = own >= 0 && s->own.stride[own] == 1, depth_dense = depth >= 0 && s->depth.stride[depth] == 1;
     bool by_depth = depth_dense && (!own_dense || s->own.extent[own] < block->extent[depth]);
-    if (by_depth)
+    if (by_depth && step == 1 && s->bound_count == 0 && !block->prologue)
+        pack_turned(block, &s->own, s->own.extent, first, count, &s->depth, block->extent, p, k, depth_step, to);
+    else if (by_depth)
         pack_lines(block, &s->own, s->own.extent, first, count, step, &s->depth, block->extent, p, k, depth_step, to);
     else
         pack_lines(block, &s->depth, block->extent, p, k, depth_step, &s->own, s->own.extent, first, count, step, to);

@@ -11,6 +11,62 @@ enum {
     TURNED = 16    /* rows that are transposed at a time */
 };
 
+/* ---------------------------------------------------------------- transposed */
+
+typedef uint32_t four __attribute__((vector_size(16)));
+typedef uint32_t four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+
+#if defined(__clang__)
+#define LOWS(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGHS(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#else
+#define LOWS(a, b) __builtin_shuffle(a, b, (four){0, 4, 1, 5})
+#define HIGHS(a, b) __builtin_shuffle(a, b, (four){2, 6, 3, 7})
+#endif
+
+static four four_from(const word4 *from) { return *(const four_anywhere *)(const void *)from; }
+static void four_to(word4 *to, four x) { *(four_anywhere *)(void *)to = x; }
+
+/* Four elements of four lines. */
+static void turn_four(word4 *d, int64_t stride, const word4 *const *line, int64_t at)
+{
+    const four a = four_from(line[0] + at), b = four_from(line[1] + at);
+    const four c = four_from(line[2] + at), e = four_from(line[3] + at);
+    const four even = LOWS(a, c), odd = LOWS(b, e), even_high = HIGHS(a, c), odd_high = HIGHS(b, e);
+    four_to(d, LOWS(even, odd));
+    four_to(d + stride, HIGHS(even, odd));
+    four_to(d + 2 * stride, LOWS(even_high, odd_high));
+    four_to(d + 3 * stride, HIGHS(even_high, odd_high));
+}
+
+static void lines_4(word4 *d, int64_t stride, const word4 *const *line, int64_t count, int64_t n)
+{
+    int64_t at = 0;
+    for (; at + 4 <= n; at += 4, d += 4 * stride) {
+        int64_t i = 0;
+        for (; i + 4 <= count; i += 4)
+            turn_four(d + i, stride, line + i, at);
+        for (; i < count; i++)
+            for (int k = 0; k < 4; k++)
+                d[k * stride + i] = line[i][at + k];
+    }
+    for (; at < n; at++, d += stride)
+        for (int64_t i = 0; i < count; i++)
+            d[i] = line[i][at];
+}
+
+#define LINES(name, word)                                                                                              \
+    static void lines_##name(word *d, int64_t stride, const word *const *line, int64_t count, int64_t n)               \
+    {                                                                                                                  \
+        for (int64_t at = 0; at < n; at++, d += stride)                                                                \
+            for (int64_t i = 0; i < count; i++)                                                                        \
+                d[i] = line[i][at];                                                                                    \
+    }
+LINES(1, uint8_t)
+LINES(8, word8)
+
+/* ---------------------------------------------------------------- rows */
+
 #define COPIES(name, word)                                                                                             \
     static void from_##name(word *restrict d, const word *restrict s, int64_t stride, int64_t n)                       \
     {                                                                                                                  \
@@ -74,14 +130,17 @@ enum {
     }                                                                                                                  \
     static void turned_##name(word *d, const word *s, int64_t stride, int64_t step, int64_t extent, int64_t rows)      \
     {                                                                                                                  \
-        for (; rows >= TURNED; rows -= TURNED, d += TURNED * step, s += TURNED * extent)                               \
-            for (int64_t j = 0; j < extent; j++)                                                                       \
-                if (step == 1)                                                                                         \
+        const word *line[TURNED];                                                                                      \
+        for (; rows >= TURNED; rows -= TURNED, d += TURNED * step, s += TURNED * extent) {                             \
+            for (int i = 0; i < TURNED; i++)                                                                           \
+                line[i] = s + i * extent;                                                                              \
+            if (step == 1)                                                                                             \
+                lines_##name(d, stride, line, TURNED, extent);                                                         \
+            else                                                                                                       \
+                for (int64_t j = 0; j < extent; j++)                                                                   \
                     for (int i = 0; i < TURNED; i++)                                                                   \
-                        d[j * stride + i] = s[i * extent + j];                                                         \
-                else                                                                                                   \
-                    for (int i = 0; i < TURNED; i++)                                                                   \
-                        d[j * stride + i * step] = s[i * extent + j];                                                  \
+                        d[j * stride + i * step] = line[i][j];                                                         \
+        }                                                                                                              \
         for (int64_t i = 0; i < rows; i++)                                                                             \
             to_##name(d + i * step, s + i * extent, stride, extent);                                                   \
     }
@@ -117,4 +176,9 @@ void cpu_copy_rows(void *d, const void *s, const cpu_dim dims[2], int64_t phase,
 void cpu_copy_turned(void *d, const void *s, int64_t stride, int64_t step, int64_t extent, int64_t rows, int size)
 {
     BY_SIZE(turned, size, d, s, stride, step, extent, rows);
+}
+
+void cpu_copy_lines(void *d, int64_t stride, const void *const *line, int64_t count, int64_t n, int size)
+{
+    BY_SIZE(lines, size, d, stride, (const void *)line, count, n);
 }

@@ -13,4 +13,6 @@ void cpu_copy_to(void *d, const void *s, int64_t stride, int64_t n, int size);
 void cpu_copy_rows(void *d, const void *s, const cpu_dim dims[2], int64_t phase, int64_t n, int size);
 /* Consecutive rows of extent elements to where rows are only step apart and their elements stride: transposed. */
 void cpu_copy_turned(void *d, const void *s, int64_t stride, int64_t step, int64_t extent, int64_t rows, int size);
+/* count lines of n elements, transposed: to d the first elements of all, stride behind them the second ones, ... */
+void cpu_copy_lines(void *d, int64_t stride, const void *const *line, int64_t count, int64_t n, int size);
 #endif
