@@ -51,6 +51,22 @@ static void test_calls_that_are_refused(void **state)
     clg_graph_free(g);
 }
 
+/* What an effect changes was read before, with what was computed from it. */
+static void test_effects_on_what_was_read(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const float three = 3;
+    clg_var x = clg_array(g, CLG_F32, CLG_SCALAR, &three), y = clg_mul(x, clg_scalar(g, 2));
+    clg_var z = clg_after(clg_reshape(y, CLG_SHAPE(1)), clg_assign(x, clg_add(x, x))), moved = clg_assign(x, y);
+    assert_true(clg_item(y) == 6);
+    assert_true(clg_item(z) == 6 && clg_item(x) == 6 && clg_item(y) == 12);
+    assert_true(clg_item(z) == 6 && clg_item(x) == 6); /* known by now */
+    assert_true(clg_item(moved) == 12 && clg_item(x) == 12 && clg_item(y) == 24);
+    assert_true(clg_item(clg_after(x, clg_assign(x, y))) == 24 && clg_item(x) == 24);
+    clg_graph_free(g);
+}
+
 /* Constants give what leaves of the same values give. */
 static void test_folding_is_running(void **state)
 {
@@ -175,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls_that_are_refused),
+        cmocka_unit_test(test_effects_on_what_was_read),
         cmocka_unit_test(test_folding_is_running),
         cmocka_unit_test(test_empty_arrays),
         cmocka_unit_test(test_fork),

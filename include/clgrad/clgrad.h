@@ -394,7 +394,7 @@ CLG_API clg_var clg_stop_gradient(clg_var x);
  * end of the run; all other reads in that program see the values from before. */
 CLG_API clg_var clg_assign(clg_var leaf, clg_var value);
 /* The values of x; a program that contains the result carries out effect (a clg_assign) too. Ties updates to an
- * output such as the loss. */
+ * output such as the loss. (Of a leaf: those that it has when the effect is done.) */
 CLG_API clg_var clg_after(clg_var x, clg_var effect);
 
 /* ---------------------------------------------------------------- gradients */

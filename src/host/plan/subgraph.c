@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_alias(uint8_t op) { return op == OP_RESHAPE || op == OP_STOP_GRADIENT || op == OP_AFTER; }
+bool subgraph_is_alias(uint8_t op) { return op == OP_RESHAPE || op == OP_STOP_GRADIENT || op == OP_AFTER; }
 
 static void mark(const clg_graph *g, uint8_t *needed, int32_t top, bool (*realised)(void *, int32_t), void *context)
 {
@@ -28,7 +28,7 @@ static void copy(const clg_graph *g, const uint8_t *needed, int32_t top, int32_t
         if (!needed[i])
             continue;
         const graph_record *n = &g->nodes[i];
-        if (is_alias(n->op) && needed[i] == 1) {
+        if (subgraph_is_alias(n->op) && needed[i] == 1) {
             local[i] = local[n->src[0]];
             continue;
         }

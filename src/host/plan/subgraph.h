@@ -57,6 +57,8 @@ static inline const contraction *subgraph_contraction(const subgraph *s, int32_t
     return &s->contractions[s->nodes[node].attr.integer];
 }
 
+/* Whether a node is another one under another shape or name, that of its first source. */
+bool subgraph_is_alias(uint8_t op);
 /* realised(context, id): the node's value is in memory already and serves as a leaf; NULL: only leaves are. */
 clg_status subgraph_collect(const clg_graph *g, const int32_t *outputs, int32_t count,
                             bool (*realised)(void *, int32_t), void *context, subgraph *s);

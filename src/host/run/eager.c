@@ -65,7 +65,25 @@ static void keep(engine *e, cached *entry)
 
 /* ---------------------------------------------------------------- computing */
 
-static bool is_realised(void *context, int32_t node) { return engine_value(context, node) != NULL; }
+typedef struct reading {
+    const clg_graph *graph;
+    int32_t value; /* the node whose values the variable stands for, which effects make it compute once more */
+} reading;
+
+static reading reading_of(clg_var x)
+{
+    const graph_record *nodes = x.graph->nodes;
+    reading r = {x.graph, x.id};
+    while (nodes[r.value].op == OP_ASSIGN || subgraph_is_alias(nodes[r.value].op))
+        r.value = nodes[r.value].src[nodes[r.value].op == OP_ASSIGN];
+    return r;
+}
+
+static bool is_realised(void *context, int32_t node)
+{
+    const reading *r = context;
+    return node != r->value && engine_value(r->graph, node) != NULL;
+}
 
 /* The buffers of a subgraph's bindings. *output: a new one, for the caller to free or to give away; NULL where the
  * output is a leaf. */
@@ -133,7 +151,8 @@ clg_status eager_compute(clg_var x)
     subgraph s;
     char *key;
     size_t size;
-    clg_status status = subgraph_collect(g, &x.id, 1, is_realised, g, &s);
+    reading r = reading_of(x);
+    clg_status status = subgraph_collect(g, &x.id, 1, is_realised, &r, &s);
     if (status != CLG_OK)
         return status;
     status = subgraph_key(&s, &key, &size);

@@ -102,7 +102,7 @@ static clg_status locate(clg_var x, backend_buffer **buffer)
                 break;
             id = n->src[n->op == OP_ASSIGN];
         }
-        clg_status status = tries ? CLG_ERROR_DEVICE : eager_compute(x);
+        clg_status status = tries ? CLG_OK : eager_compute(x);
         if (status != CLG_OK)
             return status;
     }
