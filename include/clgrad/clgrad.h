@@ -391,7 +391,8 @@ CLG_API clg_var clg_mean_squared_error(clg_var prediction, clg_var target);
 CLG_API clg_var clg_stop_gradient(clg_var x);
 
 /* When a program containing this variable runs, leaf takes the values of value (same dtype and shape) at the
- * end of the run; all other reads in that program see the values from before. */
+ * end of the run; all other reads in that program see the values from before. clg_read of it carries it out, too, but
+ * not again before another program or clg_write has changed a leaf. */
 CLG_API clg_var clg_assign(clg_var leaf, clg_var value);
 /* The values of x; a program that contains the result carries out effect (a clg_assign) too. Ties updates to an
  * output such as the loss. (Of a leaf: those that it has when the effect is done.) */
