@@ -10,8 +10,9 @@
  * macros are undefined again at the end. No inclusion needs another one before it. Defined for each suffix:
  *
  *     S_t                  the element type, as typedef: f32_t is float, f32x16_t is float16
- *     FN(S, f)             the function f of suffix S. f32, f64: exp log sin cos tanh erf gelu sigmoid sqrt pow abs
- *                          sign; i32, u8: abs sign
+ *     FN(S, f)             the function f of suffix S. f32, f64: exp log sin cos tanh erf gelu sigmoid sqrt abs
+ *                          sign; i32, u8: abs sign. All others are in math_special.h, of which a program of OpenCL gets
+ *                          a copy only if it names one
  *     SEL(S, cond, x, y)   x where cond, else y. cond: what comparing two S_t gives; x, y: S_t, or scalar constants
  *     BOOL(S, comparison)  the comparison as u8 of the same width, 0 or 1
  *     COND(S, u8)          nonzero values of a u8 of the same width as a comparison result
@@ -256,6 +257,9 @@ MATH_FN MATH_T FN(S, log)(MATH_T x)
     return MATH_IF((x < 0.0f) | (x != x), NAN, p);
 }
 
+/* The first 12 bits of x: products of two heads are exact. */
+MATH_FN MATH_T FN(S, head)(MATH_T x) { return MATH_FLOAT(MATH_BITS(x) & 0xfffff000u); }
+
 /* |x| = q pi/2 + r with |r| <= pi/4 (q mod 4), exactly for every finite x: Payne and Hanek 1983. The 24 bits of x
  * times the 96 bits of 2/pi that matter at x's exponent, modulo whole turns, in 64-bit fixed point. */
 MATH_FN MATH_T FN(S, quadrant)(MATH_T x, MATH_U *q)
@@ -291,25 +295,38 @@ MATH_FN MATH_T FN(S, quadrant)(MATH_T x, MATH_U *q)
     /* to radians: turn = a + rest, a with 24 bits */
     MATH_T a = MATH_REAL(turn);
     MATH_T rest = MATH_REAL(turn - MATH_INT(a)) + MATH_REAL(MATH_SIGNED(low >> 8)) * 5.96046448e-8f;
-    MATH_T r = MATH_FMA(a, (MATH_T)(-1.43727254e-17f), rest * 1.46291807e-9f);
-    r = MATH_FMA(a, (MATH_T)(1.46291809e-9f), r);
+    /* pi/2 2^-30 = 1.46246748e-9 + 4.50598814e-13, the first of 12 bits as the head of a: their product is exact */
+    MATH_T head = FN(S, head)(a);
+    MATH_T r =
+        MATH_FMA(head, (MATH_T)(4.50598814e-13f), MATH_FMA(a - head, (MATH_T)(1.46291807e-9f), rest * 1.46291807e-9f));
+    r = MATH_FMA(head, (MATH_T)(1.46246748e-9f), r);
     MATH_C small = MATH_FLOAT(bits) < 0.785398f;
     *q = MATH_IFU(small, 0u, quarter);
     return MATH_IF(small, MATH_FLOAT(bits), r);
 }
 
-/* sin(r + q pi/2) with sign (a sign bit) applied; NaN where x is not finite */
-MATH_FN MATH_T FN(S, sine_of)(MATH_T x, MATH_T r, MATH_U q, MATH_U sign)
+/* sin(r) and cos(r) for |r| <= pi/4 */
+MATH_FN MATH_T FN(S, sin_near_0)(MATH_T r)
 {
     MATH_T z = r * r;
     MATH_T s = MATH_FMA((MATH_T)(2.71731142e-06f), z, (MATH_T)(-0.000198392576f));
     s = MATH_FMA(s, z, (MATH_T)(0.00833332911f));
     s = MATH_FMA(s, z, (MATH_T)(-0.166666672f));
-    s = MATH_FMA(s * z, r, r);
+    return MATH_FMA(s * z, r, r);
+}
+
+MATH_FN MATH_T FN(S, cos_near_0)(MATH_T r)
+{
+    MATH_T z = r * r;
     MATH_T c = MATH_FMA((MATH_T)(2.44635012e-05f), z, (MATH_T)(-0.00138876517f));
     c = MATH_FMA(c, z, (MATH_T)(0.041666653f));
-    c = MATH_FMA(z, (MATH_T)(-0.5f), c * z * z) + 1.0f;
-    MATH_T y = MATH_IF((q & 1u) != 0u, c, s);
+    return MATH_FMA(z, (MATH_T)(-0.5f), c * z * z) + 1.0f;
+}
+
+/* sin(r + q pi/2) with sign (a sign bit) applied; NaN where x is not finite */
+MATH_FN MATH_T FN(S, sine_of)(MATH_T x, MATH_T r, MATH_U q, MATH_U sign)
+{
+    MATH_T y = MATH_IF((q & 1u) != 0u, FN(S, cos_near_0)(r), FN(S, sin_near_0)(r));
     y = MATH_FLOAT(MATH_BITS(y) ^ sign ^ ((q & 2u) << 30));
     return MATH_IF(MATH_ABS(x) < INFINITY, y, NAN);
 }
@@ -377,18 +394,11 @@ MATH_FN MATH_T FN(S, sigmoid)(MATH_T x)
     return MATH_IF(x < 0.0f, e, 1.0f) / (1.0f + e);
 }
 
-/* The first 12 bits of x: products of two heads are exact. */
-MATH_FN MATH_T FN(S, head)(MATH_T x) { return MATH_FLOAT(MATH_BITS(x) & 0xfffff000u); }
-
-/* x Phi(x) = max(x, 0) - a Q(a), a = |x|, Q = 1 - Phi: nothing cancels. a Q(a) = exp(-a^2 / 2) u G(u - 1/4) with
- * u = a / (a + 5/2), where the polynomial G is near enough for a <= 15; beyond, a Q(a) is 0 in f32. a^2 is needed to
- * more bits than a float has: head^2 + (a - head) (a + head). The sign is set at the end, for the zeros: compilers
- * (LLVM 14) take x < 0 ? -0 : x for x <= 0 ? -0 : x. */
-MATH_FN MATH_T FN(S, gelu)(MATH_T x)
+/* exp(a^2 / 2) Q(a) (a + 5/2), Q the upper tail of the normal distribution, for 0 <= a <= 15: a polynomial of u - 1/4,
+ * u = a / (a + 5/2). */
+MATH_FN MATH_T FN(S, tail)(MATH_T u)
 {
-    MATH_T a = MATH_ABS(x);
-    a = MATH_IF(a > 15.0f, 15.0f, a);
-    MATH_T u = a / (a + 2.5f), t = u - 0.25f;
+    MATH_T t = u - 0.25f;
     MATH_T g = (MATH_T)(-0.0807435885f);
     g = MATH_FMA(g, t, (MATH_T)(0.101897642f));
     g = MATH_FMA(g, t, (MATH_T)(0.0654826239f));
@@ -398,75 +408,28 @@ MATH_FN MATH_T FN(S, gelu)(MATH_T x)
     g = MATH_FMA(g, t, (MATH_T)(0.268254787f));
     g = MATH_FMA(g, t, (MATH_T)(0.38951993f));
     g = MATH_FMA(g, t, (MATH_T)(-1.10288739f));
-    g = MATH_FMA(g, t, (MATH_T)(0.954403996f));
-    g = g * u;
+    return MATH_FMA(g, t, (MATH_T)(0.954403996f));
+}
+
+/* value exp(-factor a^2). a^2 is needed to more bits than a float has: head^2 + (a - head) (a + head). */
+MATH_FN MATH_T FN(S, times_bell)(MATH_T value, MATH_T a, const float factor)
+{
     MATH_T head = FN(S, head)(a), rest = (a - head) * (a + head);
     MATH_I n;
-    MATH_T r = FN(S, exp_reduce)(head * head * -0.5f, a * a * -0.5f, &n);
-    MATH_T e = FN(S, expm1_near_0)(MATH_FMA(rest, (MATH_T)(-0.5f), r));
-    return FN(S, copysign)(MATH_IF(x < 0.0f, 0.0f, x) - FN(S, scale)(MATH_FMA(g, e, g), n), x);
+    MATH_T r = FN(S, exp_reduce)(head * head * -factor, a * a * -factor, &n);
+    MATH_T e = FN(S, expm1_near_0)(MATH_FMA(rest, (MATH_T)(-factor), r));
+    return FN(S, scale)(MATH_FMA(value, e, value), n);
 }
 
-/* log2(x) as high + low, high with 12 bits, to a relative error of about 2^-31; x > 0 and finite.
- * log2(m) = (2/ln 2) atanh(s), s = (m - 1) / (m + 1): its first term in two parts, the others in one. */
-MATH_FN MATH_T FN(S, log2_parts)(MATH_T x, MATH_T *low)
+/* x Phi(x) = max(x, 0) - a Q(a), a = |x|: nothing cancels. Beyond 15, a Q(a) is 0 in f32. The sign is set at the end,
+ * for the zeros: compilers (LLVM 14) take x < 0 ? -0 : x for x <= 0 ? -0 : x. */
+MATH_FN MATH_T FN(S, gelu)(MATH_T x)
 {
-    MATH_T k;
-    MATH_T f = FN(S, split)(x, &k) - 1.0f;
-    MATH_T d = 2.0f + f, d_rest = f - (d - 2.0f);
-    MATH_T s = FN(S, head)(f / d);
-    MATH_T d_head = FN(S, head)(d), d_low = (d - d_head) + d_rest;
-    MATH_T s_rest = ((f - s * d_head) - s * d_low) / d;
-    MATH_T t = s + s_rest, z = t * t;
-    MATH_T p = MATH_FMA((MATH_T)(0.340935022f), z, (MATH_T)(0.411677778f));
-    p = MATH_FMA(p, z, (MATH_T)(0.577083051f));
-    p = MATH_FMA(p, z, (MATH_T)(0.961796701f));
-    MATH_T first = s * 2.88476562f; /* 2/ln 2 = 2.88476562 + 6.24457e-4; the product of 12 bits each is exact */
-    MATH_T rest = MATH_FMA(t, (MATH_T)(6.24456778e-4f), s_rest * 2.88476562f);
-    rest = MATH_FMA(p * z, t, rest);
-    MATH_T a = k + first, b = a + rest;
-    MATH_T lost = (first - (a - k)) + (rest - (b - a));
-    MATH_T high = FN(S, head)(b);
-    *low = (b - high) + lost;
-    return high;
-}
-
-/* 2^(y log2|x|), then NumPy's special cases. */
-MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y)
-{
-    MATH_T ax = MATH_ABS(x);
-    MATH_T low, high = FN(S, log2_parts)(ax, &low);
-    /* beyond 2^33 every base but 1 over- or underflows; clamping keeps the products finite */
-    MATH_T w = MATH_IF(y > 8589934592.0f, 8589934592.0f, y);
-    w = MATH_IF(w < -8589934592.0f, -8589934592.0f, w);
-    MATH_T w_high = FN(S, head)(w), w_low = w - w_high;
-    MATH_T e = w_high * high;
-    MATH_T e_rest = MATH_FMA(w_high, low, w_low * (high + low));
-    MATH_T sum = e + e_rest;
-    MATH_C big = (sum > 160.0f) | (sum < -160.0f);
-    e = MATH_IF(big, MATH_IF(sum > 0.0f, 160.0f, -160.0f), e);
-    e_rest = MATH_IF(big, 0.0f, e_rest);
-    MATH_T shifted = (e + e_rest) + 12582912.0f;
-    MATH_T f = (e - (shifted - 12582912.0f)) + e_rest;
-    MATH_T p = (MATH_T)(0.000154702633f);
-    p = MATH_FMA(p, f, (MATH_T)(0.00134106143f));
-    p = MATH_FMA(p, f, (MATH_T)(0.009618029f));
-    p = MATH_FMA(p, f, (MATH_T)(0.0555029549f));
-    p = MATH_FMA(p, f, (MATH_T)(0.240226507f));
-    p = MATH_FMA(p, f, (MATH_T)(0.693147242f));
-    p = MATH_FMA(p, f, (MATH_T)(1.0f));
-    p = FN(S, scale)(p, MATH_SIGNED(MATH_BITS(shifted) - 0x4b400000u));
-    /* a base of 0 or infinity */
-    p = MATH_IF((ax == 0.0f) | (ax == INFINITY), MATH_IF((ax == 0.0f) == (y > 0.0f), 0.0f, INFINITY), p);
-    /* a negative base: y must be an integer, and an odd one keeps the sign; 2^24 and more are even */
-    MATH_T ay = MATH_ABS(y);
-    ay = MATH_IF(ay < 16777216.0f, ay, 16777216.0f);
-    MATH_I n = MATH_INT(ay);
-    MATH_U odd = MATH_IFU(MATH_REAL(n) == ay, MATH_UNSIGNED(n) << 31, 0u);
-    p = MATH_FLOAT(MATH_BITS(p) | (odd & MATH_BITS(x)));
-    p = MATH_IF((x < 0.0f) & (x > -INFINITY) & (MATH_REAL(n) != ay), NAN, p);
-    p = MATH_IF((x != x) | (y != y), NAN, p);
-    return MATH_IF((y == 0.0f) | (x == 1.0f), 1.0f, p);
+    MATH_T a = MATH_ABS(x);
+    a = MATH_IF(a > 15.0f, 15.0f, a);
+    MATH_T u = a / (a + 2.5f);
+    MATH_T below = FN(S, times_bell)(FN(S, tail)(u) * u, a, 0.5f);
+    return FN(S, copysign)(MATH_IF(x < 0.0f, 0.0f, x) - below, x);
 }
 
 #endif /* f32 */
@@ -480,7 +443,6 @@ MATH_FN MATH_T FN(S, sin)(MATH_T x) { return sin(x); }
 MATH_FN MATH_T FN(S, cos)(MATH_T x) { return cos(x); }
 MATH_FN MATH_T FN(S, tanh)(MATH_T x) { return tanh(x); }
 MATH_FN MATH_T FN(S, erf)(MATH_T x) { return erf(x); }
-MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y) { return pow(x, y); }
 MATH_FN MATH_T FN(S, sigmoid)(MATH_T x)
 {
     MATH_T e = exp(-fabs(x));
@@ -571,6 +533,11 @@ MATH_FN MATH_T FN(S, from_i32)(MATH_FROM(int) x) { return MATH_CONVERT(x); }
 #endif
 MATH_FN MATH_T FN(S, from_u8)(MATH_FROM(uchar) x) { return MATH_CONVERT(x); }
 #endif
+
+#ifndef __OPENCL_C_VERSION__
+#include "math_special.h"
+#endif
+//@ special
 
 #undef S
 #undef MATH_DTYPE

@@ -77,6 +77,50 @@ double plan_reference_decode(clg_dtype dtype, const void *element)
 static double ref_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double ref_gelu(double x) { return x * erfc(x * -sqrt(0.5)) / 2; }
 static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
+static double ref_remainder(double x, double y)
+{
+    double r = fmod(x, y);
+    return r == 0 ? copysign(r, y) : (r < 0) == (y < 0) ? r : r + y;
+}
+
+/* By bisection. */
+static double ref_erfinv(double x)
+{
+    double lo = 0, hi = 6, a = fabs(x);
+    if (!(a < 1))
+        return a == 1 ? copysign(INFINITY, x) : NAN;
+    for (int i = 0; i < 200; i++)
+        *((a < 0.5 ? erf((lo + hi) / 2) < a : erfc((lo + hi) / 2) > 1 - a) ? &lo : &hi) = (lo + hi) / 2;
+    return copysign(lo, x);
+}
+
+static double ref_digamma(double x)
+{
+    double sum = 0;
+    if (x <= 0)
+        return x == 0 ? -1 / x : x == floor(x) ? NAN : ref_digamma(1 - x) - acos(-1) / tan(acos(-1) * (x - rint(x)));
+    for (; x < 40; x++)
+        sum -= 1 / x;
+    const double z = 1 / (x * x);
+    return log(x) - 1 / (2 * x) - z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z / 240))) + sum;
+}
+
+static double ref_polygamma(double n, double x)
+{
+    const double s = rint(n) + 1, sine = sin(acos(-1) * (x - rint(x)));
+    double sum = 0;
+    n = rint(n);
+    if (n == 0)
+        return ref_digamma(x);
+    if (n == 1 && x < 0)
+        return pow(acos(-1) / sine, 2) - ref_polygamma(1, 1 - x);
+    if (!(n > 0 && x >= 0))
+        return NAN;
+    for (; x < 300; x++)
+        sum += pow(x, -s);
+    sum += pow(x, -s) * (0.5 + x / (s - 1) + s / (12 * x) - s * (s + 1) * (s + 2) / (720 * x * x * x));
+    return (fmod(n, 2) == 0 ? -1 : 1) * exp(lgamma(s)) * sum;
+}
 
 #define FN(S, f) ref_##f
 #define ref_t double
@@ -89,6 +133,31 @@ static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 #define ref_sqrt sqrt
 #define ref_pow pow
 #define ref_abs fabs
+#define ref_exp2 exp2
+#define ref_expm1 expm1
+#define ref_log2 log2
+#define ref_log10 log10
+#define ref_log1p log1p
+#define ref_cbrt cbrt
+#define ref_hypot hypot
+#define ref_tan tan
+#define ref_asin asin
+#define ref_acos acos
+#define ref_atan atan
+#define ref_atan2 atan2
+#define ref_sinh sinh
+#define ref_cosh cosh
+#define ref_asinh asinh
+#define ref_acosh acosh
+#define ref_atanh atanh
+#define ref_erfc erfc
+#define ref_lgamma lgamma
+#define ref_floor floor
+#define ref_ceil ceil
+#define ref_round rint
+#define ref_trunc trunc
+#define ref_fmod fmod
+#define ref_copysign copysign
 #define SEL(S, cond, x, y) ((cond) ? (double)(x) : (double)(y))
 #define BOOL(S, comparison) ((comparison) ? 1.0 : 0.0)
 #define COND(S, u) ((u) != 0)

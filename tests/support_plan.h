@@ -5,7 +5,7 @@
 #include "backend/backend.h"
 #include "plan/plan.h"
 
-#define MAX_BUFFERS 256
+#define MAX_BUFFERS 512
 #define MAX_STEPS 64
 #define MAX_INSTRS 128
 #define MAX_SECTIONS 8

@@ -40,6 +40,28 @@ LOOP(gelu)
 LOOP(sigmoid)
 LOOP(sqrt)
 
+LOOP(exp2)
+LOOP(expm1)
+LOOP(log2)
+LOOP(log10)
+LOOP(log1p)
+LOOP(cbrt)
+LOOP(tan)
+LOOP(asin)
+LOOP(acos)
+LOOP(atan)
+LOOP(sinh)
+LOOP(cosh)
+LOOP(asinh)
+LOOP(acosh)
+LOOP(atanh)
+LOOP(erfc)
+LOOP(lgamma)
+LOOP(digamma)
+LOOP(erfinv)
+LOOP(floor)
+LOOP(round)
+
 static void pow_loop(const float *restrict x, const float *restrict y, float *restrict z)
 {
     for (int i = 0; i < BLOCK; i++)
@@ -72,16 +94,30 @@ typedef struct sweep {
     const char *name;
     void (*loop)(const float *, float *);
     double (*reference)(double);
+    double limit;
+    bool cancels; /* it has zeros where parts of it cancel: there in units of the last place of 1 */
 } sweep;
 
 static void test_ulp(void **state)
 {
     (void)state;
-    static const sweep sweeps[] = {{"exp", exp_loop, exp},        {"log", log_loop, log},
-                                   {"sin", sin_loop, sin},        {"cos", cos_loop, cos},
-                                   {"tanh", tanh_loop, tanh},     {"erf", erf_loop, erf},
-                                   {"sqrt", sqrt_loop, sqrt_f64}, {"sigmoid", sigmoid_loop, sigmoid_f64},
-                                   {"gelu", gelu_loop, gelu_f64}};
+    static const sweep sweeps[] = {
+        {"exp", exp_loop, exp, MAX_ULP, false},        {"log", log_loop, log, MAX_ULP, false},
+        {"sin", sin_loop, sin, MAX_ULP, false},        {"cos", cos_loop, cos, MAX_ULP, false},
+        {"tanh", tanh_loop, tanh, MAX_ULP, false},     {"erf", erf_loop, erf, MAX_ULP, false},
+        {"sqrt", sqrt_loop, sqrt_f64, MAX_ULP, false}, {"sigmoid", sigmoid_loop, sigmoid_f64, MAX_ULP, false},
+        {"gelu", gelu_loop, gelu_f64, MAX_ULP, false}, {"exp2", exp2_loop, exp2, MAX_ULP, false},
+        {"expm1", expm1_loop, expm1, MAX_ULP, false},  {"log2", log2_loop, log2, MAX_ULP, false},
+        {"log10", log10_loop, log10, MAX_ULP, false},  {"log1p", log1p_loop, log1p, MAX_ULP, false},
+        {"cbrt", cbrt_loop, cbrt, MAX_ULP, false},     {"tan", tan_loop, tan, MAX_ULP, false},
+        {"asin", asin_loop, asin, MAX_ULP, false},     {"acos", acos_loop, acos, MAX_ULP, false},
+        {"atan", atan_loop, atan, MAX_ULP, false},     {"sinh", sinh_loop, sinh, MAX_ULP, false},
+        {"cosh", cosh_loop, cosh, MAX_ULP, false},     {"asinh", asinh_loop, asinh, MAX_ULP, false},
+        {"acosh", acosh_loop, acosh, MAX_ULP, false},  {"atanh", atanh_loop, atanh, MAX_ULP, false},
+        {"erfc", erfc_loop, erfc, MAX_ULP, false},     {"erfinv", erfinv_loop, f64_erfinv, MAX_ULP, false},
+        {"floor", floor_loop, floor, MAX_ULP, false},  {"round", round_loop, rint, MAX_ULP, false},
+        {"lgamma", lgamma_loop, lgamma, 8, true},      {"digamma", digamma_loop, f64_digamma, 32, true},
+    };
     /* 3.1 million floats by an odd stride, once around */
     const int blocks = support_rounds(3072);
     const uint32_t stride = UINT32_MAX / (uint32_t)(blocks * BLOCK) | 1;
@@ -94,7 +130,9 @@ static void test_ulp(void **state)
                 x[i] = f32_from_bits(bits);
             sweeps[s].loop(x, y);
             for (int i = 0; i < BLOCK; i++) {
-                double error = ulp_error(y[i], sweeps[s].reference(x[i]));
+                double want = sweeps[s].reference(x[i]), error = ulp_error(y[i], want);
+                if (sweeps[s].cancels && fabs(want) < 1 && isfinite(y[i]))
+                    error = fabs((double)y[i] - want) / FLT_EPSILON;
                 if (!(error <= worst)) {
                     worst = error;
                     where = x[i];
@@ -102,7 +140,7 @@ static void test_ulp(void **state)
             }
         }
         print_message("%-8s %.2f ULP at %.9g\n", sweeps[s].name, worst, (double)where);
-        assert_true(worst <= MAX_ULP);
+        assert_true(worst <= sweeps[s].limit);
     }
 }
 

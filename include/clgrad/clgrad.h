@@ -211,16 +211,51 @@ CLG_API clg_var clg_square(clg_var x);
 CLG_API clg_var clg_sqrt(clg_var x);
 CLG_API clg_var clg_exp(clg_var x);
 CLG_API clg_var clg_log(clg_var x);
+CLG_API clg_var clg_exp2(clg_var x);
+CLG_API clg_var clg_expm1(clg_var x); /* exp(x) - 1, near 0, too */
+CLG_API clg_var clg_log2(clg_var x);
+CLG_API clg_var clg_log10(clg_var x);
+CLG_API clg_var clg_log1p(clg_var x);            /* log(1 + x), near 0, too */
+CLG_API clg_var clg_cbrt(clg_var x);             /* of negative numbers, too */
+CLG_API clg_var clg_hypot(clg_var a, clg_var b); /* sqrt(a a + b b) without overflow; gradient 0 where both are 0 */
 CLG_API clg_var clg_sin(clg_var x);
 CLG_API clg_var clg_cos(clg_var x);
+CLG_API clg_var clg_tan(clg_var x);
+CLG_API clg_var clg_asin(clg_var x);
+CLG_API clg_var clg_acos(clg_var x);
+CLG_API clg_var clg_atan(clg_var x);
+CLG_API clg_var clg_atan2(clg_var a, clg_var b); /* the angle of the point (b, a), as C's atan2(a, b) */
+CLG_API clg_var clg_sinh(clg_var x);
+CLG_API clg_var clg_cosh(clg_var x);
 CLG_API clg_var clg_tanh(clg_var x);
+CLG_API clg_var clg_asinh(clg_var x);
+CLG_API clg_var clg_acosh(clg_var x);
+CLG_API clg_var clg_atanh(clg_var x);
 CLG_API clg_var clg_erf(clg_var x);
+CLG_API clg_var clg_erfc(clg_var x);   /* 1 - erf(x), to all digits where that is small */
+CLG_API clg_var clg_erfinv(clg_var x); /* the inverse of erf; infinite at -1 and 1, NaN beyond */
+CLG_API clg_var clg_lgamma(clg_var x); /* log |gamma(x)|; infinity at 0, -1, -2, ... */
+/* The derivative of lgamma: -infinity at 0 (infinity at -0), NaN at -1, -2, ... */
+CLG_API clg_var clg_digamma(clg_var x);
+/* Its n-th derivative, n rounded: NaN where that is below 0, and for x < 0 where it is above 1. No gradient flows to n.
+ */
+CLG_API clg_var clg_polygamma(clg_var n, clg_var x);
 CLG_API clg_var clg_gelu(clg_var x);    /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016); -0 at -infinity */
 CLG_API clg_var clg_relu(clg_var x);    /* derivative at 0 is 0; passes NaN through */
 CLG_API clg_var clg_sigmoid(clg_var x); /* 1/(1+exp(-x)); gradient y(1-y) */
 CLG_API clg_var clg_abs(clg_var x);
-CLG_API clg_var clg_sign(clg_var x);               /* -1, 0 or 1; NaN for NaN; gradient 0 */
-CLG_API clg_var clg_maximum(clg_var a, clg_var b); /* NaN if either is; where equal, each gets half the gradient */
+CLG_API clg_var clg_sign(clg_var x); /* -1, 0 or 1; NaN for NaN; gradient 0 */
+/* To integers, of the same dtype; gradient 0. */
+CLG_API clg_var clg_floor(clg_var x);
+CLG_API clg_var clg_ceil(clg_var x);
+CLG_API clg_var clg_round(clg_var x); /* of two that are as near, the even one */
+CLG_API clg_var clg_trunc(clg_var x);
+/* What division by b leaves of a: with the sign of a (C, ONNX Mod with fmod = 1), with that of b (Python, PyTorch's
+ * remainder). Integers by 0: 0. Gradients: 1 for a, minus the whole quotient for b. */
+CLG_API clg_var clg_fmod(clg_var a, clg_var b);
+CLG_API clg_var clg_remainder(clg_var a, clg_var b);
+CLG_API clg_var clg_copysign(clg_var a, clg_var b); /* |a| with the sign of b, of zeros, too; gradient for a, 0 at 0 */
+CLG_API clg_var clg_maximum(clg_var a, clg_var b);  /* NaN if either is; where equal, each gets half the gradient */
 CLG_API clg_var clg_minimum(clg_var a, clg_var b);
 /* Comparisons give u8: 1 where true, 0 where false. They have no gradient. */
 CLG_API clg_var clg_less(clg_var a, clg_var b);
@@ -298,10 +333,10 @@ CLG_API clg_var clg_einsum(const char *equation, const clg_var *operands, int co
  *     y(n, k, o) = sum over c, i of x(n, c, stride o + dilation i - before) w(k, c, i)    with x = 0 outside
  * Extents of stride, dilation, before and after are those of the spatial axes; rank 0: ones, ones, zeros, zeros.
  * same: before and after are such that the result has ceil(extent / stride) elements, an odd one behind (ONNX's
- * SAME_UPPER); before and after have rank 0 then. groups (0: 1): channels of x and y are cut into so many groups, each convolved by itself; w has
- * C / groups input channels.
- * layout: the axes of x, w and y; N batch, C channels, O and I the output and input channels of w, any other letters
- * spatial ones. NULL: "NCW,OIW->NCW", "NCHW,OIHW->NCHW" or "NCDHW,OIDHW->NCDHW" by the rank of x. */
+ * SAME_UPPER); before and after have rank 0 then. groups (0: 1): channels of x and y are cut into so many groups, each
+ * convolved by itself; w has C / groups input channels. layout: the axes of x, w and y; N batch, C channels, O and I
+ * the output and input channels of w, any other letters spatial ones. NULL: "NCW,OIW->NCW", "NCHW,OIHW->NCHW" or
+ * "NCDHW,OIDHW->NCDHW" by the rank of x. */
 typedef struct clg_conv_options {
     clg_shape stride, dilation, before, after;
     bool same;
@@ -313,8 +348,8 @@ typedef struct clg_conv_options {
 CLG_API clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options);
 /* The gradient of clg_conv with respect to its x, as an operation: x has the shape of the convolution's result, and the
  * result that of its operand, (in - 1) stride - before - after + dilation (size - 1) + 1 + output_padding. Weights have
- * the channels of x as O and the result's, divided by groups, as I (PyTorch's conv_transpose, ONNX's ConvTranspose). same:
- * in stride + output_padding instead. */
+ * the channels of x as O and the result's, divided by groups, as I (PyTorch's conv_transpose, ONNX's ConvTranspose).
+ * same: in stride + output_padding instead. */
 CLG_API clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options);
 
 /* Pooling over the one to three spatial axes of x: for each position o of the result, over the elements x(n, c, stride

@@ -47,10 +47,54 @@ RULE(square) { gx[0] = clg_mul(gy, times(x[0], 2)); }
 RULE(sqrt) { gx[0] = clg_div(times(gy, 0.5), y); }
 RULE(exp) { gx[0] = clg_mul(gy, y); }
 RULE(log) { gx[0] = clg_div(gy, x[0]); }
+RULE(exp2) { gx[0] = times(clg_mul(gy, y), log(2)); }
+RULE(expm1) { gx[0] = clg_mul(gy, clg_add(y, graph_like(y, 1))); }
+RULE(log2) { gx[0] = clg_div(times(gy, 1 / log(2)), x[0]); }
+RULE(log10) { gx[0] = clg_div(times(gy, 1 / log(10)), x[0]); }
+RULE(log1p) { gx[0] = clg_div(gy, clg_add(x[0], graph_like(x[0], 1))); }
+RULE(cbrt) { gx[0] = clg_div(gy, times(clg_square(y), 3)); }
+/* x / y; 0 at the origin, as of other norms */
+RULE(hypot)
+{
+    for (int i = 0; i < 2; i++)
+        gx[i] = clg_mul(gy, clg_where(clg_equal(y, zeros(y)), zeros(y), clg_div(x[i], y)));
+}
+RULE(tan) { gx[0] = clg_mul(gy, clg_add(clg_square(y), graph_like(y, 1))); }
+/* 1 - x^2, without cancellation near 1 */
+static clg_var below_one(clg_var x)
+{
+    clg_var one = graph_like(x, 1);
+    return clg_mul(clg_sub(one, x), clg_add(one, x));
+}
+RULE(asin) { gx[0] = clg_div(gy, clg_sqrt(below_one(x[0]))); }
+RULE(acos) { gx[0] = clg_neg(clg_div(gy, clg_sqrt(below_one(x[0])))); }
+RULE(atan) { gx[0] = clg_div(gy, clg_add(clg_square(x[0]), graph_like(y, 1))); }
+/* (b, -a) / (a^2 + b^2), where nothing overflows */
+RULE(atan2)
+{
+    clg_var far = clg_hypot(x[0], x[1]);
+    gx[0] = clg_mul(gy, clg_div(clg_div(x[1], far), far));
+    gx[1] = clg_neg(clg_mul(gy, clg_div(clg_div(x[0], far), far)));
+}
+RULE(sinh) { gx[0] = clg_mul(gy, clg_cosh(x[0])); }
+RULE(cosh) { gx[0] = clg_mul(gy, clg_sinh(x[0])); }
+RULE(asinh) { gx[0] = clg_div(gy, clg_hypot(x[0], graph_like(x[0], 1))); }
+RULE(acosh)
+{
+    clg_var one = graph_like(x[0], 1);
+    gx[0] = clg_div(gy, clg_mul(clg_sqrt(clg_sub(x[0], one)), clg_sqrt(clg_add(x[0], one))));
+}
+RULE(atanh) { gx[0] = clg_div(gy, below_one(x[0])); }
 RULE(sin) { gx[0] = clg_mul(gy, clg_cos(x[0])); }
 RULE(cos) { gx[0] = clg_neg(clg_mul(gy, clg_sin(x[0]))); }
 RULE(tanh) { gx[0] = clg_mul(gy, clg_sub(graph_like(y, 1), clg_square(y))); }
 RULE(erf) { gx[0] = clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1)))); }
+RULE(erfc) { gx[0] = clg_neg(clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1))))); }
+RULE(erfinv) { gx[0] = clg_mul(gy, times(clg_exp(clg_square(y)), sqrt(acos(-1)) / 2)); }
+RULE(lgamma) { gx[0] = clg_mul(gy, clg_digamma(x[0])); }
+RULE(digamma) { gx[0] = clg_mul(gy, clg_polygamma(graph_like(x[0], 1), x[0])); }
+/* none flows to the order, an integer */
+RULE(polygamma) { gx[1] = clg_mul(gy, clg_polygamma(clg_add(x[0], graph_like(x[0], 1)), x[1])); }
 /* Phi(x) + x phi(x), the normal distribution and its density; the limits at infinity, where x phi is inf 0 */
 RULE(gelu)
 {
@@ -62,6 +106,23 @@ RULE(gelu)
 /* by the mask of the result, so that the operand need not be kept; 0 at 0 */
 RULE(relu) { gx[0] = clg_where(clg_less(zeros(y), y), gy, zeros(gy)); }
 RULE(sigmoid) { gx[0] = clg_mul(gy, clg_mul(y, clg_sub(graph_like(y, 1), y))); }
+/* a - b n, where n stands still */
+RULE(fmod)
+{
+    gx[0] = gy;
+    gx[1] = clg_neg(clg_mul(gy, clg_trunc(clg_div(x[0], x[1]))));
+}
+RULE(remainder)
+{
+    gx[0] = gy;
+    gx[1] = clg_neg(clg_mul(gy, clg_floor(clg_div(x[0], x[1]))));
+}
+/* 0 at 0, as of |a| */
+RULE(copysign)
+{
+    clg_var one = graph_like(x[0], 1);
+    gx[0] = clg_mul(gy, clg_mul(clg_sign(x[0]), clg_copysign(one, x[1])));
+}
 RULE(abs) { gx[0] = clg_mul(gy, clg_sign(x[0])); }
 static void extremum(clg_var first_wins, const clg_var *x, clg_var gy, clg_var *gx)
 {

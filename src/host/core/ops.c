@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#define MATH_DTYPE 1
+#include "kernels/math.h"
+
 /* ---------------------------------------------------------------- rows */
 
 #define NUMERIC TYPES_NUMERIC
@@ -51,32 +54,7 @@ bool ops_have_map(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_
 
 /* ---------------------------------------------------------------- rows as functions of f64 */
 
-static double f64_sigmoid(double x) { return 1 / (1 + exp(-x)); }
-static double f64_gelu(double x)
-{
-    double a = fmin(fabs(x), 40); /* beyond, the tail is 0 */
-    return copysign((x < 0 ? 0 : x) - a * erfc(a * sqrt(0.5)) / 2, x);
-}
-static double f64_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
-
-#define FN(S, f) F64_##f
-#define F64_t double
-#define F64_pow pow
-#define F64_sqrt sqrt
-#define F64_exp exp
-#define F64_log log
-#define F64_sin sin
-#define F64_cos cos
-#define F64_tanh tanh
-#define F64_erf erf
-#define F64_gelu f64_gelu
-#define F64_sigmoid f64_sigmoid
-#define F64_abs fabs
-#define F64_sign f64_sign
-#define SEL(S, cond, x, y) ((cond) ? (x) : (y))
-#define BOOL(S, comparison) ((double)(comparison))
-#define COND(S, u8) ((u8) != 0)
-
+#define S f64
 /* One function a row: the table is the only place that names operations. */
 #define MAP(ID, name, builder, arity, types, expr, ...)                                                                \
     static double evaluate_##ID(double a, double b, double c)                                                          \
@@ -85,6 +63,8 @@ static double f64_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
         return (double)(expr);                                                                                         \
     }
 #include "ops.def"
+
+#undef S
 
 static double (*const evaluate[OP_COUNT])(double, double, double) = {
 #define MAP(ID, ...) [OP_##ID] = evaluate_##ID,

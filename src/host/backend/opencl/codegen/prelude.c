@@ -34,9 +34,27 @@ static void print_folds(const char *const *sources, int count, text *out)
         }
 }
 
+/* Whether sources name an operation whose expression calls a function of math_special.h. */
+static bool names_special(const char *const *sources, int count)
+{
+    const char *file = kernel_file_text("math_special.h");
+    for (int op = 0; op < OP_COUNT; op++) {
+        const char *call = clg_ops[op].kind == KIND_MAP ? strstr(clg_ops[op].expr, "FN(S, ") : NULL;
+        char name[64], definition[96];
+        snprintf(name, sizeof name, "op_%s(", clg_ops[op].name);
+        snprintf(definition, sizeof definition, "%.*s)(", call ? (int)strcspn(call, ")") : 0, call ? call : "");
+        for (int i = 0; i < count && call && strstr(file, definition); i++)
+            if (strstr(sources[i], name))
+                return true;
+    }
+    return false;
+}
+
 void prelude_print(const char *const *sources, int count, text *out)
 {
     static const int widths[] = {1, 4, 8, 16};
+    static const char *const part[] = {"special"};
+    const char *special = names_special(sources, count) ? kernel_file_text("math_special.h") : NULL;
     for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
             body_suffix_text suffix = body_suffix(dtype, widths[w]);
@@ -46,7 +64,7 @@ void prelude_print(const char *const *sources, int count, text *out)
             if (!named)
                 continue;
             text_add(out, "#define MATH_DTYPE %d\n#define MATH_WIDTH %d\n", dtype, widths[w]);
-            text_add_skeleton(out, "math.h", NULL, NULL, 0);
+            text_add_skeleton(out, "math.h", part, &special, 1);
             text_add(out, "typedef struct __attribute__((packed)) { %s_t vector; } %s_packed_t;\n", suffix.s, suffix.s);
         }
     for (int op = 0; op < OP_COUNT; op++) {
