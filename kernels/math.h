@@ -44,6 +44,7 @@
 #endif
 #ifndef INT32_MIN
 #define INT32_MIN INT_MIN
+#define INT32_MAX INT_MAX
 #endif
 #else
 #include <limits.h>

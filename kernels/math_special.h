@@ -155,6 +155,12 @@ MATH_FN MATH_T FN(S, log1p)(MATH_T x)
     return FN(S, copysign)(MATH_IF((u == 0.0f) | (u == INFINITY), y, y + lack), x);
 }
 
+/* max(x, 0) + log(1 + exp(-|x|)) */
+MATH_FN MATH_T FN(S, softplus)(MATH_T x)
+{
+    return MATH_IF(x < 0.0f, 0.0f, x) + FN(S, log1p)(FN(S, exp_down)(-MATH_ABS(x)));
+}
+
 MATH_FN MATH_T FN(S, logarithm_specials)(MATH_T x, MATH_T y)
 {
     y = MATH_IF(x == INFINITY, x, y);
@@ -426,6 +432,7 @@ MATH_FN MATH_T FN(S, cbrt)(MATH_T x) { return cbrt(x); }
 MATH_FN MATH_T FN(S, hypot)(MATH_T x, MATH_T y) { return hypot(x, y); }
 MATH_FN MATH_T FN(S, copysign)(MATH_T y, MATH_T x) { return copysign(y, x); }
 MATH_FN MATH_T FN(S, erfc)(MATH_T x) { return erfc(x); }
+MATH_FN MATH_T FN(S, softplus)(MATH_T x) { return MATH_IF(x < 0.0, 0.0, x) + log1p(exp(-fabs(x))); }
 #ifdef __OPENCL_C_VERSION__
 MATH_FN MATH_T FN(S, lgamma)(MATH_T x) { return lgamma(x); }
 #else

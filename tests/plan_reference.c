@@ -76,6 +76,7 @@ double plan_reference_decode(clg_dtype dtype, const void *element)
 
 static double ref_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double ref_gelu(double x) { return x * erfc(x * -sqrt(0.5)) / 2; }
+static double ref_softplus(double x) { return x > 700 ? x : log1p(exp(x)); }
 static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 static double ref_remainder(double x, double y)
 {

@@ -68,6 +68,17 @@ static const reduce_case reductions[] = {
     {"max", CLG_I32, 2, {LOW, -1}, -1},
     {"max", CLG_U8, 0, {0}, 0},
     {"max", CLG_U8, 2, {100, 200}, 200},
+    {"min", CLG_F32, 0, {0}, INFINITY},
+    {"min", CLG_F32, 3, {1, NAN, 2}, NAN},
+    {"min", CLG_F32, 3, {NAN, 1, 2}, NAN},
+    {"min", CLG_F32, 2, {INFINITY, INFINITY}, INFINITY},
+    {"min", CLG_F32, 3, {-INFINITY, 2, -INFINITY}, -INFINITY},
+    {"min", CLG_F32, 3, {1, 3, 1}, 1},
+    {"min", CLG_F32, 2, {0, 0}, 0},
+    {"min", CLG_I32, 0, {0}, HIGH},
+    {"min", CLG_I32, 2, {HIGH, -1}, -1},
+    {"min", CLG_U8, 0, {0}, 255},
+    {"min", CLG_U8, 2, {100, 200}, 100},
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))

@@ -243,6 +243,7 @@ CLG_API clg_var clg_polygamma(clg_var n, clg_var x);
 CLG_API clg_var clg_gelu(clg_var x);    /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016); -0 at -infinity */
 CLG_API clg_var clg_relu(clg_var x);    /* derivative at 0 is 0; passes NaN through */
 CLG_API clg_var clg_sigmoid(clg_var x); /* 1/(1+exp(-x)); gradient y(1-y) */
+CLG_API clg_var clg_softplus(clg_var x); /* log(1 + exp(x)) without overflow; gradient sigmoid(x) */
 CLG_API clg_var clg_abs(clg_var x);
 CLG_API clg_var clg_sign(clg_var x); /* -1, 0 or 1; NaN for NaN; gradient 0 */
 /* To integers, of the same dtype; gradient 0. */
@@ -269,11 +270,12 @@ CLG_API clg_var clg_where(clg_var condition, clg_var a, clg_var b);
 /* Floats to integers truncate toward zero and saturate; NaN becomes 0. i32 to u8 keeps the low 8 bits. */
 CLG_API clg_var clg_cast(clg_var x, clg_dtype dtype);
 
-/* Reductions. keepdims keeps the reduced axes with extent 1. Sum and max of nothing: 0 and -infinity
- * (for integers the smallest value). */
+/* Reductions. keepdims keeps the reduced axes with extent 1. Sum, max and min of nothing: 0, -infinity and infinity
+ * (for integers the smallest and the largest value). */
 CLG_API clg_var clg_sum(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_max(clg_var x, clg_axes axes, bool keepdims); /* equal maxima share the gradient evenly */
+CLG_API clg_var clg_min(clg_var x, clg_axes axes, bool keepdims); /* so do equal minima */
 /* i32 index of the first maximum along axis, which has at most 2147483647 elements; axis is dropped */
 CLG_API clg_var clg_argmax(clg_var x, int axis);
 
@@ -420,7 +422,7 @@ CLG_API clg_var clg_instance_norm(clg_var x, clg_var gain, clg_var bias, int cha
 /* Mean over rows of -log softmax(logits)[label]. logits (n, classes), labels (n) integer. A label outside
  * 0..classes-1 makes the loss NaN; clg_write refuses it when labels is an input. */
 CLG_API clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels);
-CLG_API clg_var clg_mean_squared_error(clg_var prediction, clg_var target);
+CLG_API clg_var clg_mean_squared_error(clg_var prediction, clg_var target); /* of reals: integers are taken as f32 */
 
 /* The same values; no gradient flows through. */
 CLG_API clg_var clg_stop_gradient(clg_var x);

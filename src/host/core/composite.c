@@ -55,11 +55,6 @@ clg_var clg_softmax_cross_entropy(clg_var logits, clg_var labels)
     return clg_mean(clg_where(inside, rows, graph_like(rows, NAN)), CLG_ALL_AXES, false);
 }
 
-clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
-{
-    return clg_mean(clg_square(clg_sub(prediction, target)), CLG_ALL_AXES, false);
-}
-
 /* The least index at which x equals its maximum; a NaN counts as the maximum, as in NumPy. */
 clg_var clg_argmax(clg_var x, int axis)
 {

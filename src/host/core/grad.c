@@ -123,6 +123,7 @@ RULE(copysign)
     clg_var one = graph_like(x[0], 1);
     gx[0] = clg_mul(gy, clg_mul(clg_sign(x[0]), clg_copysign(one, x[1])));
 }
+RULE(softplus) { gx[0] = clg_mul(gy, clg_sigmoid(x[0])); }
 RULE(abs) { gx[0] = clg_mul(gy, clg_sign(x[0])); }
 static void extremum(clg_var first_wins, const clg_var *x, clg_var gy, clg_var *gx)
 {
@@ -142,7 +143,7 @@ RULE(cast) { gx[0] = clg_cast(gy, clg_dtype_of(x[0])); }
 /* ---------------------------------------------------------------- reductions and views */
 
 RULE(sum) { gx[0] = views_broadcast(gy, clg_shape_of(x[0])); }
-RULE(max)
+RULE(extreme)
 {
     clg_var chosen = clg_cast(clg_equal(x[0], y), clg_dtype_of(y));
     uint32_t mask = (uint32_t)graph_at(y)->attr.integer;

@@ -1,0 +1,151 @@
+/* Functions made of the operations of clgrad.h, which give them their gradients, of any order. Operands broadcast and
+ * mix dtypes as there; functions of a real variable take integers as f32. Names and meanings are those of PyTorch 2 and
+ * of NumPy, where they have them. */
+#ifndef CLGRAD_FUNCTIONS_H
+#define CLGRAD_FUNCTIONS_H
+
+#include <clgrad/clgrad.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A constant of x's dtype and shape (), rounded to it: clg_mul(x, clg_scalar_like(x, 0.1)) is computed in f64 where x
+ * is f64. */
+CLG_API clg_var clg_scalar_like(clg_var x, double value);
+
+/* ---------------------------------------------------------------- elementwise */
+
+CLG_API clg_var clg_reciprocal(clg_var x); /* 1 / x */
+CLG_API clg_var clg_rsqrt(clg_var x);      /* 1 / sqrt(x) */
+/* x where it lies in low..high, else the nearer bound; NaN for NaN. Gradient 1 in low..high, the bounds included. */
+CLG_API clg_var clg_clip(clg_var x, double low, double high);
+CLG_API clg_var clg_lerp(clg_var a, clg_var b, clg_var weight); /* a + weight (b - a) */
+CLG_API clg_var clg_xlogy(clg_var x, clg_var y);                /* x log(y); 0 where x is 0 and y is not NaN */
+CLG_API clg_var clg_logaddexp(clg_var a, clg_var b);            /* log(exp(a) + exp(b)) without overflow */
+CLG_API clg_var clg_logit(clg_var x);                           /* log(x / (1 - x)) */
+CLG_API clg_var clg_radians(clg_var degrees);
+CLG_API clg_var clg_degrees(clg_var radians);
+
+/* u8: 1 where true, 0 where false; what is not 0 is true, NaN included. No gradient. */
+CLG_API clg_var clg_logical_and(clg_var a, clg_var b);
+CLG_API clg_var clg_logical_or(clg_var a, clg_var b);
+CLG_API clg_var clg_logical_xor(clg_var a, clg_var b);
+CLG_API clg_var clg_logical_not(clg_var x);
+CLG_API clg_var clg_is_nan(clg_var x);
+CLG_API clg_var clg_is_inf(clg_var x);
+CLG_API clg_var clg_is_finite(clg_var x);
+/* x with NaN, infinity and -infinity replaced; no gradient flows through what is. */
+CLG_API clg_var clg_nan_to_num(clg_var x, double nan, double infinity, double minus_infinity);
+
+/* ---------------------------------------------------------------- activations
+ *
+ * Where a derivative jumps, that from the left is taken, as PyTorch does, unless it says otherwise. */
+
+CLG_API clg_var clg_leaky_relu(clg_var x, double slope); /* x where x > 0, else slope x */
+CLG_API clg_var clg_prelu(clg_var x, clg_var slope);     /* the same with a variable that broadcasts (He et al. 2015) */
+CLG_API clg_var clg_elu(clg_var x, double alpha);  /* x where x > 0, else alpha (exp(x) - 1) (Clevert et al. 2015) */
+CLG_API clg_var clg_celu(clg_var x, double alpha); /* the same of x / alpha, times alpha (Barron 2017); alpha > 0 */
+CLG_API clg_var clg_selu(clg_var x);               /* 1.0507 elu(x, 1.6733) (Klambauer et al. 2017) */
+CLG_API clg_var clg_relu6(clg_var x);              /* relu(x), 6 at the most; derivative 0 at 6 */
+CLG_API clg_var clg_hard_tanh(clg_var x);          /* x within -1..1, else the nearer; derivative 0 at both */
+CLG_API clg_var clg_hard_sigmoid(clg_var x);       /* x / 6 + 1/2 within 0..1; derivative 0 where that is 0 or 1 */
+CLG_API clg_var clg_hard_swish(clg_var x);         /* x hard_sigmoid(x) (Howard et al. 2019) */
+CLG_API clg_var clg_silu(clg_var x);               /* x sigmoid(x), "swish" */
+CLG_API clg_var clg_mish(clg_var x);               /* x tanh(softplus(x)) (Misra 2019) */
+CLG_API clg_var clg_gelu_tanh(clg_var x);          /* gelu by x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 */
+CLG_API clg_var clg_log_sigmoid(clg_var x);        /* log(sigmoid(x)) = -softplus(-x) */
+CLG_API clg_var clg_softsign(clg_var x);           /* x / (1 + |x|) */
+CLG_API clg_var clg_tanh_shrink(clg_var x);        /* x - tanh(x) */
+CLG_API clg_var clg_soft_shrink(clg_var x, double bound); /* x drawn towards 0 by bound, 0 within it */
+CLG_API clg_var clg_hard_shrink(clg_var x, double bound); /* x where |x| > bound, else 0 */
+/* The first half of x along an axis times the sigmoid of the second half (Dauphin et al. 2016); its extent is even. */
+CLG_API clg_var clg_glu(clg_var x, int axis);
+
+/* ---------------------------------------------------------------- reductions */
+
+/* Variance, standard deviation: the mean square distance from the mean, times n / (n - correction) for n elements:
+ * correction 0 is NumPy's, 1 is PyTorch's default. NaN where n <= correction. */
+CLG_API clg_var clg_variance(clg_var x, clg_axes axes, double correction, bool keepdims);
+CLG_API clg_var clg_std(clg_var x, clg_axes axes, double correction, bool keepdims);
+/* log(sum(exp(x))) without overflow; -infinity of nothing, and where all elements are. */
+CLG_API clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims);
+/* sum(|x|^p)^(1/p); the largest |x| for p infinite, the number of elements that are not 0 for p = 0. Gradient 0 where
+ * the norm is. */
+CLG_API clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims);
+CLG_API clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims); /* i32 */
+CLG_API clg_var clg_any(clg_var x, clg_axes axes, bool keepdims);           /* u8: whether one is not 0; 0 of nothing */
+CLG_API clg_var clg_all(clg_var x, clg_axes axes, bool keepdims);           /* u8: whether none is 0; 1 of nothing */
+CLG_API clg_var clg_argmin(clg_var x, int axis);                            /* as clg_argmax, of the first minimum */
+
+/* ---------------------------------------------------------------- arrays and matrices
+ *
+ * Matrices are the last two axes. */
+
+/* start, ..., stop, count of them at equal distances. f32 or f64. */
+CLG_API clg_var clg_linspace(clg_graph *graph, clg_dtype dtype, double start, double stop, int64_t count);
+CLG_API clg_var clg_eye(clg_graph *graph, clg_dtype dtype, int64_t rows, int64_t columns);
+/* A new last axis: 1 at the index that the i32 or u8 labels say, 0 elsewhere (all 0 for one out of range). */
+CLG_API clg_var clg_one_hot(clg_var labels, int64_t classes, clg_dtype dtype);
+/* 0 above, respectively below, diagonal number k (0 the main one, 1 the one above it). */
+CLG_API clg_var clg_tril(clg_var x, int64_t k);
+CLG_API clg_var clg_triu(clg_var x, int64_t k);
+CLG_API clg_var clg_diagonal(clg_var x);                   /* (..., n, n) to (..., n); f32 or f64 */
+CLG_API clg_var clg_trace(clg_var x);                      /* its sum */
+CLG_API clg_var clg_outer(clg_var a, clg_var b);           /* (m) and (n) to (m, n) */
+CLG_API clg_var clg_kron(clg_var a, clg_var b);            /* Kronecker's product of two matrices (rank 2) */
+CLG_API clg_var clg_cross(clg_var a, clg_var b, int axis); /* of three-vectors along an axis of extent 3 */
+
+/* ---------------------------------------------------------------- losses
+ *
+ * Of a prediction and a target, elementwise, then as the reduction says. */
+
+typedef enum clg_reduction { CLG_REDUCE_MEAN, CLG_REDUCE_SUM, CLG_REDUCE_NONE } clg_reduction;
+
+/* What may be left out of clg_cross_entropy is 0: no weights, no smoothing, the mean. */
+typedef struct clg_cross_entropy_options {
+    clg_var weight; /* (classes), of each class; 0 or CLG_NONE: 1 of all */
+    bool ignores;   /* rows whose label is ignored count nothing */
+    int32_t ignored;
+    double label_smoothing;  /* the part of the target that is spread over all classes, 0..1 (Szegedy et al. 2016) */
+    clg_reduction reduction; /* MEAN: over the sum of the rows' weights */
+} clg_cross_entropy_options;
+
+/* -log softmax(logits) along axis 1 at the labels. logits (n, classes, ...), labels (n, ...) i32 or u8; NaN for a label
+ * out of range. options may be NULL. clg_nll_loss takes logarithms of probabilities in place of logits. */
+CLG_API clg_var clg_cross_entropy(clg_var logits, clg_var labels, const clg_cross_entropy_options *options);
+CLG_API clg_var clg_nll_loss(clg_var log_probability, clg_var labels, const clg_cross_entropy_options *options);
+/* The same against probabilities, of the shape of logits: -sum(target log softmax(logits)) along axis 1. */
+CLG_API clg_var clg_cross_entropy_soft(clg_var logits, clg_var target, clg_reduction reduction);
+CLG_API clg_var clg_l1_loss(clg_var prediction, clg_var target, clg_reduction reduction); /* |p - t| */
+CLG_API clg_var clg_l2_loss(clg_var prediction, clg_var target, clg_reduction reduction); /* (p - t)^2 */
+/* d^2 / 2 for d = |p - t| below delta, else delta (d - delta / 2) (Huber 1964); delta > 0. */
+CLG_API clg_var clg_huber_loss(clg_var prediction, clg_var target, double delta, clg_reduction reduction);
+/* huber_loss / beta (Girshick 2015). */
+CLG_API clg_var clg_smooth_l1_loss(clg_var prediction, clg_var target, double beta, clg_reduction reduction);
+/* -t log(p) - (1 - t) log(1 - p), each logarithm -100 at least, as PyTorch's; with logits: p = sigmoid(x), in which
+ * nothing overflows. */
+CLG_API clg_var clg_binary_cross_entropy(clg_var probability, clg_var target, clg_reduction reduction);
+CLG_API clg_var clg_binary_cross_entropy_with_logits(clg_var x, clg_var target, clg_reduction reduction);
+/* t (log t - p) for p = log of a probability; 0 where t is 0. */
+CLG_API clg_var clg_kl_divergence(clg_var log_probability, clg_var target, clg_reduction reduction);
+/* exp(x) - t x, for x = log of the rate. */
+CLG_API clg_var clg_poisson_nll_loss(clg_var log_rate, clg_var target, clg_reduction reduction);
+/* (log(v) + (p - t)^2 / v) / 2 for v = variance, at least 1e-6, through which bound no gradient is stopped. */
+CLG_API clg_var clg_gaussian_nll_loss(clg_var prediction, clg_var target, clg_var variance, clg_reduction reduction);
+/* max(0, 1 - t p), t = -1 or 1. */
+CLG_API clg_var clg_hinge_loss(clg_var prediction, clg_var target, clg_reduction reduction);
+/* a . b / (|a| |b|) along an axis, each norm at least 1e-8. */
+CLG_API clg_var clg_cosine_similarity(clg_var a, clg_var b, int axis);
+/* 1 - cosine_similarity where target is 1, max(0, cosine_similarity - margin) where it is -1; a, b (n, d), target (n).
+ */
+CLG_API clg_var clg_cosine_embedding_loss(clg_var a, clg_var b, clg_var target, double margin, clg_reduction reduction);
+/* max(0, |anchor - positive| - |anchor - negative| + margin), 2-norms along the last axis (each difference + 1e-6, as
+ * PyTorch's). */
+CLG_API clg_var clg_triplet_margin_loss(clg_var anchor, clg_var positive, clg_var negative, double margin,
+                                        clg_reduction reduction);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,25 @@
+/* What functions made of operations are written with. */
+#ifndef CLG_NN_HELPERS_H
+#define CLG_NN_HELPERS_H
+
+#include <clgrad/functions.h>
+
+/* Integers as f32. */
+static inline clg_var as_float(clg_var x)
+{
+    const clg_dtype dtype = clg_dtype_of(x);
+    return clg_is_valid(x) && (dtype == CLG_I32 || dtype == CLG_U8) ? clg_cast(x, CLG_F32) : x;
+}
+
+/* a x + b, x not an integer. */
+static inline clg_var affine(clg_var x, double a, double b)
+{
+    return clg_add(clg_mul(x, clg_scalar_like(x, a)), clg_scalar_like(x, b));
+}
+
+static inline clg_var times(clg_var x, double a) { return clg_mul(x, clg_scalar_like(x, a)); }
+static inline clg_var zero_like(clg_var x) { return clg_scalar_like(x, 0); }
+static inline clg_var positive(clg_var x) { return clg_less(zero_like(x), x); }
+/* As build_map does with more than one operand. */
+static inline clg_var one_minus(clg_var x) { return clg_sub(clg_scalar_like(x, 1), x); }
+#endif

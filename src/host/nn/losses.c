@@ -1,0 +1,175 @@
+/* Losses made of other functions. */
+#include "helpers.h"
+
+#include <math.h>
+
+static clg_var reduced(clg_var loss, clg_reduction reduction)
+{
+    if (reduction == CLG_REDUCE_NONE)
+        return loss;
+    return (reduction == CLG_REDUCE_SUM ? clg_sum : clg_mean)(loss, CLG_ALL_AXES, false);
+}
+
+/* Of reals: u8 differences would be taken modulo 256. */
+static clg_var difference(clg_var a, clg_var b) { return clg_sub(as_float(a), as_float(b)); }
+
+clg_var clg_l1_loss(clg_var prediction, clg_var target, clg_reduction reduction)
+{
+    return reduced(clg_abs(difference(prediction, target)), reduction);
+}
+
+clg_var clg_l2_loss(clg_var prediction, clg_var target, clg_reduction reduction)
+{
+    return reduced(clg_square(difference(prediction, target)), reduction);
+}
+
+clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
+{
+    return clg_l2_loss(prediction, target, CLG_REDUCE_MEAN);
+}
+
+static clg_var huber(clg_var prediction, clg_var target, double delta)
+{
+    clg_var d = clg_abs(difference(prediction, target));
+    clg_var near = times(clg_square(d), 0.5), far = affine(d, delta, -delta * delta / 2);
+    return clg_where(clg_less(d, clg_scalar_like(d, delta)), near, far);
+}
+
+clg_var clg_huber_loss(clg_var prediction, clg_var target, double delta, clg_reduction reduction)
+{
+    return reduced(huber(prediction, target, delta), reduction);
+}
+
+clg_var clg_smooth_l1_loss(clg_var prediction, clg_var target, double beta, clg_reduction reduction)
+{
+    return reduced(times(huber(prediction, target, beta), 1 / beta), reduction);
+}
+
+/* log(p), -100 at least. */
+static clg_var bounded_log(clg_var p)
+{
+    clg_var low = clg_less(p, clg_scalar_like(p, exp(-100)));
+    return clg_where(low, clg_scalar_like(p, -100), clg_log(clg_where(low, clg_scalar_like(p, 1), p)));
+}
+
+clg_var clg_binary_cross_entropy(clg_var probability, clg_var target, clg_reduction reduction)
+{
+    clg_var p = as_float(probability), t = as_float(target);
+    clg_var hit = clg_mul(t, bounded_log(p)), missed = clg_mul(one_minus(t), bounded_log(one_minus(p)));
+    return reduced(clg_neg(clg_add(hit, missed)), reduction);
+}
+
+clg_var clg_binary_cross_entropy_with_logits(clg_var x, clg_var target, clg_reduction reduction)
+{
+    x = as_float(x);
+    return reduced(clg_sub(clg_softplus(x), clg_mul(x, as_float(target))), reduction);
+}
+
+clg_var clg_kl_divergence(clg_var log_probability, clg_var target, clg_reduction reduction)
+{
+    clg_var t = as_float(target);
+    return reduced(clg_sub(clg_xlogy(t, t), clg_mul(t, as_float(log_probability))), reduction);
+}
+
+clg_var clg_poisson_nll_loss(clg_var log_rate, clg_var target, clg_reduction reduction)
+{
+    clg_var x = as_float(log_rate);
+    return reduced(clg_sub(clg_exp(x), clg_mul(as_float(target), x)), reduction);
+}
+
+clg_var clg_gaussian_nll_loss(clg_var prediction, clg_var target, clg_var variance, clg_reduction reduction)
+{
+    clg_var v = as_float(variance), least = clg_scalar_like(v, 1e-6);
+    v = clg_add(v, clg_stop_gradient(clg_sub(clg_maximum(v, least), v)));
+    clg_var distance = clg_div(clg_square(difference(prediction, target)), v);
+    return reduced(times(clg_add(clg_log(v), distance), 0.5), reduction);
+}
+
+clg_var clg_hinge_loss(clg_var prediction, clg_var target, clg_reduction reduction)
+{
+    return reduced(clg_relu(one_minus(clg_mul(as_float(prediction), as_float(target)))), reduction);
+}
+
+/* ---------------------------------------------------------------- of vectors */
+
+static clg_var product(clg_var a, clg_var b, int axis) { return clg_sum(clg_mul(a, b), CLG_AXES(axis), false); }
+
+clg_var clg_cosine_similarity(clg_var a, clg_var b, int axis)
+{
+    a = as_float(a);
+    b = as_float(b);
+    clg_var least = clg_scalar_like(a, 1e-8), far_a = clg_norm(a, 2, CLG_AXES(axis), false);
+    clg_var far_b = clg_norm(b, 2, CLG_AXES(axis), false);
+    return clg_div(product(a, b, axis), clg_mul(clg_maximum(far_a, least), clg_maximum(far_b, least)));
+}
+
+clg_var clg_cosine_embedding_loss(clg_var a, clg_var b, clg_var target, double margin, clg_reduction reduction)
+{
+    clg_var like = clg_cosine_similarity(a, b, -1), same = clg_equal(target, clg_scalar_like(target, 1));
+    return reduced(clg_where(same, one_minus(like), clg_relu(affine(like, 1, -margin))), reduction);
+}
+
+static clg_var distance(clg_var a, clg_var b)
+{
+    return clg_norm(affine(difference(a, b), 1, 1e-6), 2, CLG_AXES(-1), false);
+}
+
+clg_var clg_triplet_margin_loss(clg_var anchor, clg_var positive, clg_var negative, double margin,
+                                clg_reduction reduction)
+{
+    clg_var more = clg_sub(distance(anchor, positive), distance(anchor, negative));
+    return reduced(clg_relu(affine(more, 1, margin)), reduction);
+}
+
+/* ---------------------------------------------------------------- of classes */
+
+/* The classes along axis 1 of an array of a rank. */
+static clg_var class_numbers(clg_graph *graph, int64_t classes, int rank)
+{
+    clg_shape along = {.rank = rank};
+    for (int d = 0; d < rank; d++)
+        along.dim[d] = d == 1 ? classes : 1;
+    return clg_reshape(clg_arange(graph, CLG_I32, classes), along);
+}
+
+clg_var clg_nll_loss(clg_var log_probability, clg_var labels, const clg_cross_entropy_options *options)
+{
+    static const clg_cross_entropy_options none = {0};
+    const clg_cross_entropy_options *o = options ? options : &none;
+    const clg_shape shape = clg_shape_of(log_probability);
+    if (!clg_is_valid(log_probability) || !clg_is_valid(labels) || shape.rank < 2) /* which says what is wrong */
+        return clg_sum(clg_add(log_probability, labels), CLG_AXES(1), false);
+    const int64_t classes = shape.dim[1];
+    clg_var x = as_float(log_probability), label = clg_expand_dims(clg_cast(labels, CLG_I32), CLG_AXES(1));
+    clg_var number = class_numbers(x.graph, classes, shape.rank), chosen = clg_equal(label, number);
+    clg_var weight = o->weight.graph ? clg_reshape(as_float(o->weight), clg_shape_of(number)) : clg_scalar_like(x, 1);
+    clg_var weights = clg_sum(clg_where(chosen, weight, zero_like(x)), CLG_AXES(1), false);
+    clg_var loss = clg_sum(clg_where(chosen, clg_mul(x, weight), zero_like(x)), CLG_AXES(1), false);
+    if (o->label_smoothing != 0) {
+        clg_var all = clg_sum(clg_mul(x, weight), CLG_AXES(1), false);
+        loss = clg_add(times(loss, 1 - o->label_smoothing), times(all, o->label_smoothing / (double)classes));
+    }
+    clg_var bare = clg_squeeze(label, CLG_AXES(1));
+    clg_var inside =
+        clg_mul(clg_less_equal(clg_scalar_like(bare, 0), bare), clg_less(bare, clg_scalar_like(bare, (double)classes)));
+    loss = clg_where(inside, clg_neg(loss), clg_scalar_like(loss, NAN));
+    if (o->ignores) {
+        clg_var ignored = clg_equal(bare, clg_scalar_like(bare, o->ignored));
+        loss = clg_where(ignored, zero_like(loss), loss);
+        weights = clg_where(ignored, zero_like(weights), weights);
+    }
+    if (o->reduction != CLG_REDUCE_MEAN)
+        return reduced(loss, o->reduction);
+    return clg_div(clg_sum(loss, CLG_ALL_AXES, false), clg_sum(weights, CLG_ALL_AXES, false));
+}
+
+clg_var clg_cross_entropy(clg_var logits, clg_var labels, const clg_cross_entropy_options *options)
+{
+    return clg_nll_loss(clg_log_softmax(logits, 1), labels, options);
+}
+
+clg_var clg_cross_entropy_soft(clg_var logits, clg_var target, clg_reduction reduction)
+{
+    clg_var weighted = clg_mul(clg_log_softmax(logits, 1), as_float(target));
+    return reduced(clg_neg(clg_sum(weighted, CLG_AXES(1), false)), reduction);
+}

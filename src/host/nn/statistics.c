@@ -1,0 +1,81 @@
+/* Reductions made of others. */
+#include "helpers.h"
+
+#include <math.h>
+
+/* Reduced axes, which y has with extent 1, dropped unless they are to be kept. */
+static clg_var kept(clg_var y, clg_axes axes, bool keepdims) { return keepdims ? y : clg_squeeze(y, axes); }
+
+/* Elements of x for each one of its reduction y. */
+static double reduced_count(clg_var x, clg_var y)
+{
+    return (double)clg_shape_count(clg_shape_of(x)) / (double)clg_shape_count(clg_shape_of(y));
+}
+
+clg_var clg_variance(clg_var x, clg_axes axes, double correction, bool keepdims)
+{
+    x = as_float(x);
+    clg_var mean = clg_mean(x, axes, true), total = clg_sum(clg_square(clg_sub(x, mean)), axes, true);
+    const double freedom = reduced_count(x, mean) - correction;
+    return kept(times(total, freedom > 0 ? 1 / freedom : NAN), axes, keepdims);
+}
+
+clg_var clg_std(clg_var x, clg_axes axes, double correction, bool keepdims)
+{
+    return clg_sqrt(clg_variance(x, axes, correction, keepdims));
+}
+
+clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims)
+{
+    x = as_float(x);
+    clg_var most = clg_stop_gradient(clg_max(x, axes, true));
+    most = clg_where(clg_is_finite(most), most, zero_like(most));
+    return kept(clg_add(clg_log(clg_sum(clg_exp(clg_sub(x, most)), axes, true)), most), axes, keepdims);
+}
+
+/* y ^ p where y is not 0, else 0, without the infinite slope that roots have there. */
+static clg_var power_off_zero(clg_var y, double p)
+{
+    clg_var none = clg_equal(y, zero_like(y)), safe = clg_where(none, clg_scalar_like(y, 1), y);
+    clg_var power = p == 0.5 ? clg_sqrt(safe) : clg_pow(safe, clg_scalar_like(y, p));
+    return clg_where(none, zero_like(y), power);
+}
+
+clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
+{
+    x = as_float(x);
+    if (isinf(p))
+        return p > 0 ? clg_max(clg_abs(x), axes, keepdims) : clg_min(clg_abs(x), axes, keepdims);
+    if (p == 0)
+        return clg_cast(clg_count_nonzero(x, axes, keepdims), clg_dtype_of(x));
+    if (p == 1)
+        return clg_sum(clg_abs(x), axes, keepdims);
+    clg_var powers = p == 2 ? clg_square(x) : power_off_zero(clg_abs(x), p);
+    return power_off_zero(clg_sum(powers, axes, keepdims), 1 / p);
+}
+
+clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims)
+{
+    return clg_sum(clg_cast(clg_not_equal(x, zero_like(x)), CLG_I32), axes, keepdims);
+}
+
+clg_var clg_any(clg_var x, clg_axes axes, bool keepdims)
+{
+    return clg_max(clg_not_equal(x, zero_like(x)), axes, keepdims);
+}
+
+/* None is 0: of nothing, too. */
+clg_var clg_all(clg_var x, clg_axes axes, bool keepdims)
+{
+    return clg_logical_not(clg_max(clg_equal(x, zero_like(x)), axes, keepdims));
+}
+
+/* Of the values in the reverse order: -1 - x of integers, which does not overflow. */
+clg_var clg_argmin(clg_var x, int axis)
+{
+    const clg_dtype dtype = clg_dtype_of(x);
+    clg_var turned = dtype == CLG_I32  ? clg_sub(clg_scalar_like(x, -1), x)
+                     : dtype == CLG_U8 ? clg_sub(clg_scalar_like(x, 255), x)
+                                       : clg_neg(x);
+    return clg_argmax(turned, axis);
+}
