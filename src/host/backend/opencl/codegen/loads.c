@@ -221,6 +221,30 @@ static bool add_vector_load(const body_printer *p, text *t, int32_t reg, int wid
     return true;
 }
 
+static bool stores_to(const plan_step *step, int32_t buffer)
+{
+    for (int32_t i = 0; i < step->instr_count; i++)
+        if (step->instrs[i].kind == INSTR_STORE && step->instrs[i].buffer == buffer)
+            return true;
+    return false;
+}
+
+/* A load of every other element: of two vectors, neither of which reaches behind the last lane's. Compilers (LLVM 15)
+ * gather them one by one else. */
+static bool add_alternate_load(const body_printer *p, text *t, int32_t reg, int width)
+{
+    const plan_instr *instr = &p->body->step->instrs[reg];
+    const plan_access *access = &p->body->step->accesses[instr->access];
+    if (instr->kind != INSTR_LOAD || width == 1 || access->stride[p->body->lane] != 2 || instr->src[0] >= 0 ||
+        access->bound_count > 0 || stores_to(p->body->step, instr->buffer))
+        return false;
+    const body_suffix_text s = body_suffix(instr->dtype, width);
+    const int argument = body_argument(p->body, instr->buffer);
+    text_add(t, "(%s_t)(VECTOR_AT(global, %s, b%d + e%d).even, VECTOR_AT(global, %s, b%d + e%d + %d).odd)", s.s, s.s,
+             argument, reg, s.s, argument, reg, width - 1);
+    return true;
+}
+
 /* Whether the lanes within an access's bounds follow each other: those that depend on the lane count up or down. */
 static bool has_lane_range(const body_printer *p, const plan_instr *instr, int width)
 {
@@ -329,7 +353,7 @@ void body_print_load(const body_printer *p, int32_t reg)
         return;
     }
     body_begin_value(p, reg);
-    if (!add_vector_load(p, p->out, reg, width))
+    if (!add_vector_load(p, p->out, reg, width) && !add_alternate_load(p, p->out, reg, width))
         add_lanes(p, p->out, reg, width);
     text_add(p->out, ";\n");
 }
