@@ -39,7 +39,9 @@ static network make_network(void)
     int count;
     n.mlp = clg_mlp_new(n.graph, widths, 4, &random);
     const clg_var *parameters = clg_mlp_parameters(n.mlp, &count);
-    n.optimizer = clg_adam(parameters, count, &(clg_adam_options){.lr = 1e-2});
+    clg_adam_options options = clg_adam_defaults();
+    options.lr = 1e-2;
+    n.optimizer = clg_adam(parameters, count, &options);
     n.loss = clg_softmax_cross_entropy(clg_mlp_apply(n.mlp, x), labels);
     n.step = clg_compile(n.graph, (clg_var[]){n.loss, clg_minimize(n.optimizer, n.loss)}, 2);
     if (!n.step)

@@ -240,9 +240,9 @@ CLG_API clg_var clg_digamma(clg_var x);
 /* Its n-th derivative, n rounded: NaN where that is below 0, and for x < 0 where it is above 1. No gradient flows to n.
  */
 CLG_API clg_var clg_polygamma(clg_var n, clg_var x);
-CLG_API clg_var clg_gelu(clg_var x);    /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016); -0 at -infinity */
-CLG_API clg_var clg_relu(clg_var x);    /* derivative at 0 is 0; passes NaN through */
-CLG_API clg_var clg_sigmoid(clg_var x); /* 1/(1+exp(-x)); gradient y(1-y) */
+CLG_API clg_var clg_gelu(clg_var x);     /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016); -0 at -infinity */
+CLG_API clg_var clg_relu(clg_var x);     /* derivative at 0 is 0; passes NaN through */
+CLG_API clg_var clg_sigmoid(clg_var x);  /* 1/(1+exp(-x)); gradient y(1-y) */
 CLG_API clg_var clg_softplus(clg_var x); /* log(1 + exp(x)) without overflow; gradient sigmoid(x) */
 CLG_API clg_var clg_abs(clg_var x);
 CLG_API clg_var clg_sign(clg_var x); /* -1, 0 or 1; NaN for NaN; gradient 0 */
@@ -256,7 +256,8 @@ CLG_API clg_var clg_trunc(clg_var x);
 CLG_API clg_var clg_fmod(clg_var a, clg_var b);
 CLG_API clg_var clg_remainder(clg_var a, clg_var b);
 CLG_API clg_var clg_copysign(clg_var a, clg_var b); /* |a| with the sign of b, of zeros, too; gradient for a, 0 at 0 */
-CLG_API clg_var clg_maximum(clg_var a, clg_var b);  /* NaN if either is; where equal, each gets half the gradient */
+/* NaN if either is; where equal, each gets half the gradient, where one is NaN both all of it. */
+CLG_API clg_var clg_maximum(clg_var a, clg_var b);
 CLG_API clg_var clg_minimum(clg_var a, clg_var b);
 /* Comparisons give u8: 1 where true, 0 where false. They have no gradient. */
 CLG_API clg_var clg_less(clg_var a, clg_var b);
@@ -270,7 +271,8 @@ CLG_API clg_var clg_where(clg_var condition, clg_var a, clg_var b);
 /* Floats to integers truncate toward zero and saturate; NaN becomes 0. i32 to u8 keeps the low 8 bits. */
 CLG_API clg_var clg_cast(clg_var x, clg_dtype dtype);
 
-/* Reductions. keepdims keeps the reduced axes with extent 1. Sum, max and min of nothing: 0, -infinity and infinity
+/* Reductions, in x's dtype: sums of integers wrap, of u8 at 256 (cast them first). keepdims keeps the reduced axes with
+ * extent 1. Sum, max and min of nothing: 0, -infinity and infinity
  * (for integers the smallest and the largest value). */
 CLG_API clg_var clg_sum(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims);

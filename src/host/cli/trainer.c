@@ -82,8 +82,11 @@ static clg_status build_model(trainer *t, const trainer_options *options)
         return CLG_ERROR_ARGUMENT;
     int parameter_count;
     const clg_var *parameters = clg_mlp_parameters(t->mlp, &parameter_count);
-    t->optimizer = options->adam ? clg_adam(parameters, parameter_count, &(clg_adam_options){.lr = options->lr})
-                                 : clg_sgd(parameters, parameter_count, &(clg_sgd_options){.lr = options->lr});
+    clg_adam_options adam = clg_adam_defaults();
+    clg_sgd_options sgd = clg_sgd_defaults();
+    adam.lr = sgd.lr = options->lr;
+    t->optimizer =
+        options->adam ? clg_adam(parameters, parameter_count, &adam) : clg_sgd(parameters, parameter_count, &sgd);
     t->train_sums.loss = clg_scalar(t->graph, 0);
     t->test_sums = (trainer_sums){clg_scalar(t->graph, 0), clg_scalar(t->graph, 0)};
     return t->optimizer ? CLG_OK : CLG_ERROR_ARGUMENT;

@@ -31,17 +31,23 @@ RULE(mul)
     gx[0] = clg_mul(gy, x[1]);
     gx[1] = clg_mul(gy, x[0]);
 }
+/* y / b, not gy / b times y: 0 stays 0 where gy / b is infinite */
 RULE(div)
 {
     gx[0] = clg_div(gy, x[1]);
-    gx[1] = clg_neg(clg_mul(gx[0], y));
+    gx[1] = clg_neg(clg_mul(gy, clg_div(y, x[1])));
 }
-/* d a^b = b a^(b-1) da + a^b log(a) db; both factors are taken as 0 where b, respectively a^b, is 0 */
+/* d a^b = b a^(b-1) da + a^b log(a) db. The first is taken as 0 where b is 0, the second where a^b is, and where a is
+ * and b is not negative: there it is the limit along b, and the logarithm, whose slope is infinite, of another number.
+ */
 RULE(pow)
 {
     clg_var slope = clg_mul(x[1], clg_pow(x[0], clg_sub(x[1], graph_like(x[1], 1))));
     gx[0] = clg_mul(gy, clg_where(clg_equal(x[1], zeros(x[1])), zeros(y), slope));
-    gx[1] = clg_mul(gy, clg_where(clg_equal(y, zeros(y)), zeros(y), clg_mul(y, clg_log(x[0]))));
+    clg_var base = clg_mul(clg_equal(x[0], zeros(x[0])), clg_less_equal(zeros(x[1]), x[1]));
+    clg_var none = clg_maximum(base, clg_equal(y, zeros(y)));
+    clg_var logarithm = clg_log(clg_where(none, graph_like(x[0], 1), x[0]));
+    gx[1] = clg_mul(gy, clg_mul(y, logarithm));
 }
 RULE(square) { gx[0] = clg_mul(gy, times(x[0], 2)); }
 RULE(sqrt) { gx[0] = clg_div(times(gy, 0.5), y); }
@@ -88,20 +94,28 @@ RULE(atanh) { gx[0] = clg_div(gy, below_one(x[0])); }
 RULE(sin) { gx[0] = clg_mul(gy, clg_cos(x[0])); }
 RULE(cos) { gx[0] = clg_neg(clg_mul(gy, clg_sin(x[0]))); }
 RULE(tanh) { gx[0] = clg_mul(gy, clg_sub(graph_like(y, 1), clg_square(y))); }
-RULE(erf) { gx[0] = clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1)))); }
-RULE(erfc) { gx[0] = clg_neg(clg_mul(gy, times(clg_exp(clg_neg(clg_square(x[0]))), 2 / sqrt(acos(-1))))); }
+/* x drawn to where exp(-x^2 / 2) is 0 already: further out its slope would be 0 times infinity */
+static clg_var within_bell(clg_var x)
+{
+    clg_var least = graph_like(x, -64), most = graph_like(x, 64);
+    return clg_where(clg_less(x, least), least, clg_where(clg_less(most, x), most, x));
+}
+/* exp(-x^2) */
+static clg_var bell(clg_var x) { return clg_exp(clg_neg(clg_square(within_bell(x)))); }
+RULE(erf) { gx[0] = clg_mul(gy, times(bell(x[0]), 2 / sqrt(acos(-1)))); }
+RULE(erfc) { gx[0] = clg_neg(clg_mul(gy, times(bell(x[0]), 2 / sqrt(acos(-1))))); }
 RULE(erfinv) { gx[0] = clg_mul(gy, times(clg_exp(clg_square(y)), sqrt(acos(-1)) / 2)); }
 RULE(lgamma) { gx[0] = clg_mul(gy, clg_digamma(x[0])); }
 RULE(digamma) { gx[0] = clg_mul(gy, clg_polygamma(graph_like(x[0], 1), x[0])); }
 /* none flows to the order, an integer */
 RULE(polygamma) { gx[1] = clg_mul(gy, clg_polygamma(clg_add(x[0], graph_like(x[0], 1)), x[1])); }
-/* Phi(x) + x phi(x), the normal distribution and its density; the limits at infinity, where x phi is inf 0 */
+/* Phi(x) + x phi(x), the normal distribution and its density */
 RULE(gelu)
 {
-    clg_var phi = times(clg_exp(times(clg_square(x[0]), -0.5)), 1 / sqrt(2 * acos(-1)));
-    clg_var below = times(clg_add(clg_erf(times(x[0], sqrt(0.5))), graph_like(x[0], 1)), 0.5);
-    clg_var slope = clg_where(clg_equal(phi, zeros(phi)), zeros(phi), clg_mul(x[0], phi));
-    gx[0] = clg_mul(gy, clg_add(below, slope));
+    clg_var near = within_bell(x[0]);
+    clg_var phi = times(clg_exp(times(clg_square(near), -0.5)), 1 / sqrt(2 * acos(-1)));
+    clg_var below = times(clg_add(clg_erf(times(near, sqrt(0.5))), graph_like(near, 1)), 0.5);
+    gx[0] = clg_mul(gy, clg_add(below, clg_mul(near, phi)));
 }
 /* by the mask of the result, so that the operand need not be kept; 0 at 0 */
 RULE(relu) { gx[0] = clg_where(clg_less(zeros(y), y), gy, zeros(gy)); }
@@ -125,14 +139,15 @@ RULE(copysign)
 }
 RULE(softplus) { gx[0] = clg_mul(gy, clg_sigmoid(x[0])); }
 RULE(abs) { gx[0] = clg_mul(gy, clg_sign(x[0])); }
-static void extremum(clg_var first_wins, const clg_var *x, clg_var gy, clg_var *gx)
+/* Where neither is beyond the other, since one is NaN, both get it all. */
+static void extremum(clg_var beyond[2], const clg_var *x, clg_var gy, clg_var *gx)
 {
-    clg_var tie = clg_equal(x[0], x[1]), half = times(gy, 0.5), none = zeros(gy);
-    gx[0] = clg_where(tie, half, clg_where(first_wins, gy, none));
-    gx[1] = clg_where(tie, half, clg_where(first_wins, none, gy));
+    clg_var shared = clg_where(clg_equal(x[0], x[1]), times(gy, 0.5), gy);
+    for (int i = 0; i < 2; i++)
+        gx[i] = clg_where(beyond[1 - i], zeros(gy), shared);
 }
-RULE(maximum) { extremum(clg_less(x[1], x[0]), x, gy, gx); }
-RULE(minimum) { extremum(clg_less(x[0], x[1]), x, gy, gx); }
+RULE(maximum) { extremum((clg_var[]){clg_less(x[1], x[0]), clg_less(x[0], x[1])}, x, gy, gx); }
+RULE(minimum) { extremum((clg_var[]){clg_less(x[0], x[1]), clg_less(x[1], x[0])}, x, gy, gx); }
 RULE(where)
 {
     gx[1] = clg_where(x[0], gy, zeros(gy));

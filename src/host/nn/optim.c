@@ -12,7 +12,7 @@ struct clg_optimizer {
     int count;
     clg_var *params;
     clg_var *first, *second; /* moments (SGD: first is the velocity), made when first needed */
-    clg_var lr, steps;       /* f32 scalars: learning rate, number of updates so far */
+    clg_var lr, steps;       /* scalars: learning rate, f64 if a parameter is; number of updates so far, f32 */
     clg_sgd_options sgd;
     clg_adam_options adam;
 };
@@ -27,6 +27,12 @@ static clg_var zeros_leaf(clg_var like)
         x.id = -1;
     free(zeros);
     return x;
+}
+
+static clg_status write_lr(clg_optimizer *o, double lr)
+{
+    const float value = (float)lr;
+    return clg_dtype_of(o->lr) == CLG_F64 ? clg_write(o->lr, &lr, sizeof lr) : clg_write(o->lr, &value, sizeof value);
 }
 
 static clg_optimizer *make(optimizer_kind kind, const clg_var *params, int count, double lr, bool first, bool second)
@@ -47,16 +53,20 @@ static clg_optimizer *make(optimizer_kind kind, const clg_var *params, int count
     o->second = o->first + count;
     memcpy(o->params, params, (size_t)count * sizeof *params);
     bool good = true;
+    clg_dtype dtype = CLG_F32;
     for (int i = 0; i < count && good; i++) {
         good = clg_is_valid(params[i]) && !strcmp(clg_creator(params[i]), "input") &&
                (clg_dtype_of(params[i]) == CLG_F32 || clg_dtype_of(params[i]) == CLG_F64);
+        if (good && clg_dtype_of(params[i]) == CLG_F64)
+            dtype = CLG_F64;
         if (good && first)
             o->first[i] = zeros_leaf(params[i]);
         if (good && second)
             o->second[i] = zeros_leaf(params[i]);
     }
     if (good) {
-        o->lr = clg_scalar(params[0].graph, lr);
+        o->lr = clg_input(params[0].graph, dtype, CLG_SCALAR);
+        good = clg_is_valid(o->lr) && write_lr(o, lr) == CLG_OK;
         o->steps = clg_scalar(params[0].graph, 0);
     }
     if (!good || !clg_is_valid(o->lr) || !clg_is_valid(o->steps)) {
@@ -66,10 +76,13 @@ static clg_optimizer *make(optimizer_kind kind, const clg_var *params, int count
     return o;
 }
 
+clg_sgd_options clg_sgd_defaults(void) { return (clg_sgd_options){.lr = 0.01}; }
+
+clg_adam_options clg_adam_defaults(void) { return (clg_adam_options){1e-3, 0.9, 0.999, 1e-8}; }
+
 clg_optimizer *clg_sgd(const clg_var *params, int count, const clg_sgd_options *options)
 {
-    clg_sgd_options chosen = options ? *options : (clg_sgd_options){0};
-    chosen.lr = chosen.lr != 0 ? chosen.lr : 0.01;
+    clg_sgd_options chosen = options ? *options : clg_sgd_defaults();
     clg_optimizer *o = make(KIND_SGD, params, count, chosen.lr, chosen.momentum != 0, false);
     if (o)
         o->sgd = chosen;
@@ -78,11 +91,7 @@ clg_optimizer *clg_sgd(const clg_var *params, int count, const clg_sgd_options *
 
 clg_optimizer *clg_adam(const clg_var *params, int count, const clg_adam_options *options)
 {
-    clg_adam_options chosen = options ? *options : (clg_adam_options){0};
-    chosen.lr = chosen.lr != 0 ? chosen.lr : 1e-3;
-    chosen.beta1 = chosen.beta1 != 0 ? chosen.beta1 : 0.9;
-    chosen.beta2 = chosen.beta2 != 0 ? chosen.beta2 : 0.999;
-    chosen.epsilon = chosen.epsilon != 0 ? chosen.epsilon : 1e-8;
+    clg_adam_options chosen = options ? *options : clg_adam_defaults();
     clg_optimizer *o = make(KIND_ADAM, params, count, chosen.lr, true, true);
     if (o)
         o->adam = chosen;
@@ -98,9 +107,8 @@ void clg_optimizer_free(clg_optimizer *optimizer)
 
 clg_status clg_optimizer_set_lr(clg_optimizer *optimizer, double lr)
 {
-    float value = (float)lr;
     optimizer->sgd.lr = optimizer->adam.lr = lr;
-    return clg_write(optimizer->lr, &value, sizeof value);
+    return write_lr(optimizer, lr);
 }
 
 /* ---------------------------------------------------------------- updates */
