@@ -193,6 +193,7 @@ INLINE double FN(TYPE, dot_rows)(const cpu_rows *rows, const int form)
     /* the lanes of the last vector that no other one has; a row of less than a vector is added up lane by lane */
     const I behind = lane >= (LANE)(WIDTH - (end - whole));
     const bool masked = whole < end && whole > begin, scalar = whole == begin;
+    int64_t left = rows->flush; /* rows before the partial sums join the total */
     for (int64_t q = 0; q < rows->count; q++) {
         const int64_t x_at = rows->x_from + rows->x_at[q], w_at = rows->w_from + rows->w_at[q];
         int64_t i = begin;
@@ -207,7 +208,8 @@ INLINE double FN(TYPE, dot_rows)(const cpu_rows *rows, const int form)
             sum[FOUR - 1] += (V)((I)FN(TYPE, dot_term)(x, x_at, w, w_at, form, end - WIDTH) & behind);
         for (; scalar && i < end; i++)
             rest += form == SWEEP_PLAIN ? x[x_at + i] : x[x_at + i] * w[w_at + (form == SWEEP_BY_ONE ? 0 : i)];
-        if (q % rows->flush == rows->flush - 1 || q + 1 == rows->count) {
+        if (--left == 0 || q + 1 == rows->count) {
+            left = rows->flush;
             sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
             for (int l = 0; l < WIDTH; l++)
                 total += (double)sum[0][l];
