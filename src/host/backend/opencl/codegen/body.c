@@ -155,7 +155,7 @@ bool body_add_number(const body *b, text *t, kernel_number number)
            (all->items[i].kind != number.kind || all->items[i].index != number.index || all->items[i].of != number.of ||
             memcmp(&all->items[i].constant, &number.constant, sizeof number.constant) != 0))
         i++;
-    if (i == BODY_NUMBERS)
+    if (i == (number.kind == NUMBER_IDLE ? BODY_NUMBERS : BODY_NUMBERS - 1)) /* for that one there is room always */
         return false;
     if (i == all->count)
         all->items[all->count++] = number;

@@ -9,7 +9,7 @@
 
 #include "../../../core/ops.h"
 
-#define BODY_NUMBERS 32 /* at the most: what a kernel adds itself has room, too */
+#define BODY_NUMBERS 48 /* at the most: what a kernel adds itself has room, too */
 
 /* What holds of a body wherever in its kernel it is printed. */
 typedef struct body {
@@ -66,7 +66,7 @@ int body_register_width(const body_printer *p, int32_t reg);
 int body_argument(const body *b, int32_t buffer);
 /* "global f32_t *b0, global i32_t *b1, const INDEX n0"; once all is printed. */
 void body_parameters(const body *b, text *out);
-/* "if (n1) return;", see NUMBER_IDLE; nothing if there are too many numbers. */
+/* "if (n1) return;", see NUMBER_IDLE. */
 void body_print_idle(const body *b, text *out);
 /* All of them, for kernel_add. */
 const kernel_numbers *body_numbers(const body *b);

@@ -46,7 +46,7 @@ typedef struct kernel_number {
     int64_t of; /* what has it: otherwise steps whose numbers happen to be equal would get a kernel of their own */
 } kernel_number;
 
-#define MAX_NUMBERS 64 /* of a kernel: a device takes arguments of 1024 bytes at least */
+#define MAX_NUMBERS 80 /* of a kernel: a device takes arguments of 1024 bytes at least */
 
 typedef struct kernel_numbers {
     kernel_number items[MAX_NUMBERS];
