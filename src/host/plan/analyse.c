@@ -58,7 +58,7 @@ static bool same_value(const plan_step *step, const plan_fact *facts, int32_t fi
 }
 
 /* Of what same_value compares, the part that is cheap to look at. */
-static uint32_t hash(const plan_fact *facts, const plan_instr *in)
+static uint32_t hash(const plan_step *step, const plan_fact *facts, const plan_instr *in)
 {
     uint32_t h = in->kind * 31u + in->dtype;
     for (int k = 0; k < 3; k++)
@@ -67,6 +67,8 @@ static uint32_t hash(const plan_fact *facts, const plan_instr *in)
         h ^= in->op * 0x85ebca6bu;
     else if (in->kind == INSTR_LOAD)
         h ^= (uint32_t)in->buffer * 0x85ebca6bu;
+    if (in->access >= 0)
+        h ^= (uint32_t)step->accesses[in->access].offset * 0xc2b2ae35u;
     return h ^ h >> 15;
 }
 
@@ -76,7 +78,7 @@ static void find_same(const plan_step *step, const plan_section *section, plan_f
         const plan_instr *in = &step->instrs[i];
         if (section->kind != SECTION_INNER || in->kind == INSTR_REDUCE || in->kind == INSTR_STORE)
             continue;
-        uint32_t at = hash(facts, in) & table->mask;
+        uint32_t at = hash(step, facts, in) & table->mask;
         while (table->items[at] >= 0 && !same_value(step, facts, table->items[at], i))
             at = (at + 1) & table->mask;
         if (table->items[at] < 0)
