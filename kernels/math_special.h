@@ -1,8 +1,10 @@
 /* The functions of math.h that few programs use: powers, logarithms to other bases, inverse and hyperbolic ones, roots,
- * the gamma function's family, rounding, remainders. Part of its template, at the end: see there.
+ * the gamma function's family, rounding, remainders, shifts, random bits. Part of its template, at the end: see there.
  *
- *     f32, f64             pow exp2 expm1 log2 log10 log1p tan asin acos atan atan2 sinh cosh asinh acosh atanh cbrt
- * hypot copysign erfc erfinv lgamma polygamma all dtypes           floor ceil round trunc fmod remainder
+ *     f32, f64      pow exp2 expm1 log2 log10 log1p tan asin acos atan atan2 sinh cosh asinh acosh atanh cbrt hypot
+ *                   copysign erfc erfinv softplus lgamma digamma polygamma
+ *     i32           shift_left shift_right threefry
+ *     all dtypes    floor ceil round trunc fmod remainder
  *
  * Special values are those of C's Annex F. Coefficients are minimax fits to relative errors of 2^-24 and less. */
 
@@ -32,6 +34,35 @@ MATH_FN MATH_T FN(S, floor)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, ceil)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, round)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, trunc)(MATH_T x) { return x; }
+#if MATH_DTYPE == 2
+MATH_FN MATH_T FN(S, shift_left)(MATH_T x, MATH_T n)
+{
+    return MATH_IF((n < 0) | (n > 31), 0, MATH_SIGNED(MATH_UNSIGNED(x) << MATH_UNSIGNED(n & 31)));
+}
+MATH_FN MATH_T FN(S, shift_right)(MATH_T x, MATH_T n) { return x >> MATH_IF((n < 0) | (n > 31), 31, n & 31); }
+
+/* Threefry 2x32 of 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): the first word of
+ * what it makes of the counter (i, 0) and a key. */
+#define MATH_ROUND(bits)                                                                                               \
+    x = x + y;                                                                                                         \
+    y = (y << bits##u) | (y >> (32u - bits##u));                                                                       \
+    y = y ^ x;
+#define MATH_ROUNDS_EVEN MATH_ROUND(13) MATH_ROUND(15) MATH_ROUND(26) MATH_ROUND(6)
+#define MATH_ROUNDS_ODD MATH_ROUND(17) MATH_ROUND(29) MATH_ROUND(16) MATH_ROUND(24)
+MATH_FN MATH_T FN(S, threefry)(MATH_T i, MATH_T key0, MATH_T key1)
+{
+    MATH_U k0 = MATH_UNSIGNED(key0), k1 = MATH_UNSIGNED(key1), k2 = k0 ^ k1 ^ 0x1bd11bdau;
+    MATH_U x = MATH_UNSIGNED(i) + k0, y = k1;
+    MATH_ROUNDS_EVEN x = x + k1, y = y + k2 + 1u;
+    MATH_ROUNDS_ODD x = x + k2, y = y + k0 + 2u;
+    MATH_ROUNDS_EVEN x = x + k0, y = y + k1 + 3u;
+    MATH_ROUNDS_ODD x = x + k1, y = y + k2 + 4u;
+    MATH_ROUNDS_EVEN return MATH_SIGNED(x + k2);
+}
+#undef MATH_ROUND
+#undef MATH_ROUNDS_EVEN
+#undef MATH_ROUNDS_ODD
+#endif
 /* 0 for a divisor of 0, and without overflow for -1 */
 #if MATH_DTYPE == 2
 MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return x % MATH_IF((y == 0) | (y == -1), 1, y); }

@@ -39,7 +39,8 @@ void plan_case_every_map(const plan_target *t)
             for (int op = 0, most = t->compiles ? 6 : 1, left = 0; op < OP_COUNT; op++) {
                 const op_row *row = &clg_ops[op];
                 if (row->kind != KIND_MAP || row->types == TYPES_CAST ||
-                    (row->types == TYPES_FLOATING && dtype > CLG_F64))
+                    (row->types == TYPES_FLOATING && dtype > CLG_F64) ||
+                    (row->types == TYPES_INTEGER && dtype != CLG_I32))
                     continue;
                 if (left == 0 && b->plan.step_count == FLUSH) {
                     plan_check(t, b, 4e-6, 1e-14);

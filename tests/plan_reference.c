@@ -76,6 +76,25 @@ double plan_reference_decode(clg_dtype dtype, const void *element)
 
 static double ref_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double ref_gelu(double x) { return x * erfc(x * -sqrt(0.5)) / 2; }
+static double ref_shift_left(int32_t a, int32_t b) { return b < 0 || b > 31 ? 0 : (double)(int32_t)((int64_t)a << b); }
+static double ref_shift_right(int32_t a, int32_t b) { return b < 0 || b > 31 ? -(a < 0) : floor(ldexp(a, -b)); }
+/* As the article has it: four rounds between additions of the key. */
+static double ref_threefry(int32_t counter, int32_t key0, int32_t key1)
+{
+    static const int rotations[] = {13, 15, 26, 6, 17, 29, 16, 24};
+    const uint32_t key[3] = {(uint32_t)key0, (uint32_t)key1, (uint32_t)key0 ^ (uint32_t)key1 ^ 0x1bd11bdau};
+    uint32_t x[2] = {(uint32_t)counter + key[0], key[1]};
+    for (int round = 0; round < 20; round++) {
+        const int by = rotations[round % 8];
+        x[0] += x[1];
+        x[1] = (x[1] << by | x[1] >> (32 - by)) ^ x[0];
+        if (round % 4 == 3) {
+            x[0] += key[(round + 1) / 4 % 3];
+            x[1] += key[(round + 5) / 4 % 3] + (uint32_t)(round + 1) / 4;
+        }
+    }
+    return (int32_t)x[0];
+}
 static double ref_softplus(double x) { return x > 700 ? x : log1p(exp(x)); }
 static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 static double ref_remainder(double x, double y)
@@ -166,12 +185,20 @@ static double ref_polygamma(double n, double x)
 typedef double (*ref_function)(double a, double b, double c);
 
 #define UNUSED(a, b, c) (void)(a), (void)(b), (void)(c)
-#define MAP(ID, name, builder, arity, types, expr, ...)                                                                \
-    static double ref_op_##ID(double a, double b, double c)                                                            \
+#define FUNCTION(name, T, expr)                                                                                        \
+    static double name(double a_, double b_, double c_)                                                                \
     {                                                                                                                  \
+        const T a = (T)a_, b = (T)b_, c = (T)c_;                                                                       \
         UNUSED(a, b, c);                                                                                               \
         return expr;                                                                                                   \
     }
+#define FUNCTION_NUMERIC(name, expr) FUNCTION(name, double, expr)
+#define FUNCTION_FLOATING(name, expr) FUNCTION(name, double, expr)
+#define FUNCTION_COMPARE(name, expr) FUNCTION(name, double, expr)
+#define FUNCTION_SELECT(name, expr) FUNCTION(name, double, expr)
+#define FUNCTION_CAST(name, expr) FUNCTION(name, double, expr)
+#define FUNCTION_INTEGER(name, expr) FUNCTION(name, int32_t, expr)
+#define MAP(ID, operation, builder, arity, types, expr, ...) FUNCTION_##types(ref_op_##ID, expr)
 #define REDUCE(ID, name, builder, expr, ...)                                                                           \
     static double ref_op_##ID(double a, double b, double c)                                                            \
     {                                                                                                                  \

@@ -19,7 +19,7 @@ export LD_LIBRARY_PATH="$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export CLGRAD_DEVICE=cpu
 
 for file in bin/clgrad include/clgrad/clgrad.h include/clgrad/functions.h include/clgrad/transforms.h \
-    include/clgrad/nn.h include/clgrad/optim.h include/clgrad/data.h include/clgrad/io.h; do
+    include/clgrad/random.h include/clgrad/nn.h include/clgrad/optim.h include/clgrad/data.h include/clgrad/io.h; do
     [ -e "$prefix/$file" ] || { echo "FAIL: $file is not installed"; exit 1; }
 done
 "$prefix/bin/clgrad" --version

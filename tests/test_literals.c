@@ -205,11 +205,13 @@ static void test_elementwise(void **state)
     (void)state;
     support_each_device(check_elementwise);
 }
+
 static void test_casts(void **state)
 {
     (void)state;
     support_each_device(check_casts);
 }
+
 static void test_reductions(void **state)
 {
     (void)state;
@@ -226,7 +228,8 @@ static void check_empty(clg_device *device)
             continue;
         for (int wide = 0; wide < 2; wide++) {
             clg_shape shape = wide ? CLG_SHAPE(0, 3) : CLG_SHAPE(2, 0);
-            clg_var none = clg_array(g, CLG_F32, shape, ""), x[] = {none, none, none}, y;
+            const clg_dtype dtype = row->types == TYPES_INTEGER ? CLG_I32 : CLG_F32;
+            clg_var none = clg_array(g, dtype, shape, ""), x[] = {none, none, none}, y;
             x[0] = row->types == TYPES_SELECT ? clg_array(g, CLG_U8, shape, "") : none;
             y = clg_apply(op, x, CLG_ALL_AXES);
             assert_true(clg_shape_equal(clg_shape_of(y), shape));
@@ -283,14 +286,14 @@ static void test_no_row_is_left_out(void **state)
         for (int i = 0; i < COUNT(reductions); i++)
             if (strcmp(reductions[i].op, row->name) == 0)
                 cover(&c, reductions[i].dtype, reductions[i].x, reductions[i].count);
-        bool integers = row->types != TYPES_FLOATING;
-        demand(row->name, c.dtype[CLG_F32], "in f32");
+        const bool words = row->types == TYPES_INTEGER, integers = row->types != TYPES_FLOATING;
+        demand(row->name, c.dtype[CLG_F32] || words, "in f32");
         demand(row->name, c.dtype[CLG_I32] || !integers, "in i32");
-        demand(row->name, c.dtype[CLG_U8] || !integers, "in u8");
-        demand(row->name, c.nan, "of NaN");
-        demand(row->name, c.infinity, "of an infinity");
-        demand(row->name, c.zero, "of a zero");
-        demand(row->name, c.tie || row->arity != 2, "of equal operands");
+        demand(row->name, c.dtype[CLG_U8] || !integers || words, "in u8");
+        demand(row->name, c.nan || words, "of NaN");
+        demand(row->name, c.infinity || words, "of an infinity");
+        demand(row->name, c.zero || words, "of a zero");
+        demand(row->name, c.tie || row->arity != 2 || words, "of equal operands");
         demand(row->name, c.tie || !reduces, "of equal elements");
         demand(row->name, (c.empty[CLG_F32] && c.empty[CLG_I32] && c.empty[CLG_U8]) || !reduces, "of nothing");
     }

@@ -259,6 +259,15 @@ CLG_API clg_var clg_copysign(clg_var a, clg_var b); /* |a| with the sign of b, o
 /* NaN if either is; where equal, each gets half the gradient, where one is NaN both all of it. */
 CLG_API clg_var clg_maximum(clg_var a, clg_var b);
 CLG_API clg_var clg_minimum(clg_var a, clg_var b);
+/* Of the bits of i32, two's complement; u8 is cast to it. No gradient. */
+CLG_API clg_var clg_bit_and(clg_var a, clg_var b);
+CLG_API clg_var clg_bit_or(clg_var a, clg_var b);
+CLG_API clg_var clg_bit_xor(clg_var a, clg_var b);
+CLG_API clg_var clg_shift_left(clg_var a, clg_var b);  /* 0 for b outside 0..31 */
+CLG_API clg_var clg_shift_right(clg_var a, clg_var b); /* with the sign: 0 or -1 for b outside 0..31 */
+/* 32 bits that look random, the same on every device: the first word of Threefry 2x32-20 (Salmon et al. 2011) for the
+ * counter (a, 0) and the key (b, c). clg_draw_uniform and others (random.h) make numbers of it. */
+CLG_API clg_var clg_random_bits(clg_var a, clg_var b, clg_var c);
 /* Comparisons give u8: 1 where true, 0 where false. They have no gradient. */
 CLG_API clg_var clg_less(clg_var a, clg_var b);
 CLG_API clg_var clg_less_equal(clg_var a, clg_var b);
@@ -516,7 +525,7 @@ typedef struct clg_op_info {
     const char *gradient; /* "" where there is none */
     int arity;
     double lo, hi;        /* elementwise operations and reductions: operands at which they are well-conditioned */
-    const char *operands; /* of those, a letter each: r real, c condition (u8) */
+    const char *operands; /* of those, a letter each: r real, c condition (u8), i i32 */
 } clg_op_info;
 CLG_API int clg_op_count(void);
 CLG_API clg_op_info clg_op_get_info(int op);

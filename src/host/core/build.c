@@ -102,6 +102,11 @@ clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c)
     clg_graph *g = a.graph;
     int first = row->types == TYPES_SELECT ? 1 : 0; /* the condition keeps its own dtype */
     clg_dtype dtype = build_common_dtype(x + first, row->arity - first, row->types == TYPES_FLOATING);
+    if (row->types == TYPES_INTEGER && dtype != CLG_I32 && dtype != CLG_U8)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: operands must be i32 or u8, not %s", row->name,
+                          clg_dtype_name(dtype));
+    if (row->types == TYPES_INTEGER)
+        dtype = CLG_I32;
     for (int i = first; i < row->arity; i++)
         x[i] = cast_to(x[i], dtype);
     if (!broadcast_all(row->name, x, row->arity, &shape))
@@ -116,6 +121,9 @@ clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c)
     clg_var clg_##builder(clg_var x) { return build_map(OP_##ID, x, x, x); }
 #define BUILD_2(builder, ID)                                                                                           \
     clg_var clg_##builder(clg_var a, clg_var b) { return build_map(OP_##ID, a, b, a); }
+#define BUILD_3(builder, ID)                                                                                           \
+    clg_var clg_##builder(clg_var a, clg_var b, clg_var c) { return build_map(OP_##ID, a, b, c); }
+#define BUILD_INTEGER(arity, builder, ID) BUILD_##arity(builder, ID)
 #define BUILD_NUMERIC(arity, builder, ID) BUILD_##arity(builder, ID)
 #define BUILD_FLOATING(arity, builder, ID) BUILD_##arity(builder, ID)
 #define BUILD_COMPARE(arity, builder, ID) BUILD_##arity(builder, ID)
@@ -198,7 +206,7 @@ clg_var clg_apply(int op, const clg_var *x, clg_axes axes)
     if (kind == KIND_MAP && clg_ops[op].types == TYPES_SELECT)
         return clg_where(x[0], x[1], x[2]);
     if (kind == KIND_MAP && clg_ops[op].types != TYPES_CAST)
-        return build_map((clg_op)op, x[0], x[clg_ops[op].arity > 1], x[0]);
+        return build_map((clg_op)op, x[0], x[clg_ops[op].arity > 1], x[clg_ops[op].arity > 2 ? 2 : 0]);
     if (kind == KIND_REDUCE)
         return reduce((clg_op)op, x[0], axes, false);
     return graph_fail(x[0].graph, CLG_ERROR_ARGUMENT,

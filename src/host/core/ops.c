@@ -11,6 +11,7 @@
 
 #define NUMERIC TYPES_NUMERIC
 #define FLOATING TYPES_FLOATING
+#define INTEGER TYPES_INTEGER
 #define COMPARE TYPES_COMPARE
 #define SELECT TYPES_SELECT
 #define CAST TYPES_CAST
@@ -44,9 +45,16 @@ clg_op_info clg_op_get_info(int op)
         return (clg_op_info){"", "", "", "", 0, 0, 0, ""};
     const op_row *row = &clg_ops[op];
     bool none = !strcmp(row->gradient, "NONE") || !strcmp(row->gradient, "REFUSE");
-    clg_op_info info = {
-        row->name,  kinds[row->kind], row->formula, none ? "" : row->gradient,
-        row->arity, row->lo,          row->hi,      row->types == TYPES_SELECT ? "crr" : &"rrr"[3 - row->arity]};
+    clg_op_info info = {row->name,
+                        kinds[row->kind],
+                        row->formula,
+                        none ? "" : row->gradient,
+                        row->arity,
+                        row->lo,
+                        row->hi,
+                        row->types == TYPES_SELECT    ? "crr"
+                        : row->types == TYPES_INTEGER ? &"iii"[3 - row->arity]
+                                                      : &"rrr"[3 - row->arity]};
     return info;
 }
 
@@ -54,16 +62,22 @@ bool ops_have_map(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_
 
 /* ---------------------------------------------------------------- rows as functions of f64 */
 
-#define S f64
-/* One function a row: the table is the only place that names operations. */
-#define MAP(ID, name, builder, arity, types, expr, ...)                                                                \
-    static double evaluate_##ID(double a, double b, double c)                                                          \
+/* One function a row: the table is the only place that names operations. What is of integers alone is never known. */
+#define EVALUATE(name, value)                                                                                          \
+    static double name(double a, double b, double c)                                                                   \
     {                                                                                                                  \
         (void)a, (void)b, (void)c;                                                                                     \
-        return (double)(expr);                                                                                         \
+        return (double)(value);                                                                                        \
     }
+#define EVALUATE_NUMERIC(name, expr) EVALUATE(name, expr)
+#define EVALUATE_FLOATING(name, expr) EVALUATE(name, expr)
+#define EVALUATE_COMPARE(name, expr) EVALUATE(name, expr)
+#define EVALUATE_SELECT(name, expr) EVALUATE(name, expr)
+#define EVALUATE_CAST(name, expr) EVALUATE(name, expr)
+#define EVALUATE_INTEGER(name, expr) EVALUATE(name, NAN)
+#define MAP(ID, operation, builder, arity, types, expr, ...) EVALUATE_##types(evaluate_##ID, expr)
+#define S f64
 #include "ops.def"
-
 #undef S
 
 static double (*const evaluate[OP_COUNT])(double, double, double) = {

@@ -27,7 +27,7 @@ typedef enum op_kind {
     KIND_JOIN /* plan/join.c */
 } op_kind;
 
-typedef enum op_types { TYPES_NONE, TYPES_NUMERIC, TYPES_FLOATING, TYPES_COMPARE, TYPES_SELECT, TYPES_CAST } op_types;
+typedef enum op_types { TYPES_NONE, TYPES_NUMERIC, TYPES_FLOATING, TYPES_INTEGER, TYPES_COMPARE, TYPES_SELECT, TYPES_CAST } op_types;
 
 typedef struct op_row {
     const char *name;
@@ -48,6 +48,6 @@ extern const op_row clg_ops[OP_COUNT];
 
 /* Whether an operation's nodes have an index map: all views but reshape and stop_gradient. */
 bool ops_have_map(clg_op op);
-/* A MAP row's function in f64; unused operands: any. */
+/* A MAP row's function in f64, NaN of one of integers alone; unused operands: any. */
 double ops_evaluate(clg_op op, double a, double b, double c);
 #endif

@@ -106,8 +106,10 @@
 #include "vector_dtype.h"
 #define TYPE i32
 #define WIDE i32
+#define WORDS
 #define INIT(real, i32, u8) i32
 #include "vector_dtype.h"
+#undef WORDS
 #define TYPE u8
 #define WIDE u8
 #define INIT(real, i32, u8) u8
@@ -173,6 +175,10 @@ extern const cpu_vectors THIS;
 #define ROW_FLOATING(ID, arity)                                                                                        \
     {                                                                                                                  \
         TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID)                                                               \
+    }
+#define ROW_INTEGER(ID, arity)                                                                                         \
+    {                                                                                                                  \
+        [CLG_I32] = TABLE_##arity(i32_##ID)                                                                            \
     }
 #define ROW_COMPARE(ID, arity) ROW_NUMERIC(ID, arity)
 #define ROW_SELECT(ID, arity) ROW_NUMERIC(ID, arity)

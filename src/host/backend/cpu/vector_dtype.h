@@ -1,5 +1,5 @@
 /* The loops of vector.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64, i32, u8), WIDE the suffix
- * in which totals of reductions are kept, REAL if floating point, INIT choosing the value of an empty reduction. */
+ * in which totals of reductions are kept, REAL if floating point, WORDS if i32, INIT choosing the value of an empty reduction. */
 
 #define S TYPE
 #define T FN(TYPE, t)
@@ -9,6 +9,11 @@
 #define KERNEL_COMPARE(ID, arity, expr) KERNEL(ID, arity, T, T, uint8_t, expr)
 #define KERNEL_SELECT(ID, arity, expr) KERNEL(ID, arity, uint8_t, T, T, expr)
 #define KERNEL_CAST(ID, arity, expr)
+#ifdef WORDS
+#define KERNEL_INTEGER(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
+#else
+#define KERNEL_INTEGER(ID, arity, expr)
+#endif
 #ifdef REAL
 #define KERNEL_FLOATING(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
 #else
@@ -125,5 +130,6 @@
 #undef KERNEL_NUMERIC
 #undef KERNEL_COMPARE
 #undef KERNEL_SELECT
+#undef KERNEL_INTEGER
 #undef KERNEL_CAST
 #undef KERNEL_FLOATING
