@@ -467,10 +467,11 @@ MATH_FN MATH_T FN(S, softplus)(MATH_T x) { return MATH_IF(x < 0.0, 0.0, x) + log
 #ifdef __OPENCL_C_VERSION__
 MATH_FN MATH_T FN(S, lgamma)(MATH_T x) { return lgamma(x); }
 #else
+double lgamma_r(double, int *); /* POSIX; lgamma would write to a variable of all threads */
 MATH_FN MATH_T FN(S, lgamma)(MATH_T x)
 {
-    int sign; /* lgamma would write to a variable of all threads */
-    return __builtin_lgamma_r(x, &sign);
+    int sign;
+    return lgamma_r(x, &sign);
 }
 #endif
 
