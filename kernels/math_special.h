@@ -551,6 +551,9 @@ MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
     MATH_T s = n + 1, sum = (MATH_T)(0), cosine, sine = FN(S, sin_pi)(x, &cosine);
     MATH_C reflect = (n == 1) & (x < 0);
     MATH_T a = MATH_IF(reflect, 1 - x, x);
+#ifdef __OPENCL_C_VERSION__
+#pragma unroll 1 /* ten powers take compilers long */
+#endif
     for (int i = 0; i < 10; i++, a = a + 1)
         sum = sum + FN(S, pow)(a, -s);
     MATH_T term = FN(S, pow)(a, -s), z = 1 / (a * a), t = s / a;

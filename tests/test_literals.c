@@ -109,13 +109,22 @@ static void expect(clg_device *device, clg_var y, int64_t i, double want, const 
     free(got);
 }
 
-/* Runs all outputs as one program, so that a driver compiles once. */
-static clg_program *run(clg_graph *g, const clg_var *outputs, int count)
+enum { TOGETHER = 4 }; /* outputs of a program: drivers take minutes for kernels of many long functions */
+
+/* Runs outputs a few at a time, and fills programs, which the caller frees with free_all. */
+static void run(clg_graph *g, const clg_var *outputs, int count, clg_program **programs)
 {
-    clg_program *p = clg_compile(g, outputs, count);
-    if (!p || clg_run(p) != CLG_OK)
-        fail_msg("%s", clg_graph_error(g) ? clg_graph_error(g) : clg_last_error());
-    return p;
+    for (int i = 0; i < count; i += TOGETHER, programs++) {
+        *programs = clg_compile(g, outputs + i, count - i < TOGETHER ? count - i : TOGETHER);
+        if (!*programs || clg_run(*programs) != CLG_OK)
+            fail_msg("%s", clg_graph_error(g) ? clg_graph_error(g) : clg_last_error());
+    }
+}
+
+static void free_all(clg_program **programs, int count)
+{
+    for (int i = 0; i < count; i += TOGETHER)
+        clg_program_free(*programs++);
 }
 
 /* The cases of one operation and dtype that follow each other, over and over in all lanes. */
@@ -147,13 +156,14 @@ static void check_elementwise(clg_device *device)
     from[groups] = COUNT(elementwise);
     for (int k = 0; k < groups; k++)
         y[k] = elementwise_group(g, from[k], from[k + 1]);
-    clg_program *p = run(g, y, groups);
+    clg_program *p[COUNT(elementwise)];
+    run(g, y, groups, p);
     for (int k = 0; k < groups; k++)
         for (int64_t i = 0; i < LANES; i++) {
             const elementwise_case *c = &elementwise[from[k] + i % (from[k + 1] - from[k])];
             expect(device, y[k], i, c->want, c->op);
         }
-    clg_program_free(p);
+    free_all(p, groups);
     clg_graph_free(g);
 }
 
@@ -167,11 +177,12 @@ static void check_casts(clg_device *device)
             values[i] = casts[k].x;
         y[k] = clg_cast(support_leaf(g, casts[k].from, CLG_SHAPE(LANES), values), casts[k].to);
     }
-    clg_program *p = run(g, y, COUNT(casts));
+    clg_program *p[COUNT(casts)];
+    run(g, y, COUNT(casts), p);
     for (int k = 0; k < COUNT(casts); k++)
         for (int64_t i = 0; i < LANES; i++)
             expect(device, y[k], i, casts[k].want, "cast");
-    clg_program_free(p);
+    free_all(p, COUNT(casts));
     clg_graph_free(g);
 }
 
@@ -190,13 +201,14 @@ static void check_reductions(clg_device *device)
         y[2 * k] = clg_apply(op_number(c->op), &rows, CLG_AXES(1));
         y[2 * k + 1] = clg_apply(op_number(c->op), &across, CLG_AXES(0));
     }
-    clg_program *p = run(g, y, 2 * COUNT(reductions));
+    clg_program *p[2 * COUNT(reductions)];
+    run(g, y, 2 * COUNT(reductions), p);
     for (int k = 0; k < COUNT(reductions); k++) {
         expect(device, y[2 * k], 0, reductions[k].want, reductions[k].op);
         for (int64_t i = 0; i < LANES; i++)
             expect(device, y[2 * k + 1], i, reductions[k].want, reductions[k].op);
     }
-    clg_program_free(p);
+    free_all(p, 2 * COUNT(reductions));
     clg_graph_free(g);
 }
 
