@@ -109,6 +109,11 @@ def operands_elementwise(count):
     return {"a": uniform(count), "b": uniform(count)[::-1].copy()}
 
 
+def operands_dropout(count):
+    """Dropout of x with probability 0.1, drawn anew each time, and the gradient of its sum."""
+    return {"x": uniform(count)}
+
+
 def operands_softmax_xent(rows, columns):
     """The mean softmax cross-entropy and its gradient for x."""
     return {"x": uniform(rows, columns), "labels": labels(rows, 31, columns)}

@@ -56,6 +56,21 @@ def open_engine(options):
 
         return call(both, gy, *inputs)
 
+    def dropout(x):
+        @jax.jit
+        def step(key, x):
+            key, draw = jax.random.split(key)
+            y, pull = jax.vjp(lambda x: jnp.where(jax.random.bernoulli(draw, 0.9, x.shape), x / 0.9, 0), x)
+            return key, y, *pull(jnp.ones_like(y))
+
+        state = [jax.random.key(1)]
+
+        def run():
+            state[0], *result = step(state[0], x)
+            return result
+
+        return keep(run)
+
     def layer_norm(x, gain, bias):
         centred = x - x.mean(-1, keepdims=True)
         variance = jnp.square(centred).mean(-1, keepdims=True)
@@ -139,6 +154,7 @@ def open_engine(options):
         "short_axis": short_axis,
         "elementwise": lambda a, b: with_gradients(
             lambda a, b: jax.nn.sigmoid(jax.nn.relu(a * b + a) * b), None, a, b),
+        "dropout": dropout,
         "softmax_xent": lambda x, labels: call(jax.value_and_grad(cross_entropy), x, labels),
         "layernorm": lambda x, gain, bias, gy: with_gradients(layer_norm, gy, x, gain, bias),
         "conv": conv,

@@ -78,6 +78,10 @@ def open_engine(options):
         one = a.new_ones(()).expand(a.shape)
         return with_gradients(lambda a, b: torch.sigmoid(torch.relu(a * b + a) * b), one, a, b)
 
+    def dropout(x):
+        one = x.new_ones(()).expand(x.shape)
+        return with_gradients(lambda x: F.dropout(x, 0.1), one, x)
+
     def softmax_xent(x, labels):
         labels = labels.long()
         return with_gradients(lambda x: F.cross_entropy(x, labels), None, x)
@@ -168,7 +172,7 @@ def open_engine(options):
     def batched(a, b):
         return without_gradients(torch.matmul, a, b)
 
-    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, softmax_xent, layernorm, short_axis,
+    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, dropout, softmax_xent, layernorm, short_axis,
               attention, gpt, lstm)
     builders = {f.__name__: f for f in of_pictures + (() if options.channels_last else others)}
 

@@ -73,6 +73,9 @@ CLG_API clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims);
 /* sum(|x|^p)^(1/p); the largest |x| for p infinite, the number of elements that are not 0 for p = 0. Gradient 0 where
  * the norm is. */
 CLG_API clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims);
+/* The product, 1 of nothing; of pairs, of pairs of pairs, ..., so that its derivatives of any order are right at zeros.
+ */
+CLG_API clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims); /* i32 */
 CLG_API clg_var clg_any(clg_var x, clg_axes axes, bool keepdims);           /* u8: whether one is not 0; 0 of nothing */
 CLG_API clg_var clg_all(clg_var x, clg_axes axes, bool keepdims);           /* u8: whether none is 0; 1 of nothing */
@@ -95,6 +98,32 @@ CLG_API clg_var clg_trace(clg_var x);                      /* its sum */
 CLG_API clg_var clg_outer(clg_var a, clg_var b);           /* (m) and (n) to (m, n) */
 CLG_API clg_var clg_kron(clg_var a, clg_var b);            /* Kronecker's product of two matrices (rank 2) */
 CLG_API clg_var clg_cross(clg_var a, clg_var b, int axis); /* of three-vectors along an axis of extent 3 */
+
+/* ---------------------------------------------------------------- sequences and pictures */
+
+/* x / sqrt(mean(x^2) + epsilon) along the last axis, times gain (its extent; CLG_NONE: none) (Zhang and Sennrich 2019).
+ */
+CLG_API clg_var clg_rms_norm(clg_var x, clg_var gain, double epsilon);
+
+typedef struct clg_attention_options {
+    clg_var mask; /* 0 or CLG_NONE: none. u8: 0 where a key is not looked at; real: added to the scores. Broadcasts to
+                     (b, h, t, s) */
+    bool causal;  /* query i of n looks at keys 0 ... i + m - n of m */
+    double scale; /* of the scores; 0: 1 / sqrt(d) */
+} clg_attention_options;
+
+/* Scaled dot-product attention (Vaswani et al. 2017): softmax(scale q k^T + mask) v, for queries (b, t, h, d), keys
+ * (b, s, g, d), values (b, s, g, e), where h is a multiple of g: as many heads of queries each share one of keys and
+ * values (Ainslie et al. 2023). (b, t, h, e). A query that looks at no key gets NaN. options may be NULL. */
+CLG_API clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_options *options);
+
+/* Rotary position embedding (Su et al. 2021): the pairs (x[i], x[i + d/2]) of the last axis, of even extent d, turned
+ * by the angle (offset + t) base^(-2 i / d), t the place along an axis. base: usually 10000. */
+CLG_API clg_var clg_rotary(clg_var x, int axis, double base, double offset);
+
+/* (n, c r^2, h, w) to (n, c, h r, w r) (Shi et al. 2016), and back. */
+CLG_API clg_var clg_pixel_shuffle(clg_var x, int64_t r);
+CLG_API clg_var clg_pixel_unshuffle(clg_var x, int64_t r);
 
 /* ---------------------------------------------------------------- losses
  *

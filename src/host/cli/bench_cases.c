@@ -5,6 +5,7 @@
 
 #include <clgrad/nn.h>
 #include <clgrad/optim.h>
+#include <clgrad/random.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -219,6 +220,17 @@ static bool bench_elementwise(bench_context *c, const bench_case *which, bench_r
     return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx[0], gx[1]}, 3, bytes, r));
 }
 
+/* With its gradient, of which the mask is drawn again rather than kept. */
+static bool bench_dropout(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_generator random = clg_generator_new(g, 1);
+    clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m)), y = clg_dropout(&random, x, 0.1), gx;
+    clg_gradients(y, &x, 1, &gx);
+    double bytes = 3.0 * (double)which->m * 4;
+    return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx}, 2, bytes, r));
+}
+
 static bool bench_softmax_xent(bench_context *c, const bench_case *which, bench_result *r)
 {
     clg_graph *g = clg_graph_new(c->device);
@@ -291,6 +303,7 @@ const bench_case bench_cases[] = {
     {"matmul_50x1000x10x10", bench_batched, 50, 1000, 10, 0},
     {"elementwise_1m", bench_elementwise, 1 << 20, 0, 0, 0},
     {"elementwise_16m", bench_elementwise, 1 << 24, 0, 0, 0},
+    {"dropout_16m", bench_dropout, 1 << 24, 0, 0, 0},
     {"softmax_xent_8192x1024", bench_softmax_xent, 8192, 1024, 0, 0},
     {"layernorm_8192x1024", bench_layernorm, 8192, 1024, 0, 0},
     {"short_axis", bench_short_axis, 1000, 50, 10, 0},

@@ -54,6 +54,39 @@ clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
     return power_off_zero(clg_sum(powers, axes, keepdims), 1 / p);
 }
 
+/* Reduced axes last, as one. */
+static clg_var rows_of(clg_var x, clg_axes axes)
+{
+    const clg_shape shape = clg_shape_of(x), kept_shape = clg_shape_of(clg_max(x, axes, true));
+    clg_axes order = {0};
+    int64_t rows = 1;
+    for (int pass = 0; pass < 2; pass++)
+        for (int d = 0; d < shape.rank; d++) {
+            const bool reduced = kept_shape.dim[d] != shape.dim[d];
+            if (reduced == (pass == 1))
+                order.axis[order.count++] = d;
+            rows *= pass == 0 && !reduced ? shape.dim[d] : 1;
+        }
+    return clg_reshape(clg_permute(x, order), CLG_SHAPE(rows, rows ? clg_shape_count(shape) / rows : 0));
+}
+
+clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims)
+{
+    const clg_var whole = clg_max(x, axes, true);
+    if (!clg_is_valid(whole))
+        return whole;
+    const clg_shape shape = clg_shape_of(whole);
+    clg_var y = rows_of(x, axes), one = clg_scalar_like(x, 1);
+    for (int64_t n = clg_shape_of(y).dim[1]; n > 1; n = clg_shape_of(y).dim[1]) {
+        const int64_t half = (n + 1) / 2;
+        if (n % 2)
+            y = clg_pad(y, CLG_SHAPE(0, 0), CLG_SHAPE(0, 1), CLG_PAD_CONSTANT, 1);
+        y = clg_mul(clg_slice(y, 1, 0, half, 1), clg_slice(y, 1, half, 2 * half, 1));
+    }
+    const bool empty = clg_shape_count(shape) != clg_shape_count(clg_shape_of(y));
+    return kept(empty ? clg_broadcast_to(one, shape) : clg_reshape(y, shape), axes, keepdims);
+}
+
 clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims)
 {
     return clg_sum(clg_cast(clg_not_equal(x, zero_like(x)), CLG_I32), axes, keepdims);
