@@ -2,6 +2,8 @@
  * Literal numbers: the limits, or what is said in clgrad.h. */
 #include "support.h"
 
+#include <clgrad/functions.h>
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -19,6 +21,16 @@ static clg_var erf_of(clg_var a, clg_var b) { return first(clg_erf, a, b); }
 static clg_var erfc_of(clg_var a, clg_var b) { return first(clg_erfc, a, b); }
 static clg_var gelu_of(clg_var a, clg_var b) { return first(clg_gelu, a, b); }
 static clg_var softplus_of(clg_var a, clg_var b) { return first(clg_softplus, a, b); }
+
+static clg_var relu_of(clg_var a, clg_var b) { return first(clg_relu, a, b); }
+static clg_var abs_of(clg_var a, clg_var b) { return first(clg_abs, a, b); }
+static clg_var sqrt_of(clg_var a, clg_var b) { return first(clg_sqrt, a, b); }
+/* the largest of a, 1 and b */
+static clg_var largest_of(clg_var a, clg_var b)
+{
+    clg_var parts[] = {a, clg_scalar_like(a, 1), b};
+    return clg_max(clg_stack(parts, 3, 0), CLG_ALL_AXES, false);
+}
 
 #define ANY 12345.0 /* not looked at */
 
@@ -46,6 +58,13 @@ static const derivatives cases[] = {
     {"hypot", clg_hypot, 0, 0, {0, 0, ANY, ANY, ANY}},
     {"hypot", clg_hypot, 3e30, 4e30, {0.6, 0.8, ANY, ANY, ANY}},
     {"atan2", clg_atan2, 3e30, -4e30, {-1.6e-31, -1.2e-31, ANY, ANY, ANY}},
+    {"atan2", clg_atan2, 0, 0, {0, 0, ANY, ANY, ANY}},
+    {"xlogy", clg_xlogy, 0, 0, {0, 0, ANY, ANY, ANY}},
+    {"logaddexp", clg_logaddexp, -INFINITY, -INFINITY, {0.5, 0.5, ANY, ANY, ANY}},
+    {"relu", relu_of, 0, 1, {0, 0, 0, 0, 0}},
+    {"abs", abs_of, 0, 1, {0, 0, 0, 0, 0}},
+    {"sqrt", sqrt_of, 0, 1, {INFINITY, 0, ANY, 0, 0}},
+    {"max", largest_of, 3, 3, {0.5, 0.5, 0, 0, 0}},
     {"remainder", clg_remainder, -7, 3, {1, 3, 0, 0, 0}},
     {"fmod", clg_fmod, -7, 3, {1, 2, 0, 0, 0}},
     {"copysign", clg_copysign, -2, 3, {-1, 0, 0, 0, 0}},

@@ -161,8 +161,8 @@ typedef struct special {
 } special;
 
 static const special specials[] = {
-    {clipped, "clip", 1.5, 1.5, 1},
-    {clipped, "clip", -1, -1, 1},
+    {clipped, "clip", 1.5, 1.5, 0},
+    {clipped, "clip", -1, -1, 0},
     {clipped, "clip", 1.625, 1.5, 0},
     {clipped, "clip", NAN, NAN, 1},
     {clg_relu6, "relu6", 0, 0, 0},
@@ -351,6 +351,8 @@ static void test_reductions_of_special_values(void **state)
     clg_gradients(clg_norm(z, 2, CLG_ALL_AXES, false), &z, 1, &slope);
     support_expect(clg_logsumexp(x, CLG_AXES(1), false), (double[]){-INFINITY, INFINITY, NAN}, 0, "logsumexp");
     support_expect(slope, (double[4]){0}, 0, "the gradient of a norm at 0");
+    support_expect(clg_argmax(x, 1), (double[]){0, 0, 0}, 0, "argmax of NaN");
+    support_expect(clg_argmax(clg_reshape(x, CLG_SHAPE(6)), 0), (double[]){4}, 0, "argmax of NaN after others");
     support_expect(clg_argmin(e, 0), (double[]){0}, 0, "argmin of i32");
     support_expect(clg_argmin(u, 1), (double[]){0, 0}, 0, "argmin of u8");
     support_expect(clg_argmin(x, 1), (double[]){0, 1, 0}, 0, "argmin of NaN");

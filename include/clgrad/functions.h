@@ -18,7 +18,7 @@ CLG_API clg_var clg_scalar_like(clg_var x, double value);
 
 CLG_API clg_var clg_reciprocal(clg_var x); /* 1 / x */
 CLG_API clg_var clg_rsqrt(clg_var x);      /* 1 / sqrt(x) */
-/* x where it lies in low..high, else the nearer bound; NaN for NaN. Gradient 1 in low..high, the bounds included. */
+/* x where it lies in low..high, else the nearer bound; NaN for NaN. Gradient 1 between them, 0 at and beyond them. */
 CLG_API clg_var clg_clip(clg_var x, double low, double high);
 CLG_API clg_var clg_lerp(clg_var a, clg_var b, clg_var weight); /* a + weight (b - a) */
 CLG_API clg_var clg_xlogy(clg_var x, clg_var y);                /* x log(y); 0 where x is 0 and y is not NaN */

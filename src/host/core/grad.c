@@ -75,10 +75,11 @@ static clg_var below_one(clg_var x)
 RULE(asin) { gx[0] = clg_div(gy, clg_sqrt(below_one(x[0]))); }
 RULE(acos) { gx[0] = clg_neg(clg_div(gy, clg_sqrt(below_one(x[0])))); }
 RULE(atan) { gx[0] = clg_div(gy, clg_add(clg_square(x[0]), graph_like(y, 1))); }
-/* (b, -a) / (a^2 + b^2), where nothing overflows */
+/* (b, -a) / (a^2 + b^2), where nothing overflows; 0 at the origin */
 RULE(atan2)
 {
-    clg_var far = clg_hypot(x[0], x[1]);
+    clg_var far = clg_hypot(x[0], x[1]), origin = clg_equal(far, zeros(far)), one = graph_like(far, 1);
+    far = clg_where(origin, one, far);
     gx[0] = clg_mul(gy, clg_div(clg_div(x[1], far), far));
     gx[1] = clg_neg(clg_mul(gy, clg_div(clg_div(x[0], far), far)));
 }

@@ -33,20 +33,13 @@ clg_var clg_selu(clg_var x)
     return exponential_below(x, scale, scale * alpha, 1);
 }
 
-/* x where it lies between low and high, which is where the gradient is 1. */
-static clg_var between(clg_var x, double low, double high)
-{
-    clg_var least = clg_scalar_like(x, low), most = clg_scalar_like(x, high);
-    return clg_where(clg_less_equal(x, least), least, clg_where(clg_less_equal(most, x), most, x));
-}
-
-clg_var clg_relu6(clg_var x) { return between(x, 0, 6); }
-clg_var clg_hard_tanh(clg_var x) { return between(x, -1, 1); }
+clg_var clg_relu6(clg_var x) { return clg_clip(x, 0, 6); }
+clg_var clg_hard_tanh(clg_var x) { return clg_clip(x, -1, 1); }
 
 clg_var clg_hard_sigmoid(clg_var x)
 {
     x = as_float(x);
-    return times(between(affine(x, 1, 3), 0, 6), 1.0 / 6);
+    return times(clg_clip(affine(x, 1, 3), 0, 6), 1.0 / 6);
 }
 
 /* 0 where the sigmoid is, of -infinity, too. */

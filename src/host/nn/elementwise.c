@@ -20,7 +20,7 @@ clg_var clg_rsqrt(clg_var x) { return clg_reciprocal(clg_sqrt(x)); }
 clg_var clg_clip(clg_var x, double low, double high)
 {
     clg_var least = clg_scalar_like(x, low), most = clg_scalar_like(x, high);
-    return clg_where(clg_less(x, least), least, clg_where(clg_less(most, x), most, x));
+    return clg_where(clg_less_equal(x, least), least, clg_where(clg_less_equal(most, x), most, x));
 }
 
 clg_var clg_lerp(clg_var a, clg_var b, clg_var weight) { return clg_add(a, clg_mul(weight, clg_sub(b, a))); }
