@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# README.md stays true: its table of operations is what the program prints, its example is a tested one.
+# README.md and docs/ stay true: the table of operations is what the program prints, examples are tested ones, what is
+# named exists.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 failures=0
@@ -30,5 +31,12 @@ stands_in contractions examples/convolution.c 3
 for path in $(grep -oE '\]\([a-zA-Z][^):#]*\)' README.md | tr -d '()]'); do
     [ -e "$path" ] || { echo "FAIL: README.md links to $path, which does not exist"; failures=1; }
 done
+# Functions that the documents name are declared, tests that they name exist.
+while IFS= read -r name; do
+    grep -qE "\b$name\(" include/clgrad/*.h || { echo "FAIL: no header declares $name"; failures=1; }
+done < <(grep -ohE '`clg_[a-z0-9_]+`' README.md docs/*.md | tr -d '`' | sort -u)
+while IFS= read -r name; do
+    [ -e "tests/$name.c" ] || { echo "FAIL: docs/ name $name, which is not in tests/"; failures=1; }
+done < <(grep -ohE '\btest_[a-z_]+\b' docs/*.md | sort -u)
 [ "$failures" -eq 0 ] && echo "ok: README.md"
 exit "$failures"

@@ -1,4 +1,4 @@
-/* Attention, rotary embedding, root-mean-square normalisation, pixel shuffles, products: against plain loops in f64,
+/* Attention, rotary embedding, root-mean-square normalisation, products: against plain loops in f64,
  * and gradients against differences. */
 #include "support_gradients.h"
 
@@ -139,30 +139,6 @@ static void test_rms_norm(void **state)
     clg_graph_free(g);
 }
 
-/* ---------------------------------------------------------------- pixel shuffles */
-
-static void test_pixel_shuffle(void **state)
-{
-    (void)state;
-    enum { R = 3, C = 2, Y = 2, X = 5, COUNT = 2 * C * R * R * Y * X };
-    clg_graph *g = clg_graph_new(device);
-    double x[COUNT], want[COUNT];
-    for (int i = 0; i < COUNT; i++)
-        x[i] = i;
-    for (int n = 0, i = 0; n < 2; n++)
-        for (int c = 0; c < C; c++)
-            for (int y = 0; y < Y * R; y++)
-                for (int w = 0; w < X * R; w++)
-                    want[i++] = x[(((n * C + c) * R * R + y % R * R + w % R) * Y + y / R) * X + w / R];
-    clg_var leaf = support_leaf(g, CLG_F32, CLG_SHAPE(2, C * R * R, Y, X), x), big = clg_pixel_shuffle(leaf, R);
-    assert_true(clg_shape_equal(clg_shape_of(big), CLG_SHAPE(2, C, Y * R, X * R)));
-    support_expect(big, want, 0, "pixel_shuffle");
-    support_expect(clg_pixel_unshuffle(big, R), x, 0, "pixel_unshuffle");
-    support_expect_error(clg_pixel_shuffle(leaf, 4), "");
-    support_expect_error(clg_pixel_unshuffle(big, 4), "");
-    clg_graph_free(g);
-}
-
 /* ---------------------------------------------------------------- products */
 
 static void test_prod(void **state)
@@ -213,7 +189,6 @@ static void test_prod(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention), cmocka_unit_test(test_rotary),
-                                       cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_pixel_shuffle),
-                                       cmocka_unit_test(test_prod)};
+                                       cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_prod)};
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

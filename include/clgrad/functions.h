@@ -121,6 +121,13 @@ CLG_API clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attenti
  * by the angle (offset + t) base^(-2 i / d), t the place along an axis. base: usually 10000. */
 CLG_API clg_var clg_rotary(clg_var x, int axis, double base, double offset);
 
+/* The windows of pictures (n, c, h, w) as columns, (n, c p q, l) for windows of size (p, q), l of them in rows,
+ * "im2col": stride and dilation (rank 0: 1), padding with zeros on either side (rank 0: none) for each axis.
+ * Convolutions do not need it: clg_conv copies nothing. */
+CLG_API clg_var clg_unfold(clg_var x, clg_shape size, clg_shape stride, clg_shape dilation, clg_shape padding);
+/* Columns (n, c p q, l) added up where they come from in pictures of (h, w), "col2im": the adjoint of clg_unfold. */
+CLG_API clg_var clg_fold(clg_var x, clg_shape picture, clg_shape size, clg_shape stride, clg_shape dilation,
+                         clg_shape padding);
 /* (n, c r^2, h, w) to (n, c, h r, w r) (Shi et al. 2016), and back. */
 CLG_API clg_var clg_pixel_shuffle(clg_var x, int64_t r);
 CLG_API clg_var clg_pixel_unshuffle(clg_var x, int64_t r);

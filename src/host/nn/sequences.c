@@ -85,21 +85,3 @@ clg_var clg_rotary(clg_var x, int axis, double base, double offset)
     clg_var turned[2] = {clg_sub(clg_mul(a, c), clg_mul(b, s)), clg_add(clg_mul(a, s), clg_mul(b, c))};
     return clg_concat(turned, 2, -1);
 }
-
-clg_var clg_pixel_shuffle(clg_var x, int64_t r)
-{
-    const clg_shape s = clg_shape_of(x);
-    const int64_t square = r > 0 ? r * r : 1;
-    clg_var cells = clg_reshape(x, CLG_SHAPE(s.dim[0], s.dim[1] / square, r, r, s.dim[2], s.dim[3]));
-    clg_var rows = clg_permute(cells, CLG_AXES(0, 1, 4, 2, 5, 3));
-    return clg_reshape(rows, CLG_SHAPE(s.dim[0], s.dim[1] / square, s.dim[2] * r, s.dim[3] * r));
-}
-
-clg_var clg_pixel_unshuffle(clg_var x, int64_t r)
-{
-    const clg_shape s = clg_shape_of(x);
-    const int64_t least = r > 0 ? r : 1;
-    clg_var cells = clg_reshape(x, CLG_SHAPE(s.dim[0], s.dim[1], s.dim[2] / least, r, s.dim[3] / least, r));
-    clg_var rows = clg_permute(cells, CLG_AXES(0, 1, 3, 5, 2, 4));
-    return clg_reshape(rows, CLG_SHAPE(s.dim[0], s.dim[1] * r * r, s.dim[2] / least, s.dim[3] / least));
-}
