@@ -34,27 +34,40 @@ static void print_folds(const char *const *sources, int count, text *out)
         }
 }
 
-/* Whether sources name an operation whose expression calls a function of math_special.h. */
-static bool names_special(const char *const *sources, int count)
+/* Marks the operations that a source applies: "op_NAME(". */
+static void find_operations(const char *source, bool found[OP_COUNT])
 {
-    const char *file = kernel_file_text("math_special.h");
-    for (int op = 0; op < OP_COUNT; op++) {
-        const char *call = clg_ops[op].kind == KIND_MAP ? strstr(clg_ops[op].expr, "FN(S, ") : NULL;
-        char name[64], definition[96];
-        snprintf(name, sizeof name, "op_%s(", clg_ops[op].name);
-        snprintf(definition, sizeof definition, "%.*s)(", call ? (int)strcspn(call, ")") : 0, call ? call : "");
-        for (int i = 0; i < count && call && strstr(file, definition); i++)
-            if (strstr(sources[i], name))
-                return true;
+    for (const char *at = strstr(source, "op_"); at; at = strstr(at, "op_")) {
+        at += 3;
+        const size_t length = strcspn(at, "(");
+        for (int op = 0; op < OP_COUNT; op++)
+            if (strncmp(clg_ops[op].name, at, length) == 0 && !clg_ops[op].name[length])
+                found[op] = true;
     }
-    return false;
+}
+
+/* Whether an operation's expression calls a function of math_special.h. */
+static bool is_special(const op_row *row)
+{
+    const char *call = strstr(row->expr, "FN(S, ");
+    char definition[96];
+    if (!call)
+        return false;
+    snprintf(definition, sizeof definition, "%.*s)(", (int)strcspn(call, ")"), call);
+    return strstr(kernel_file_text("math_special.h"), definition) != NULL;
 }
 
 void prelude_print(const char *const *sources, int count, text *out)
 {
     static const int widths[] = {1, 4, 8, 16};
     static const char *const part[] = {"special"};
-    const char *special = names_special(sources, count) ? kernel_file_text("math_special.h") : NULL;
+    bool used[OP_COUNT] = {false};
+    const char *special = NULL;
+    for (int i = 0; i < count; i++)
+        find_operations(sources[i], used);
+    for (int op = 0; op < OP_COUNT && !special; op++)
+        if (used[op] && is_special(&clg_ops[op]))
+            special = kernel_file_text("math_special.h");
     for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
             body_suffix_text suffix = body_suffix(dtype, widths[w]);
@@ -70,7 +83,7 @@ void prelude_print(const char *const *sources, int count, text *out)
     for (int op = 0; op < OP_COUNT; op++) {
         const op_row *row = &clg_ops[op];
         static const char *const operands[] = {"", "a", "a, b", "a, b, c"};
-        if (row->kind == KIND_MAP && row->types != TYPES_CAST)
+        if (row->kind == KIND_MAP && used[op] && row->types != TYPES_CAST)
             text_add(out, "#define op_%s(S, %s) (%s)\n", row->name, operands[row->arity], row->expr);
         if (row->kind == KIND_REDUCE)
             text_add(out, "#define op_%s(S, a, b) (%s)\n", row->name, row->expr);
