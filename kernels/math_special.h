@@ -565,9 +565,10 @@ MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
     sum = sum + MATH_IF(term > 0, term * tail, 0);
     MATH_T y = FN(S, exp)(FN(S, lgamma)(s)) * sum;
     y = MATH_IF(reflect, MATH_PI * MATH_PI / (sine * sine) - y, y);
+    y = MATH_IF(x == 0, INFINITY, y);
     MATH_T half_n = n * 0.5f;
     y = MATH_IF(FN(S, floor)(half_n) == half_n, -y, y);
-    y = MATH_IF((x > 0) | reflect, y, MATH_IF(x == 0, INFINITY, NAN));
+    y = MATH_IF((x >= 0) | reflect, y, NAN);
     return MATH_IF(n == 0, FN(S, digamma)(x), MATH_IF(n > 0, y, NAN));
 }
 #undef MATH_PI

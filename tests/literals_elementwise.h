@@ -291,6 +291,7 @@ static const elementwise_case elementwise[] = {
     {"polygamma", CLG_F32, {2, -0.5}, NAN},
     {"polygamma", CLG_F32, {-1, 1}, NAN},
     {"polygamma", CLG_F32, {1, 0}, INFINITY},
+    {"polygamma", CLG_F32, {2, 0}, -INFINITY},
     {"polygamma", CLG_F32, {1, INFINITY}, 0},
     {"polygamma", CLG_F32, {1, NAN}, NAN},
     {"polygamma", CLG_F32, {3, 3}, 0.11893940226682914},

@@ -66,6 +66,10 @@ static const derivatives cases[] = {
     {"sqrt", sqrt_of, 0, 1, {INFINITY, 0, ANY, 0, 0}},
     {"max", largest_of, 3, 3, {0.5, 0.5, 0, 0, 0}},
     {"remainder", clg_remainder, -7, 3, {1, 3, 0, 0, 0}},
+    {"remainder", clg_remainder, 0.5, 0.1, {1, -4, 0, 0, 0}}, /* 0.5 / 0.1 is rounded to 5 */
+    {"fmod", clg_fmod, 1, 0.2, {1, -4, 0, 0, 0}},
+    {"xlogy", clg_xlogy, 0, 2, {0.69314718055994531, 0, 0, 0.5, 0}},
+    {"logaddexp", clg_logaddexp, 1, -1e30, {1, 0, 0, 0, 0}},
     {"fmod", clg_fmod, -7, 3, {1, 2, 0, 0, 0}},
     {"copysign", clg_copysign, -2, 3, {-1, 0, 0, 0, 0}},
     {"copysign", clg_copysign, 0, 3, {0, 0, 0, 0, 0}},

@@ -136,6 +136,10 @@ static void test_runs(void **state)
     support_expect(y, before, 0, "a run again");
     free(before);
     clg_program_free(p);
+    p = clg_compile(g, &gx, 1); /* of gradients alone: their draws, too, are new in each run */
+    assert_int_equal(clg_run(p), CLG_OK);
+    support_expect(r.key, (double[]){7, 0, 4}, 0, "the key counts this run, too");
+    clg_program_free(p);
     clg_graph_free(g);
 }
 
@@ -153,6 +157,12 @@ static void test_edges(void **state)
     support_expect(none, &inf, 0, "none dropped");
     support_expect(clg_draw_bernoulli(&r, 1, CLG_SHAPE(3)), (double[]){1, 1, 1}, 0, "certain");
     support_expect(clg_draw_bernoulli(&r, 0, CLG_SHAPE(3)), (double[]){0, 0, 0}, 0, "impossible");
+    support_expect_error(clg_draw_integers(&r, 3, 3, CLG_SHAPE(2)),
+                         "draw_integers: there must be 1 to 16777216 numbers");
+    support_expect_error(clg_draw_integers(&r, INT32_MIN, INT32_MAX, CLG_SHAPE(2)), "draw_integers: ");
+    support_expect_error(clg_draw_uniform(&r, CLG_I32, CLG_SHAPE(2)), "draw_uniform: dtype must be f32 or f64");
+    support_expect_error(clg_dropout(&r, x, 1.5), "probability 1.5 is not in 0..1");
+    assert_false(clg_is_valid(clg_draw_uniform(&(clg_generator){.key = {0}}, CLG_F32, CLG_SHAPE(2))));
     support_expect(clg_draw_integers(&r, 5, 6, CLG_SHAPE(2)), (double[]){5, 5}, 0, "one integer");
     free(support_values(clg_draw_normal(&r, CLG_F32, CLG_SHAPE(0, 3))));
     same.draws = other.draws = r.draws = 9;

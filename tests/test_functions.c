@@ -269,7 +269,13 @@ static void test_of_two_variables(void **state)
             support_expect_gradients(binaries[k].build(leaves[0], leaves[1]), leaves, 2, &random, binaries[k].name);
     }
     /* of equal infinities; gradients of both at a tie */
-    const double inf = INFINITY, minus = -INFINITY, two = 2, half = 0.5;
+    const double inf = INFINITY, minus = -INFINITY, two = 2, half = 0.5, one = 1, low = -1e9;
+    clg_var near = support_leaf(g, CLG_F32, CLG_SCALAR, &one), away = support_leaf(g, CLG_F32, CLG_SCALAR, &low);
+    support_expect(clg_logaddexp(near, away), &one, 0, "logaddexp of what is far below");
+    support_expect(clg_logaddexp(away, near), &one, 0, "logaddexp of what is far above");
+    const uint8_t bytes[] = {200, 100};
+    clg_var b0 = clg_array(g, CLG_U8, CLG_SCALAR, bytes), b1 = clg_array(g, CLG_U8, CLG_SCALAR, bytes + 1);
+    assert_true(clg_item(clg_lerp(b0, b1, clg_full(g, CLG_F32, CLG_SCALAR, 0.5))) == 150);
     clg_var up = support_leaf(g, CLG_F32, CLG_SCALAR, &inf), down = support_leaf(g, CLG_F32, CLG_SCALAR, &minus);
     clg_var tie[2] = {support_leaf(g, CLG_F32, CLG_SCALAR, &two), support_leaf(g, CLG_F32, CLG_SCALAR, &two)}, slope[2];
     support_expect(clg_logaddexp(up, up), &inf, 0, "logaddexp of infinities");
@@ -361,6 +367,11 @@ static void test_reductions_of_special_values(void **state)
     support_expect(clg_all(u, CLG_AXES(0), true), (double[]){0, 1}, 0, "all");
     support_expect(clg_any(empty, CLG_ALL_AXES, false), (double[]){0}, 0, "any of nothing");
     support_expect(clg_all(empty, CLG_ALL_AXES, false), (double[]){1}, 0, "all of nothing");
+    clg_gradients(clg_std(z, CLG_ALL_AXES, 0, false), &z, 1, &slope);
+    support_expect(slope, (double[4]){0}, 0, "the gradient of a deviation of 0");
+    support_expect(clg_norm(clg_array(g, CLG_F32, CLG_SHAPE(2), (float[]){0, 1}), -1, CLG_ALL_AXES, false),
+                   (double[]){0}, 0, "a norm of negative order");
+    support_expect(clg_norm(empty, INFINITY, CLG_ALL_AXES, false), (double[]){0}, 0, "the largest of nothing");
     support_expect(clg_variance(z, CLG_ALL_AXES, 4, false), (double[]){NAN}, 0, "variance without freedom");
     clg_graph_free(g);
 }

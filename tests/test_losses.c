@@ -90,6 +90,13 @@ static void test_reductions(void **state)
 {
     (void)state;
     clg_graph *g = clg_graph_new(device);
+    /* what is far on the right side keeps its digits; nothing of nothing is nothing */
+    const double far = 15, none[] = {0, 0}, logs[] = {-INFINITY, 0}, small = 3.0590222692562472e-07;
+    clg_var sure = clg_binary_cross_entropy_with_logits(support_leaf(g, CLG_F32, CLG_SCALAR, &far),
+                                                        clg_full(g, CLG_F32, CLG_SCALAR, 1), CLG_REDUCE_NONE);
+    assert_true(support_close(clg_item(sure) / small, 1, 1e-5));
+    clg_var absent = support_leaf(g, CLG_F32, CLG_SHAPE(2), none), log = support_leaf(g, CLG_F32, CLG_SHAPE(2), logs);
+    support_expect(clg_kl_divergence(log, absent, CLG_REDUCE_NONE), none, 0, "kl_divergence");
     clg_var x = support_leaf(g, CLG_F32, CLG_SHAPE(2, 3), p), y = support_leaf(g, CLG_F32, CLG_SHAPE(2, 3), t);
     const double mean = 6.67 / 6, sum = 6.67;
     support_expect(clg_l1_loss(x, y, CLG_REDUCE_MEAN), &mean, 1e-6, "mean");
@@ -181,7 +188,10 @@ static void test_labels(void **state)
     const clg_cross_entropy_options rows = {.reduction = CLG_REDUCE_NONE};
     clg_var x = support_leaf(g, CLG_F32, CLG_SHAPE(4, 3), logits), label = clg_array(g, CLG_I32, CLG_SHAPE(4), numbers);
     support_expect(clg_nll_loss(x, label, &rows), want, 1e-6, "labels out of range");
-    support_expect_error(clg_nll_loss(clg_reshape(x, CLG_SHAPE(12)), label, NULL), "");
+    support_expect_error(clg_nll_loss(clg_reshape(x, CLG_SHAPE(12)), label, NULL), "cross_entropy: labels i32 (4)");
+    support_expect_error(clg_cross_entropy(x, clg_reshape(label, CLG_SHAPE(4, 1)), NULL), "of the shape of (4, 3)");
+    support_expect_error(clg_cross_entropy(x, clg_index(label, 0, 0), NULL), "without axis 1");
+    support_expect_error(clg_cross_entropy(x, clg_cast(label, CLG_F32), NULL), "labels f32 (4)");
     clg_graph_free(g);
 }
 

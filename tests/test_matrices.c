@@ -26,6 +26,7 @@ static void test_patterns(void **state)
     clg_var hundred = clg_linspace(g, CLG_F32, 0.1, 0.7, 100);
     assert_true((float)clg_item(clg_index(hundred, 0, 0)) == 0.1f &&
                 (float)clg_item(clg_index(hundred, 0, -1)) == 0.7f);
+    support_expect_error(clg_linspace(g, CLG_U8, 0, 1, 3), "linspace: dtype must be f32 or f64, not u8");
     expect(clg_eye(g, CLG_F32, 2, 3), CLG_SHAPE(2, 3), (double[]){1, 0, 0, 0, 1, 0}, "eye");
     assert_true(clg_dtype_of(clg_eye(g, CLG_U8, 1, 1)) == CLG_U8);
     clg_var hot = clg_one_hot(clg_array(g, CLG_I32, CLG_SHAPE(2, 2), labels), 3, CLG_F32);
@@ -62,6 +63,10 @@ static void test_products(void **state)
             n = support_leaf(g, CLG_F32, CLG_SHAPE(2, 2), values);
     expect(clg_kron(m, n), CLG_SHAPE(2, 4), (double[]){1, 2, 2, 4, 3, 4, 6, 8}, "kron");
     clg_var x = support_leaf(g, CLG_F32, CLG_SHAPE(2, 3), values), flipped = clg_flip(x, CLG_AXES(1));
+    support_expect_error(clg_cross(a, a, 0), "cross: axis 0 of (2) and of (2) must be of extent 3");
+    support_expect_error(clg_outer(m, a), "outer: operands (1, 2) and (2) must be of rank 1");
+    support_expect_error(clg_kron(m, a), "must be of rank 2");
+    support_expect_error(clg_one_hot(a, 3, CLG_F32), "one_hot: labels must be i32 or u8, not f32");
     expect(clg_cross(x, flipped, 1), CLG_SHAPE(2, 3),
            (double[]){2 * 1 - 3 * 2, 3 * 3 - 1 * 1, 1 * 2 - 2 * 3, 5 * 4 - 6 * 5, 6 * 6 - 4 * 4, 4 * 5 - 5 * 6},
            "cross");

@@ -27,8 +27,10 @@ static void test_pixel_shuffle(void **state)
     assert_true(clg_shape_equal(clg_shape_of(big), CLG_SHAPE(2, C, Y * R, X * R)));
     support_expect(big, want, 0, "pixel_shuffle");
     support_expect(clg_pixel_unshuffle(big, R), x, 0, "pixel_unshuffle");
-    support_expect_error(clg_pixel_shuffle(leaf, 4), "");
-    support_expect_error(clg_pixel_unshuffle(big, 4), "");
+    support_expect_error(clg_pixel_shuffle(leaf, 4), "pixel_shuffle: 4 does not fit");
+    support_expect_error(clg_pixel_shuffle(leaf, (int64_t)1 << 32), "does not fit");
+    support_expect_error(clg_pixel_unshuffle(big, 4), "pixel_unshuffle: 4 does not fit");
+    support_expect_error(clg_pixel_unshuffle(big, 0), "does not fit");
     clg_graph_free(g);
 }
 
@@ -66,6 +68,14 @@ static void test_unfold_and_fold(void **state)
     support_expect(y, columns, 1e-6, "unfold");
     support_expect(clg_fold(leaf, CLG_SHAPE(5, 6), size, stride, dilation, padding), folded, 1e-5, "fold");
     support_expect(clg_unfold(picture, CLG_SHAPE(5, 6), CLG_SCALAR, CLG_SCALAR, CLG_SCALAR), x, 1e-6, "one window");
+    clg_var bare = clg_fold(clg_reshape(picture, CLG_SHAPE(N, C, 30)), CLG_SHAPE(5, 6), CLG_SHAPE(1, 1), CLG_SCALAR,
+                            CLG_SCALAR, CLG_SCALAR);
+    support_expect(bare, x, 1e-6, "fold without padding");
+    clg_var ones = clg_fold(clg_full(g, CLG_F32, CLG_SHAPE(1, 4, 2), 1), CLG_SHAPE(2, 3), CLG_SHAPE(2, 2), CLG_SCALAR,
+                            CLG_SCALAR, CLG_SCALAR);
+    support_expect(ones, (double[]){1, 2, 1, 1, 2, 1}, 0, "fold of a constant");
+    support_expect_error(clg_fold(leaf, CLG_SHAPE(5), size, stride, dilation, padding), "fold: x ");
+    support_expect_error(clg_unfold(picture, size, stride, dilation, CLG_SHAPE(2)), "padding (2) of rank 2");
     support_expect_error(clg_unfold(picture, CLG_SHAPE(7, 6), CLG_SCALAR, CLG_SCALAR, CLG_SCALAR), "");
     support_expect_error(clg_fold(leaf, CLG_SHAPE(6, 6), size, stride, dilation, CLG_SHAPE(2, 2)), "");
     if (!strcmp(clg_device_get_info(device)->type, "host")) {

@@ -71,7 +71,10 @@ static void test_attention(void **state)
         assert_true(clg_shape_equal(clg_shape_of(y), CLG_SHAPE(B, T, H, E)));
         support_expect(y, want, 1e-5, "attention");
     }
-    support_expect_error(clg_attention(x[0], clg_index(x[1], 0, 0), x[2], NULL), "");
+    support_expect_error(clg_attention(x[0], clg_index(x[1], 0, 0), x[2], NULL),
+                         "attention: q (2, 4, 4, 3), k (5, 2, 3)");
+    support_expect_error(clg_attention(clg_slice(x[0], 2, 0, 1, 1), x[1], x[2], NULL), "a multiple of g");
+    support_expect_error(clg_attention(x[0], x[1], clg_slice(x[2], 1, 0, 1, 1), NULL), "attention: q ");
     if (on_the_cpu()) {
         clg_var d[] = {support_leaf(g, CLG_F64, CLG_SHAPE(B, T, H, D), q),
                        support_leaf(g, CLG_F64, CLG_SHAPE(B, S, G, D), k),
@@ -104,8 +107,8 @@ static void test_rotary(void **state)
             }
     support_expect(clg_rotary(support_leaf(g, CLG_F32, CLG_SHAPE(T, 2, W), x), 0, 100, 7), want, 1e-5, "rotary");
     clg_var odd = support_leaf(g, CLG_F32, CLG_SHAPE(T, 3), x), even = support_leaf(g, CLG_F32, CLG_SHAPE(T, W), x);
-    support_expect_error(clg_rotary(odd, 0, 100, 0), "");
-    support_expect_error(clg_rotary(even, 1, 100, 0), "");
+    support_expect_error(clg_rotary(odd, 0, 100, 0), "rotary: x (4, 3)");
+    support_expect_error(clg_rotary(clg_slice(even, 1, 0, 4, 1), 1, 100, 0), "an axis 1 before the last one");
     if (on_the_cpu()) {
         clg_var d = support_leaf(g, CLG_F64, CLG_SHAPE(1, T, W), x);
         support_expect_gradients(clg_rotary(d, 1, 10000, 0), &d, 1, &random, "rotary");

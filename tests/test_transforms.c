@@ -45,6 +45,10 @@ static void test_products(void **state)
             twice = clg_jvp(clg_jvp(clg_exp(xs[0]), xs, &one, 1), xs, &one, 1);
     support_expect(twice, (double[]){exp(0.3), exp(-1.1), exp(2)}, tolerance(), "jvp of jvp");
     assert_int_not_equal(clg_hvp(y, xs, (clg_var[]){vs[1], vs[0]}, 2, out), CLG_OK);
+    support_expect_error(out[0], "hvp: variable 0 is (3), its vector ()");
+    assert_int_not_equal(clg_vjp(&y, vs, 0, xs, 2, out), CLG_OK);
+    support_expect_error(clg_jvp(y, xs, vs, 0), "jvp: there must be one variable or more, not 0");
+    support_expect_error(clg_jacobian(clg_slice(y, 0, 0, 0, 1), xs[0]), "jacobian: of (0) by (3)");
     clg_graph_free(g);
 }
 

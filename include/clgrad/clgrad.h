@@ -160,6 +160,13 @@ CLG_API void clg_graph_free(clg_graph *graph);
 CLG_API clg_device *clg_graph_device(const clg_graph *graph);
 
 /* The first error of the graph, naming the operation, the shapes and what would be right; NULL if none. */
+/* What a function made of others does with bad input: keeps a message, formatted as by printf, as the graph's first
+ * error and as clg_last_error, and returns a poisoned variable. graph: NULL if there is none. */
+CLG_API clg_var clg_refuse(clg_graph *graph, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
 CLG_API const char *clg_graph_error(const clg_graph *graph);
 CLG_API void clg_graph_clear_error(clg_graph *graph);
 
@@ -449,7 +456,8 @@ CLG_API clg_var clg_after(clg_var x, clg_var effect);
 /* ---------------------------------------------------------------- gradients */
 
 /* gxs[i] = d sum(y) / d xs[i], as variables of the same graph, which can be differentiated again. xs may be
- * any variables. A variable that y does not depend on gets zeros. On error all gxs are poisoned. */
+ * any variables; of a view (reshape, transpose, slice, ...) counts what reads it, but not views of it, which read what
+ * it is a view of. A variable that y does not depend on gets zeros. On error all gxs are poisoned. */
 CLG_API clg_status clg_gradients(clg_var y, const clg_var *xs, int count, clg_var *gxs);
 
 /* Adds d sum(y)/dx to the gradient of every floating-point leaf x that y depends on. Gradients accumulate over

@@ -62,8 +62,9 @@ RULE(cbrt) { gx[0] = clg_div(gy, times(clg_square(y), 3)); }
 /* x / y; 0 at the origin, as of other norms */
 RULE(hypot)
 {
+    clg_var far = clg_where(clg_equal(y, zeros(y)), graph_like(y, 1), y);
     for (int i = 0; i < 2; i++)
-        gx[i] = clg_mul(gy, clg_where(clg_equal(y, zeros(y)), zeros(y), clg_div(x[i], y)));
+        gx[i] = clg_mul(gy, clg_div(x[i], far));
 }
 RULE(tan) { gx[0] = clg_mul(gy, clg_add(clg_square(y), graph_like(y, 1))); }
 /* 1 - x^2, without cancellation near 1 */
@@ -121,16 +122,17 @@ RULE(gelu)
 /* by the mask of the result, so that the operand need not be kept; 0 at 0 */
 RULE(relu) { gx[0] = clg_where(clg_less(zeros(y), y), gy, zeros(gy)); }
 RULE(sigmoid) { gx[0] = clg_mul(gy, clg_mul(y, clg_sub(graph_like(y, 1), y))); }
-/* a - b n, where n stands still */
+/* The n of y = a - b n, which stands still; a / b may be rounded to another whole number */
+static clg_var whole_quotient(clg_var y, const clg_var *x) { return clg_round(clg_div(clg_sub(x[0], y), x[1])); }
 RULE(fmod)
 {
     gx[0] = gy;
-    gx[1] = clg_neg(clg_mul(gy, clg_trunc(clg_div(x[0], x[1]))));
+    gx[1] = clg_neg(clg_mul(gy, whole_quotient(y, x)));
 }
 RULE(remainder)
 {
     gx[0] = gy;
-    gx[1] = clg_neg(clg_mul(gy, clg_floor(clg_div(x[0], x[1]))));
+    gx[1] = clg_neg(clg_mul(gy, whole_quotient(y, x)));
 }
 /* 0 at 0, as of |a| */
 RULE(copysign)

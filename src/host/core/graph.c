@@ -64,6 +64,16 @@ clg_var graph_fail(clg_graph *g, clg_status status, const char *format, ...)
     return POISON(g);
 }
 
+clg_var clg_refuse(clg_graph *graph, const char *format, ...)
+{
+    char text[sizeof graph->error];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return graph_fail(graph, CLG_ERROR_ARGUMENT, "%s", text);
+}
+
 const char *clg_graph_error(const clg_graph *graph) { return graph->error[0] ? graph->error : NULL; }
 void clg_graph_clear_error(clg_graph *graph) { graph->error[0] = 0; }
 
@@ -226,6 +236,10 @@ bool graph_check_count(clg_graph *g, const char *op, clg_shape shape)
 
 bool graph_check_leaf(clg_graph *g, const char *op, clg_dtype dtype, clg_shape shape)
 {
+    if (!g) {
+        graph_fail(NULL, CLG_ERROR_ARGUMENT, "%s: there is no graph", op);
+        return false;
+    }
     if ((unsigned)dtype >= CLG_DTYPE_COUNT) {
         graph_fail(g, CLG_ERROR_ARGUMENT, "%s: %d is not a dtype", op, (int)dtype);
         return false;

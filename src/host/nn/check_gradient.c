@@ -59,6 +59,9 @@ static double sum_at(const leaf *l, int64_t i, double value, clg_var sum, clg_pr
     return *status == CLG_OK ? clg_item(sum) : NAN;
 }
 
+/* NaN is the worst. */
+static bool is_worse(double error, double than) { return !isnan(than) && !(error <= than); }
+
 static clg_status check_element(const leaf *l, int64_t i, const clg_check_options *o, clg_var sum, clg_program *program,
                                 clg_check_result *found)
 {
@@ -73,7 +76,7 @@ static clg_status check_element(const leaf *l, int64_t i, const clg_check_option
     const double limit = o->tolerance > 0 ? o->tolerance : l->wide ? 1e-6 : 1e-2;
     found->checked++;
     found->wrong += !(error <= limit);
-    if (found->checked == 1 || !(error <= found->error)) {
+    if (found->checked == 1 || is_worse(error, found->error)) {
         found->element = i;
         found->gradient = gradient;
         found->difference = difference;
@@ -144,7 +147,7 @@ clg_status clg_check_gradient(clg_var y, const clg_var *xs, int count, const clg
         if (status == CLG_OK)
             describe(&r, i, &l, &found);
         free(l.held);
-        if (i == 0 || !(found.error <= all.error))
+        if (i == 0 || is_worse(found.error, all.error))
             all = (clg_check_result){all.checked,    all.wrong,        i,          found.element,
                                      found.gradient, found.difference, found.error};
         all.checked += found.checked;

@@ -66,44 +66,58 @@ static clg_var uniform(stream s, clg_dtype dtype, clg_shape shape)
     return times(clg_add(times(high, ldexp(1, 26)), low), ldexp(1, -53));
 }
 
+static bool is_real(const clg_generator *g, const char *op, clg_dtype dtype)
+{
+    const bool real = dtype == CLG_F32 || dtype == CLG_F64;
+    if (!real)
+        clg_refuse(g->key.graph, "%s: dtype must be f32 or f64, not number %d", op, (int)dtype);
+    return real;
+}
+
 clg_var clg_draw_uniform(clg_generator *generator, clg_dtype dtype, clg_shape shape)
 {
+    if (!is_real(generator, "draw_uniform", dtype))
+        return (clg_var){generator->key.graph, -1};
     return drawn(generator, uniform(next_stream(generator), dtype, shape));
 }
 
 /* Box and Muller 1958: sqrt(-2 log(1 - u)) cos(2 pi v) */
 clg_var clg_draw_normal(clg_generator *generator, clg_dtype dtype, clg_shape shape)
 {
+    if (!is_real(generator, "draw_normal", dtype))
+        return (clg_var){generator->key.graph, -1};
     clg_var u = uniform(next_stream(generator), dtype, shape);
     clg_var v = uniform(next_stream(generator), dtype, shape);
     clg_var radius = clg_sqrt(times(clg_log1p(clg_neg(u)), -2));
     return drawn(generator, clg_mul(radius, clg_cos(times(v, 2 * acos(-1)))));
 }
 
-static clg_var chosen(clg_generator *generator, double probability, clg_shape shape)
-{
-    clg_var x = bits(words(next_stream(generator), shape, false), 24);
-    const double bound = rint(fmin(fmax(probability, 0), 1) * ldexp(1, 24));
-    return clg_less(x, word(x, (int32_t)bound));
-}
-
 clg_var clg_draw_bernoulli(clg_generator *generator, double probability, clg_shape shape)
 {
-    return drawn(generator, chosen(generator, probability, shape));
+    if (!(probability >= 0 && probability <= 1))
+        return clg_refuse(generator->key.graph, "draw_bernoulli: probability %g is not in 0..1", probability);
+    clg_var x = bits(words(next_stream(generator), shape, false), 24);
+    return drawn(generator, clg_less(x, word(x, (int32_t)rint(probability * ldexp(1, 24)))));
 }
 
 clg_var clg_draw_integers(clg_generator *generator, int32_t low, int32_t high, clg_shape shape)
 {
+    const int64_t count = (int64_t)high - low;
+    if (count < 1 || count > 1 << 24)
+        return clg_refuse(generator->key.graph, "draw_integers: there must be 1 to %d numbers from %d to %d", 1 << 24,
+                          (int)low, (int)high);
     clg_var u = uniform(next_stream(generator), CLG_F32, shape);
-    clg_var number = clg_cast(clg_floor(times(u, (double)high - low)), CLG_I32);
-    clg_var most = word(number, high - low - 1); /* where the product is rounded up to the bound */
+    clg_var number = clg_cast(clg_floor(times(u, (double)count)), CLG_I32);
+    clg_var most = word(number, (int32_t)(count - 1)); /* where the product is rounded up to the bound */
     return drawn(generator, clg_add(clg_minimum(number, most), word(number, low)));
 }
 
 clg_var clg_dropout(clg_generator *generator, clg_var x, double probability)
 {
     x = as_float(x);
-    clg_var dropped = chosen(generator, probability, clg_shape_of(x));
+    if (!clg_is_valid(clg_neg(x)))
+        return (clg_var){x.graph, -1};
+    clg_var dropped = clg_draw_bernoulli(generator, probability, clg_shape_of(x));
     clg_var kept = times(x, probability < 1 ? 1 / (1 - probability) : 0);
-    return drawn(generator, clg_where(dropped, zero_like(kept), kept));
+    return clg_where(dropped, zero_like(kept), kept);
 }

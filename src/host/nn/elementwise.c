@@ -23,24 +23,32 @@ clg_var clg_clip(clg_var x, double low, double high)
     return clg_where(clg_less_equal(x, least), least, clg_where(clg_less_equal(most, x), most, x));
 }
 
-clg_var clg_lerp(clg_var a, clg_var b, clg_var weight) { return clg_add(a, clg_mul(weight, clg_sub(b, a))); }
+clg_var clg_lerp(clg_var a, clg_var b, clg_var weight)
+{
+    a = as_float(a);
+    return clg_add(a, clg_mul(weight, clg_sub(as_float(b), a)));
+}
 
-/* 0 log(y) is taken as 0 with a gradient of 0 for y: the logarithm's operand is 1 there, unless it is NaN. */
+/* 0 log(y) is taken as 0 where the logarithm is infinite or NaN though y is not: its operand is 1 there, so that the
+ * gradient for y is 0. */
 clg_var clg_xlogy(clg_var x, clg_var y)
 {
     y = as_float(y);
-    clg_var none = clg_logical_and(clg_equal(x, zero_like(x)), clg_equal(y, y));
+    clg_var wild = clg_logical_or(clg_less_equal(y, zero_like(y)), clg_equal(y, clg_scalar_like(y, INFINITY)));
+    clg_var none = clg_logical_and(clg_equal(x, zero_like(x)), wild);
     return clg_mul(x, clg_log(clg_where(none, clg_scalar_like(y, 1), y)));
 }
 
-/* b + softplus(a - b); the larger where they are infinitely far from each other, or equal and infinite. */
+/* The larger + softplus(the smaller - the larger); the larger where they are infinitely far from each other, or equal
+ * and infinite. */
 clg_var clg_logaddexp(clg_var a, clg_var b)
 {
     a = as_float(a);
     b = as_float(b);
-    clg_var difference = clg_sub(a, b), near = clg_is_finite(difference);
-    clg_var above = clg_softplus(clg_where(near, difference, zero_like(difference)));
-    return clg_where(near, clg_add(b, above), clg_maximum(a, b));
+    clg_var less = clg_less(b, a), most = clg_where(less, a, b), least = clg_where(less, b, a);
+    clg_var difference = clg_sub(least, most), near = clg_is_finite(difference);
+    clg_var more = clg_softplus(clg_where(near, difference, zero_like(difference)));
+    return clg_where(near, clg_add(most, more), clg_maximum(a, b));
 }
 
 clg_var clg_logit(clg_var x)

@@ -4,6 +4,9 @@
 
 #include <clgrad/functions.h>
 
+#include <stdio.h>
+#include <string.h>
+
 /* Integers as f32. */
 static inline clg_var as_float(clg_var x)
 {
@@ -20,6 +23,20 @@ static inline clg_var affine(clg_var x, double a, double b)
 static inline clg_var times(clg_var x, double a) { return clg_mul(x, clg_scalar_like(x, a)); }
 static inline clg_var zero_like(clg_var x) { return clg_scalar_like(x, 0); }
 static inline clg_var positive(clg_var x) { return clg_less(zero_like(x), x); }
-/* As build_map does with more than one operand. */
+/* "(2, 3)", for messages. */
+typedef struct shape_words {
+    char text[160];
+} shape_words;
+static inline shape_words words_of(clg_shape shape)
+{
+    shape_words w = {"("};
+    for (int d = 0; d < shape.rank; d++) {
+        const size_t used = strlen(w.text);
+        snprintf(w.text + used, sizeof w.text - used, d ? ", %lld" : "%lld", (long long)shape.dim[d]);
+    }
+    strncat(w.text, ")", sizeof w.text - strlen(w.text) - 1);
+    return w;
+}
+
 static inline clg_var one_minus(clg_var x) { return clg_sub(clg_scalar_like(x, 1), x); }
 #endif

@@ -31,8 +31,10 @@ clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
 static clg_var huber(clg_var prediction, clg_var target, double delta)
 {
     clg_var d = clg_abs(difference(prediction, target));
-    clg_var near = times(clg_square(d), 0.5), far = affine(d, delta, -delta * delta / 2);
-    return clg_where(clg_less(d, clg_scalar_like(d, delta)), near, far);
+    clg_var is_near = clg_less(d, clg_scalar_like(d, delta));
+    clg_var near = times(clg_square(clg_where(is_near, d, zero_like(d))), 0.5),
+            far = affine(d, delta, -delta * delta / 2);
+    return clg_where(is_near, near, far);
 }
 
 clg_var clg_huber_loss(clg_var prediction, clg_var target, double delta, clg_reduction reduction)
@@ -62,13 +64,22 @@ clg_var clg_binary_cross_entropy(clg_var probability, clg_var target, clg_reduct
 clg_var clg_binary_cross_entropy_with_logits(clg_var x, clg_var target, clg_reduction reduction)
 {
     x = as_float(x);
-    return reduced(clg_sub(clg_softplus(x), clg_mul(x, as_float(target))), reduction);
+    clg_var t = as_float(target);
+    clg_var hit = clg_mul(t, clg_softplus(clg_neg(x))), missed = clg_mul(one_minus(t), clg_softplus(x));
+    return reduced(clg_add(hit, missed), reduction);
+}
+
+/* t x, and 0 where t is, though x be infinite. */
+static clg_var weighted(clg_var t, clg_var x)
+{
+    x = as_float(x);
+    return clg_mul(t, clg_where(clg_equal(t, zero_like(t)), zero_like(x), x));
 }
 
 clg_var clg_kl_divergence(clg_var log_probability, clg_var target, clg_reduction reduction)
 {
     clg_var t = as_float(target);
-    return reduced(clg_sub(clg_xlogy(t, t), clg_mul(t, as_float(log_probability))), reduction);
+    return reduced(clg_sub(clg_xlogy(t, t), weighted(t, log_probability)), reduction);
 }
 
 clg_var clg_poisson_nll_loss(clg_var log_rate, clg_var target, clg_reduction reduction)
@@ -80,7 +91,8 @@ clg_var clg_poisson_nll_loss(clg_var log_rate, clg_var target, clg_reduction red
 clg_var clg_gaussian_nll_loss(clg_var prediction, clg_var target, clg_var variance, clg_reduction reduction)
 {
     clg_var v = as_float(variance), least = clg_scalar_like(v, 1e-6);
-    v = clg_add(v, clg_stop_gradient(clg_sub(clg_maximum(v, least), v)));
+    clg_var moves = clg_where(clg_is_finite(v), clg_sub(v, clg_stop_gradient(v)), zero_like(v)); /* 0, of slope 1 */
+    v = clg_add(clg_stop_gradient(clg_maximum(v, least)), moves);
     clg_var distance = clg_div(clg_square(difference(prediction, target)), v);
     return reduced(times(clg_add(clg_log(v), distance), 0.5), reduction);
 }
@@ -132,13 +144,29 @@ static clg_var class_numbers(clg_graph *graph, int64_t classes, int rank)
     return clg_reshape(clg_arange(graph, CLG_I32, classes), along);
 }
 
+/* Whether labels are of the shape that logits have without axis 1; else an error. */
+static bool are_labels(clg_var logits, clg_var labels)
+{
+    const clg_shape s = clg_shape_of(logits), t = clg_shape_of(labels);
+    bool good = clg_is_valid(clg_equal(clg_sum(logits, CLG_ALL_AXES, false), clg_sum(labels, CLG_ALL_AXES, false)));
+    if (!good)
+        return false;
+    good = s.rank >= 2 && t.rank == s.rank - 1 && (clg_dtype_of(labels) == CLG_I32 || clg_dtype_of(labels) == CLG_U8);
+    for (int d = 0; d < t.rank && good; d++)
+        good = t.dim[d] == s.dim[d < 1 ? d : d + 1];
+    if (!good)
+        clg_refuse(logits.graph, "cross_entropy: labels %s %s must be i32 or u8, of the shape of %s without axis 1",
+                   clg_dtype_name(clg_dtype_of(labels)), words_of(t).text, words_of(s).text);
+    return good;
+}
+
 clg_var clg_nll_loss(clg_var log_probability, clg_var labels, const clg_cross_entropy_options *options)
 {
     static const clg_cross_entropy_options none = {0};
     const clg_cross_entropy_options *o = options ? options : &none;
     const clg_shape shape = clg_shape_of(log_probability);
-    if (!clg_is_valid(log_probability) || !clg_is_valid(labels) || shape.rank < 2) /* which says what is wrong */
-        return clg_sum(clg_add(log_probability, labels), CLG_AXES(1), false);
+    if (!are_labels(log_probability, labels))
+        return (clg_var){log_probability.graph, -1};
     const int64_t classes = shape.dim[1];
     clg_var x = as_float(log_probability), label = clg_expand_dims(clg_cast(labels, CLG_I32), CLG_AXES(1));
     clg_var number = class_numbers(x.graph, classes, shape.rank), chosen = clg_equal(label, number);
@@ -170,6 +198,6 @@ clg_var clg_cross_entropy(clg_var logits, clg_var labels, const clg_cross_entrop
 
 clg_var clg_cross_entropy_soft(clg_var logits, clg_var target, clg_reduction reduction)
 {
-    clg_var weighted = clg_mul(clg_log_softmax(logits, 1), as_float(target));
-    return reduced(clg_neg(clg_sum(weighted, CLG_AXES(1), false)), reduction);
+    clg_var terms = weighted(as_float(target), clg_log_softmax(logits, 1));
+    return reduced(clg_neg(clg_sum(terms, CLG_AXES(1), false)), reduction);
 }

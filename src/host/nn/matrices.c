@@ -3,7 +3,9 @@
 
 clg_var clg_linspace(clg_graph *graph, clg_dtype dtype, double start, double stop, int64_t count)
 {
-    clg_var steps = as_float(clg_arange(graph, dtype, count));
+    if (dtype != CLG_F32 && dtype != CLG_F64)
+        return clg_refuse(graph, "linspace: dtype must be f32 or f64, not %s", clg_dtype_name(dtype));
+    clg_var steps = clg_arange(graph, dtype, count);
     if (count < 2)
         return clg_add(steps, clg_scalar_like(steps, start));
     /* from the nearer end, so that both are met */
@@ -27,6 +29,9 @@ clg_var clg_eye(clg_graph *graph, clg_dtype dtype, int64_t rows, int64_t columns
 
 clg_var clg_one_hot(clg_var labels, int64_t classes, clg_dtype dtype)
 {
+    if (clg_is_valid(labels) && clg_dtype_of(labels) != CLG_I32 && clg_dtype_of(labels) != CLG_U8)
+        return clg_refuse(labels.graph, "one_hot: labels must be i32 or u8, not %s",
+                          clg_dtype_name(clg_dtype_of(labels)));
     clg_var index = clg_expand_dims(clg_cast(labels, CLG_I32), CLG_AXES(-1));
     return clg_cast(clg_equal(index, clg_arange(labels.graph, CLG_I32, classes)), dtype);
 }
@@ -42,17 +47,36 @@ static clg_var triangle(clg_var x, int64_t least, bool lower)
     return lower ? clg_where(above, zero_like(x), x) : clg_where(above, x, zero_like(x));
 }
 
-clg_var clg_tril(clg_var x, int64_t k) { return triangle(x, -k, true); }
-clg_var clg_triu(clg_var x, int64_t k) { return triangle(x, 1 - k, false); }
+/* A diagonal number within those that there may be. */
+static int64_t diagonal(int64_t k) { return k < INT32_MIN ? INT32_MIN : k > INT32_MAX ? INT32_MAX : k; }
+
+clg_var clg_tril(clg_var x, int64_t k) { return triangle(x, -diagonal(k), true); }
+clg_var clg_triu(clg_var x, int64_t k) { return triangle(x, 1 - diagonal(k), false); }
 
 clg_var clg_diagonal(clg_var x) { return clg_einsum("...ii->...i", &x, 1); }
 clg_var clg_trace(clg_var x) { return clg_sum(clg_diagonal(x), CLG_AXES(-1), false); }
 
-clg_var clg_outer(clg_var a, clg_var b) { return clg_mul(clg_expand_dims(a, CLG_AXES(1)), b); }
+/* Whether both are of a rank; else an error. */
+static bool of_rank(const char *op, clg_var a, clg_var b, int rank)
+{
+    const clg_shape s = clg_shape_of(a), t = clg_shape_of(b);
+    if (!clg_is_valid(clg_mul(clg_sum(a, CLG_ALL_AXES, false), clg_sum(b, CLG_ALL_AXES, false))))
+        return false;
+    if (s.rank != rank || t.rank != rank)
+        clg_refuse(a.graph, "%s: operands %s and %s must be of rank %d", op, words_of(s).text, words_of(t).text, rank);
+    return s.rank == rank && t.rank == rank;
+}
+
+clg_var clg_outer(clg_var a, clg_var b)
+{
+    return of_rank("outer", a, b, 1) ? clg_mul(clg_expand_dims(a, CLG_AXES(1)), b) : (clg_var){a.graph, -1};
+}
 
 clg_var clg_kron(clg_var a, clg_var b)
 {
     const clg_shape s = clg_shape_of(a), t = clg_shape_of(b);
+    if (!of_rank("kron", a, b, 2))
+        return (clg_var){a.graph, -1};
     clg_var pairs = clg_mul(clg_expand_dims(a, CLG_AXES(1, 3)), clg_expand_dims(b, CLG_AXES(0, 2)));
     return clg_reshape(pairs, CLG_SHAPE(s.dim[0] * t.dim[0], s.dim[1] * t.dim[1]));
 }
@@ -66,6 +90,12 @@ static clg_var turned(clg_var x, int axis, int by)
 
 clg_var clg_cross(clg_var a, clg_var b, int axis)
 {
+    const clg_shape s = clg_shape_of(a), t = clg_shape_of(b);
+    const int i = axis < 0 ? axis + s.rank : axis, j = axis < 0 ? axis + t.rank : axis;
+    if (clg_is_valid(a) && clg_is_valid(b) &&
+        (i < 0 || i >= s.rank || j < 0 || j >= t.rank || s.dim[i] != 3 || t.dim[j] != 3))
+        return clg_refuse(a.graph, "cross: axis %d of %s and of %s must be of extent 3", axis, words_of(s).text,
+                          words_of(t).text);
     clg_var left = clg_mul(turned(a, axis, 1), turned(b, axis, 2));
     return clg_sub(left, clg_mul(turned(a, axis, 2), turned(b, axis, 1)));
 }

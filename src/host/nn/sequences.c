@@ -39,14 +39,35 @@ static clg_var grouped(clg_var mask, int64_t groups)
     return clg_reshape(mask, CLG_SHAPE(shape.dim[0], g, heads / g, shape.dim[2], shape.dim[3]));
 }
 
+static bool is_mask(clg_var mask, int64_t heads)
+{
+    const clg_shape s = clg_shape_of(mask);
+    const int64_t own = s.rank < 3 ? 1 : s.dim[s.rank - 3];
+    return clg_dtype_of(mask) != CLG_I32 && s.rank >= 1 && s.rank <= 4 && (own == 1 || own == heads);
+}
+
 clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_options *options)
 {
     static const clg_attention_options none = {0};
     const clg_attention_options *o = options ? options : &none;
-    const clg_shape a = clg_shape_of(q), b = clg_shape_of(k);
-    const int64_t groups = b.rank == 4 && b.dim[2] > 0 ? b.dim[2] : 1;
-    if (a.rank != 4 || b.rank != 4 || a.dim[2] % groups) /* which says what is wrong */
-        return clg_einsum("bthd,bshd->bhts", (clg_var[]){q, k}, 2);
+    const clg_shape a = clg_shape_of(q), b = clg_shape_of(k), c = clg_shape_of(v);
+    const clg_var all = clg_add(clg_sum(q, CLG_ALL_AXES, false), clg_sum(k, CLG_ALL_AXES, false));
+    if (!clg_is_valid(clg_add(all, clg_sum(v, CLG_ALL_AXES, false))))
+        return (clg_var){q.graph, -1};
+    bool good = a.rank == 4 && b.rank == 4 && c.rank == 4 && b.dim[2] > 0 && a.dim[2] % b.dim[2] == 0;
+    good = good && a.dim[0] == b.dim[0] && a.dim[3] == b.dim[3];
+    for (int d = 0; d < 3 && good; d++)
+        good = b.dim[d] == c.dim[d];
+    if (!good)
+        return clg_refuse(q.graph,
+                          "attention: q %s, k %s and v %s must be (b, t, h, d), (b, s, g, d) and (b, s, g, e), h "
+                          "a multiple of g",
+                          words_of(a).text, words_of(b).text, words_of(c).text);
+    const int64_t groups = b.dim[2];
+    if (o->mask.graph && clg_is_valid(o->mask) && !is_mask(o->mask, a.dim[2]))
+        return clg_refuse(q.graph, "attention: mask %s %s must be u8 or real, of 1 or %lld heads in axis -3",
+                          clg_dtype_name(clg_dtype_of(o->mask)), words_of(clg_shape_of(o->mask)).text,
+                          (long long)a.dim[2]);
     const int64_t shared = a.dim[2] / groups, t = a.dim[1], s = b.dim[1];
     const double scale = o->scale != 0 ? o->scale : 1 / sqrt((double)a.dim[3]);
     clg_var heads = clg_reshape(q, CLG_SHAPE(a.dim[0], t, groups, shared, a.dim[3]));
@@ -66,12 +87,11 @@ clg_var clg_rotary(clg_var x, int axis, double base, double offset)
 {
     const clg_shape shape = clg_shape_of(x);
     const int rank = shape.rank, d = axis < 0 ? axis + rank : axis;
-    if (!clg_is_valid(x) || rank < 2 || d < 0 || d >= rank - 1 || shape.dim[rank - 1] % 2) {
-        int64_t halves[2] = {rank > 0 ? shape.dim[rank - 1] / 2 : 0, rank > 0 ? shape.dim[rank - 1] / 2 : 0};
-        clg_var parts[2] = {x, x};
-        clg_split(clg_index(x, axis, 0), -1, halves, 2, parts); /* which says what is wrong */
-        return (clg_var){x.graph, -1};
-    }
+    if (!clg_is_valid(x))
+        return clg_neg(x);
+    if (rank < 2 || d < 0 || d >= rank - 1 || shape.dim[rank - 1] % 2)
+        return clg_refuse(x.graph, "rotary: x %s must have an axis %d before the last one, whose extent is even",
+                          words_of(shape).text, axis);
     const int64_t half = shape.dim[rank - 1] / 2;
     clg_shape along = {.rank = rank};
     for (int i = 0; i < rank; i++)

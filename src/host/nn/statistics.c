@@ -12,6 +12,14 @@ static double reduced_count(clg_var x, clg_var y)
     return (double)clg_shape_count(clg_shape_of(x)) / (double)clg_shape_count(clg_shape_of(y));
 }
 
+/* y ^ p where y is not 0, else 0, without the infinite slope that roots have there. */
+static clg_var power_off_zero(clg_var y, double p)
+{
+    clg_var none = clg_equal(y, zero_like(y)), safe = clg_where(none, clg_scalar_like(y, 1), y);
+    clg_var power = p == 0.5 ? clg_sqrt(safe) : clg_pow(safe, clg_scalar_like(y, p));
+    return clg_where(none, zero_like(y), power);
+}
+
 clg_var clg_variance(clg_var x, clg_axes axes, double correction, bool keepdims)
 {
     x = as_float(x);
@@ -22,7 +30,7 @@ clg_var clg_variance(clg_var x, clg_axes axes, double correction, bool keepdims)
 
 clg_var clg_std(clg_var x, clg_axes axes, double correction, bool keepdims)
 {
-    return clg_sqrt(clg_variance(x, axes, correction, keepdims));
+    return power_off_zero(clg_variance(x, axes, correction, keepdims), 0.5);
 }
 
 clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims)
@@ -33,23 +41,17 @@ clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims)
     return kept(clg_add(clg_log(clg_sum(clg_exp(clg_sub(x, most)), axes, true)), most), axes, keepdims);
 }
 
-/* y ^ p where y is not 0, else 0, without the infinite slope that roots have there. */
-static clg_var power_off_zero(clg_var y, double p)
-{
-    clg_var none = clg_equal(y, zero_like(y)), safe = clg_where(none, clg_scalar_like(y, 1), y);
-    clg_var power = p == 0.5 ? clg_sqrt(safe) : clg_pow(safe, clg_scalar_like(y, p));
-    return clg_where(none, zero_like(y), power);
-}
-
 clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
 {
     x = as_float(x);
-    if (isinf(p))
+    if (isinf(p) && clg_shape_count(clg_shape_of(x)) > 0)
         return p > 0 ? clg_max(clg_abs(x), axes, keepdims) : clg_min(clg_abs(x), axes, keepdims);
     if (p == 0)
         return clg_cast(clg_count_nonzero(x, axes, keepdims), clg_dtype_of(x));
-    if (p == 1)
+    if (p == 1 || isinf(p))
         return clg_sum(clg_abs(x), axes, keepdims);
+    if (p < 0) /* 0 where one element is */
+        return clg_pow(clg_sum(clg_pow(clg_abs(x), clg_scalar_like(x, p)), axes, keepdims), clg_scalar_like(x, 1 / p));
     clg_var powers = p == 2 ? clg_square(x) : power_off_zero(clg_abs(x), p);
     return power_off_zero(clg_sum(powers, axes, keepdims), 1 / p);
 }

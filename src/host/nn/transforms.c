@@ -11,12 +11,17 @@ static clg_var product(clg_var x, clg_var constant)
     return clg_sum(clg_mul(x, clg_stop_gradient(constant)), CLG_ALL_AXES, false);
 }
 
-/* The sum of such products; of what is of other shapes a poisoned variable, not a broadcast one. */
-static clg_var products(const clg_var *xs, const clg_var *constants, int count)
+/* The sum of such products; of what is of other shapes an error, not a broadcast one. */
+static clg_var products(const char *op, clg_graph *graph, const clg_var *xs, const clg_var *constants, int count)
 {
-    clg_var total = {xs[0].graph, -1};
+    clg_var total = {graph, -1};
+    if (count < 1)
+        return clg_refuse(graph, "%s: there must be one variable or more, not %d", op, count);
     for (int i = 0; i < count; i++) {
-        clg_var same = clg_reshape(constants[i], clg_shape_of(xs[i])), term = product(xs[i], same);
+        const clg_shape s = clg_shape_of(xs[i]), t = clg_shape_of(constants[i]);
+        if (clg_is_valid(xs[i]) && clg_is_valid(constants[i]) && !clg_shape_equal(s, t))
+            return clg_refuse(graph, "%s: variable %d is %s, its vector %s", op, i, words_of(s).text, words_of(t).text);
+        clg_var term = product(xs[i], constants[i]);
         total = i == 0 ? term : clg_add(total, term);
     }
     return total;
@@ -24,17 +29,20 @@ static clg_var products(const clg_var *xs, const clg_var *constants, int count)
 
 clg_status clg_vjp(const clg_var *ys, const clg_var *vs, int y_count, const clg_var *xs, int x_count, clg_var *gxs)
 {
-    return clg_gradients(products(ys, vs, y_count), xs, x_count, gxs);
+    clg_graph *graph = y_count > 0 ? ys[0].graph : NULL;
+    return clg_gradients(products("vjp", graph, ys, vs, y_count), xs, x_count, gxs);
 }
 
 /* The product of y's gradients with the vectors is linear in the vector u that they are taken with: its derivative by u
  * is the result, whatever u is. */
 clg_var clg_jvp(clg_var y, const clg_var *xs, const clg_var *vs, int count)
 {
+    if (count < 1)
+        return clg_refuse(y.graph, "jvp: there must be one variable or more, not %d", count);
     clg_var result = {y.graph, -1}, u = times(clg_stop_gradient(y), 0.7071067811865476);
-    clg_var *gxs = malloc((size_t)(count > 0 ? count : 1) * sizeof *gxs);
+    clg_var *gxs = malloc((size_t)count * sizeof *gxs);
     if (gxs && clg_gradients(clg_sum(clg_mul(y, u), CLG_ALL_AXES, false), xs, count, gxs) == CLG_OK)
-        clg_gradients(products(gxs, vs, count), &u, 1, &result);
+        clg_gradients(products("jvp", y.graph, gxs, vs, count), &u, 1, &result);
     free(gxs);
     return result;
 }
@@ -42,21 +50,27 @@ clg_var clg_jvp(clg_var y, const clg_var *xs, const clg_var *vs, int count)
 clg_status clg_hvp(clg_var y, const clg_var *xs, const clg_var *vs, int count, clg_var *hvs)
 {
     clg_status status = clg_gradients(y, xs, count, hvs);
-    return status == CLG_OK ? clg_gradients(products(hvs, vs, count), xs, count, hvs) : status;
+    return status == CLG_OK ? clg_gradients(products("hvp", y.graph, hvs, vs, count), xs, count, hvs) : status;
 }
 
 clg_var clg_jacobian(clg_var y, clg_var x)
 {
     clg_shape rows = clg_shape_of(y), shape = clg_shape_of(x), whole = rows;
     const int64_t count = clg_shape_count(rows);
-    clg_var flat = clg_reshape(y, CLG_SHAPE(count)), *row = malloc((size_t)(count > 0 ? count : 1) * sizeof *row);
-    clg_var result = {y.graph, -1};
-    bool good = row && clg_is_valid(flat) && clg_is_valid(x);
+    if (!clg_is_valid(clg_add(clg_sum(y, CLG_ALL_AXES, false), clg_sum(x, CLG_ALL_AXES, false))))
+        return (clg_var){y.graph, -1};
+    if (count < 1 || count > INT32_MAX || rows.rank + shape.rank > CLG_MAX_RANK)
+        return clg_refuse(y.graph, "jacobian: of %s by %s: there must be elements, and %d axes at the most",
+                          words_of(rows).text, words_of(shape).text, CLG_MAX_RANK);
+    clg_var flat = clg_reshape(y, CLG_SHAPE(count)), *row = malloc((size_t)count * sizeof *row), result = {y.graph, -1};
+    bool good = row != NULL;
+    if (!row)
+        return clg_refuse(y.graph, "jacobian: out of memory");
     for (int64_t i = 0; i < count && good; i++)
         good = clg_gradients(clg_index(flat, 0, i), &x, 1, &row[i]) == CLG_OK;
-    for (int d = 0; d < shape.rank && whole.rank < CLG_MAX_RANK; d++)
+    for (int d = 0; d < shape.rank; d++)
         whole.dim[whole.rank++] = shape.dim[d];
-    if (good && count > 0) /* a rank that is too high is one that does not fit its elements */
+    if (good)
         result = clg_reshape(clg_stack(row, (int)count, 0), whole);
     free(row);
     return result;
