@@ -8,7 +8,13 @@ endif()
 # A compiler must not contract a*b + c on its own: where it does is not the same from one build to the next.
 set(CLGRAD_COMPILE_OPTIONS -ffp-contract=off ${CLGRAD_FLOAT_OPTIONS})
 
-if(CLGRAD_SANITIZE)
+if(CLGRAD_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU") # says that it does not see fences, of which only a test has one
+    add_compile_options(-Wno-tsan)
+  endif()
+  add_link_options(-fsanitize=thread)
+elseif(CLGRAD_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 endif()
