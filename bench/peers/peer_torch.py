@@ -172,8 +172,8 @@ def open_engine(options):
     def batched(a, b):
         return without_gradients(torch.matmul, a, b)
 
-    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, dropout, softmax_xent, layernorm, short_axis,
-              attention, gpt, lstm)
+    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, dropout, softmax_xent, layernorm,
+              short_axis, attention, gpt, lstm)
     builders = {f.__name__: f for f in of_pictures + (() if options.channels_last else others)}
 
     def to_tensor(array):

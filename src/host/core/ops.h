@@ -27,7 +27,15 @@ typedef enum op_kind {
     KIND_JOIN /* plan/join.c */
 } op_kind;
 
-typedef enum op_types { TYPES_NONE, TYPES_NUMERIC, TYPES_FLOATING, TYPES_INTEGER, TYPES_COMPARE, TYPES_SELECT, TYPES_CAST } op_types;
+typedef enum op_types {
+    TYPES_NONE,
+    TYPES_NUMERIC,
+    TYPES_FLOATING,
+    TYPES_INTEGER,
+    TYPES_COMPARE,
+    TYPES_SELECT,
+    TYPES_CAST
+} op_types;
 
 typedef struct op_row {
     const char *name;

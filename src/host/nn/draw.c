@@ -66,7 +66,7 @@ static clg_var uniform(stream s, clg_dtype dtype, clg_shape shape)
     return times(clg_add(times(high, ldexp(1, 26)), low), ldexp(1, -53));
 }
 
-static bool is_real(const clg_generator *g, const char *op, clg_dtype dtype)
+static bool takes(const clg_generator *g, const char *op, clg_dtype dtype)
 {
     const bool real = dtype == CLG_F32 || dtype == CLG_F64;
     if (!real)
@@ -76,16 +76,16 @@ static bool is_real(const clg_generator *g, const char *op, clg_dtype dtype)
 
 clg_var clg_draw_uniform(clg_generator *generator, clg_dtype dtype, clg_shape shape)
 {
-    if (!is_real(generator, "draw_uniform", dtype))
-        return (clg_var){generator->key.graph, -1};
+    if (!takes(generator, "draw_uniform", dtype))
+        return poisoned(generator->key.graph);
     return drawn(generator, uniform(next_stream(generator), dtype, shape));
 }
 
 /* Box and Muller 1958: sqrt(-2 log(1 - u)) cos(2 pi v) */
 clg_var clg_draw_normal(clg_generator *generator, clg_dtype dtype, clg_shape shape)
 {
-    if (!is_real(generator, "draw_normal", dtype))
-        return (clg_var){generator->key.graph, -1};
+    if (!takes(generator, "draw_normal", dtype))
+        return poisoned(generator->key.graph);
     clg_var u = uniform(next_stream(generator), dtype, shape);
     clg_var v = uniform(next_stream(generator), dtype, shape);
     clg_var radius = clg_sqrt(times(clg_log1p(clg_neg(u)), -2));
@@ -114,9 +114,9 @@ clg_var clg_draw_integers(clg_generator *generator, int32_t low, int32_t high, c
 
 clg_var clg_dropout(clg_generator *generator, clg_var x, double probability)
 {
+    if (!are_operands("dropout", (clg_var[]){x, generator->key}, 2))
+        return poisoned(x.graph);
     x = as_float(x);
-    if (!clg_is_valid(clg_neg(x)))
-        return (clg_var){x.graph, -1};
     clg_var dropped = clg_draw_bernoulli(generator, probability, clg_shape_of(x));
     clg_var kept = times(x, probability < 1 ? 1 / (1 - probability) : 0);
     return clg_where(dropped, zero_like(kept), kept);

@@ -23,10 +23,29 @@ static inline clg_var affine(clg_var x, double a, double b)
 static inline clg_var times(clg_var x, double a) { return clg_mul(x, clg_scalar_like(x, a)); }
 static inline clg_var zero_like(clg_var x) { return clg_scalar_like(x, 0); }
 static inline clg_var positive(clg_var x) { return clg_less(zero_like(x), x); }
+
+/* What a function that looks at its operands' shapes asks first: whether they are variables of one graph. If not, that
+ * graph has an error. */
+static inline bool are_operands(const char *op, const clg_var *x, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (!x[i].graph || x[i].graph != x[0].graph)
+            clg_refuse(x[0].graph, "%s: operand %d is not a variable of the graph of operand 0", op, i);
+        else if (!clg_is_valid(x[i]) && !clg_graph_error(x[i].graph))
+            clg_refuse(x[i].graph, "%s: operand %d is poisoned", op, i);
+        if (!clg_is_valid(x[i]) || x[i].graph != x[0].graph)
+            return false;
+    }
+    return true;
+}
+
+static inline clg_var poisoned(clg_graph *graph) { return (clg_var){graph, -1}; }
+
 /* "(2, 3)", for messages. */
 typedef struct shape_words {
     char text[160];
 } shape_words;
+
 static inline shape_words words_of(clg_shape shape)
 {
     shape_words w = {"("};

@@ -148,10 +148,10 @@ static clg_var class_numbers(clg_graph *graph, int64_t classes, int rank)
 static bool are_labels(clg_var logits, clg_var labels)
 {
     const clg_shape s = clg_shape_of(logits), t = clg_shape_of(labels);
-    bool good = clg_is_valid(clg_equal(clg_sum(logits, CLG_ALL_AXES, false), clg_sum(labels, CLG_ALL_AXES, false)));
-    if (!good)
+    if (!are_operands("cross_entropy", (clg_var[]){logits, labels}, 2))
         return false;
-    good = s.rank >= 2 && t.rank == s.rank - 1 && (clg_dtype_of(labels) == CLG_I32 || clg_dtype_of(labels) == CLG_U8);
+    bool good =
+        s.rank >= 2 && t.rank == s.rank - 1 && (clg_dtype_of(labels) == CLG_I32 || clg_dtype_of(labels) == CLG_U8);
     for (int d = 0; d < t.rank && good; d++)
         good = t.dim[d] == s.dim[d < 1 ? d : d + 1];
     if (!good)
@@ -166,7 +166,7 @@ clg_var clg_nll_loss(clg_var log_probability, clg_var labels, const clg_cross_en
     const clg_cross_entropy_options *o = options ? options : &none;
     const clg_shape shape = clg_shape_of(log_probability);
     if (!are_labels(log_probability, labels))
-        return (clg_var){log_probability.graph, -1};
+        return poisoned(log_probability.graph);
     const int64_t classes = shape.dim[1];
     clg_var x = as_float(log_probability), label = clg_expand_dims(clg_cast(labels, CLG_I32), CLG_AXES(1));
     clg_var number = class_numbers(x.graph, classes, shape.rank), chosen = clg_equal(label, number);

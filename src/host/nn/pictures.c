@@ -7,17 +7,19 @@ static bool cuts(const char *op, clg_var x, int64_t r, bool back)
     const clg_shape s = clg_shape_of(x);
     const bool near = r >= 1 && r <= 1 << 20;
     const bool good = near && s.rank == 4 && (back ? s.dim[2] % r == 0 && s.dim[3] % r == 0 : s.dim[1] % (r * r) == 0);
-    if (clg_is_valid(clg_neg(x)) && !good)
+    if (!are_operands(op, &x, 1))
+        return false;
+    if (!good)
         clg_refuse(x.graph, "%s: %lld does not fit x %s, which must be (n, c, h, w), %s", op, (long long)r,
                    words_of(s).text, back ? "h and w multiples of it" : "c a multiple of its square");
-    return clg_is_valid(x) && good;
+    return good;
 }
 
 clg_var clg_pixel_shuffle(clg_var x, int64_t r)
 {
     const clg_shape s = clg_shape_of(x);
     if (!cuts("pixel_shuffle", x, r, false))
-        return (clg_var){x.graph, -1};
+        return poisoned(x.graph);
     const int64_t square = r * r;
     clg_var cells = clg_reshape(x, CLG_SHAPE(s.dim[0], s.dim[1] / square, r, r, s.dim[2], s.dim[3]));
     clg_var rows = clg_permute(cells, CLG_AXES(0, 1, 4, 2, 5, 3));
@@ -28,7 +30,7 @@ clg_var clg_pixel_unshuffle(clg_var x, int64_t r)
 {
     const clg_shape s = clg_shape_of(x);
     if (!cuts("pixel_unshuffle", x, r, true))
-        return (clg_var){x.graph, -1};
+        return poisoned(x.graph);
     clg_var cells = clg_reshape(x, CLG_SHAPE(s.dim[0], s.dim[1], s.dim[2] / r, r, s.dim[3] / r, r));
     clg_var rows = clg_permute(cells, CLG_AXES(0, 1, 3, 5, 2, 4));
     return clg_reshape(rows, CLG_SHAPE(s.dim[0], s.dim[1] * r * r, s.dim[2] / r, s.dim[3] / r));
@@ -45,7 +47,9 @@ static clg_shape pair(clg_shape given, int64_t otherwise)
 clg_var clg_unfold(clg_var x, clg_shape size, clg_shape stride, clg_shape dilation, clg_shape padding)
 {
     const clg_shape around = pair(padding, 0);
-    if (clg_is_valid(clg_neg(x)) && (around.rank != 2 || clg_shape_of(x).rank != 4))
+    if (!are_operands("unfold", &x, 1))
+        return poisoned(x.graph);
+    if (around.rank != 2 || clg_shape_of(x).rank != 4)
         return clg_refuse(x.graph, "unfold: x %s must be (n, c, h, w), padding %s of rank 2 or 0",
                           words_of(clg_shape_of(x)).text, words_of(padding).text);
     const clg_shape border = {.rank = 4, .dim = {0, 0, around.dim[0], around.dim[1]}};
@@ -60,10 +64,10 @@ clg_var clg_unfold(clg_var x, clg_shape size, clg_shape stride, clg_shape dilati
 clg_var clg_fold(clg_var x, clg_shape picture, clg_shape size, clg_shape stride, clg_shape dilation, clg_shape padding)
 {
     const clg_shape s = clg_shape_of(x);
-    clg_var result = {x.graph, -1};
-    x = as_float(x);
-    if (!clg_is_valid(clg_neg(x)))
+    clg_var result = poisoned(x.graph);
+    if (!are_operands("fold", &x, 1))
         return result;
+    x = as_float(x);
     const bool good = s.rank == 3 && picture.rank == 2 && size.rank == 2 && size.dim[0] > 0 && size.dim[1] > 0 &&
                       size.dim[1] <= s.dim[1] / size.dim[0];
     const int64_t cells = good ? size.dim[0] * size.dim[1] : 1;

@@ -28,13 +28,9 @@ static clg_var shown(clg_var scores, clg_var condition)
 /* A mask as it broadcasts to (b, g, r, t, s). */
 static clg_var grouped(clg_var mask, int64_t groups)
 {
-    clg_shape shape = clg_shape_of(mask);
-    while (clg_is_valid(mask) && shape.rank < 4) {
+    while (clg_shape_of(mask).rank < 4)
         mask = clg_expand_dims(mask, CLG_AXES(0));
-        shape = clg_shape_of(mask);
-    }
-    if (!clg_is_valid(mask))
-        return mask;
+    const clg_shape shape = clg_shape_of(mask);
     const int64_t heads = shape.dim[1], g = heads == 1 ? 1 : groups;
     return clg_reshape(mask, CLG_SHAPE(shape.dim[0], g, heads / g, shape.dim[2], shape.dim[3]));
 }
@@ -51,9 +47,9 @@ clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_optio
     static const clg_attention_options none = {0};
     const clg_attention_options *o = options ? options : &none;
     const clg_shape a = clg_shape_of(q), b = clg_shape_of(k), c = clg_shape_of(v);
-    const clg_var all = clg_add(clg_sum(q, CLG_ALL_AXES, false), clg_sum(k, CLG_ALL_AXES, false));
-    if (!clg_is_valid(clg_add(all, clg_sum(v, CLG_ALL_AXES, false))))
-        return (clg_var){q.graph, -1};
+    const bool masked = o->mask.graph != NULL;
+    if (!are_operands("attention", (clg_var[]){q, k, v, o->mask}, masked ? 4 : 3))
+        return poisoned(q.graph);
     bool good = a.rank == 4 && b.rank == 4 && c.rank == 4 && b.dim[2] > 0 && a.dim[2] % b.dim[2] == 0;
     good = good && a.dim[0] == b.dim[0] && a.dim[3] == b.dim[3];
     for (int d = 0; d < 3 && good; d++)
@@ -64,7 +60,7 @@ clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_optio
                           "a multiple of g",
                           words_of(a).text, words_of(b).text, words_of(c).text);
     const int64_t groups = b.dim[2];
-    if (o->mask.graph && clg_is_valid(o->mask) && !is_mask(o->mask, a.dim[2]))
+    if (masked && !is_mask(o->mask, a.dim[2]))
         return clg_refuse(q.graph, "attention: mask %s %s must be u8 or real, of 1 or %lld heads in axis -3",
                           clg_dtype_name(clg_dtype_of(o->mask)), words_of(clg_shape_of(o->mask)).text,
                           (long long)a.dim[2]);
@@ -72,7 +68,7 @@ clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_optio
     const double scale = o->scale != 0 ? o->scale : 1 / sqrt((double)a.dim[3]);
     clg_var heads = clg_reshape(q, CLG_SHAPE(a.dim[0], t, groups, shared, a.dim[3]));
     clg_var scores = times(clg_einsum("btgrd,bsgd->bgrts", (clg_var[]){heads, k}, 2), scale);
-    if (o->mask.graph) {
+    if (masked) {
         clg_var mask = grouped(o->mask, groups);
         scores = clg_dtype_of(o->mask) == CLG_U8 ? shown(scores, mask) : clg_add(scores, mask);
     }
@@ -87,8 +83,8 @@ clg_var clg_rotary(clg_var x, int axis, double base, double offset)
 {
     const clg_shape shape = clg_shape_of(x);
     const int rank = shape.rank, d = axis < 0 ? axis + rank : axis;
-    if (!clg_is_valid(x))
-        return clg_neg(x);
+    if (!are_operands("rotary", &x, 1))
+        return poisoned(x.graph);
     if (rank < 2 || d < 0 || d >= rank - 1 || shape.dim[rank - 1] % 2)
         return clg_refuse(x.graph, "rotary: x %s must have an axis %d before the last one, whose extent is even",
                           words_of(shape).text, axis);

@@ -14,7 +14,7 @@ static clg_var product(clg_var x, clg_var constant)
 /* The sum of such products; of what is of other shapes an error, not a broadcast one. */
 static clg_var products(const char *op, clg_graph *graph, const clg_var *xs, const clg_var *constants, int count)
 {
-    clg_var total = {graph, -1};
+    clg_var total = poisoned(graph);
     if (count < 1)
         return clg_refuse(graph, "%s: there must be one variable or more, not %d", op, count);
     for (int i = 0; i < count; i++) {
@@ -39,7 +39,7 @@ clg_var clg_jvp(clg_var y, const clg_var *xs, const clg_var *vs, int count)
 {
     if (count < 1)
         return clg_refuse(y.graph, "jvp: there must be one variable or more, not %d", count);
-    clg_var result = {y.graph, -1}, u = times(clg_stop_gradient(y), 0.7071067811865476);
+    clg_var result = poisoned(y.graph), u = times(clg_stop_gradient(y), 0.7071067811865476);
     clg_var *gxs = malloc((size_t)count * sizeof *gxs);
     if (gxs && clg_gradients(clg_sum(clg_mul(y, u), CLG_ALL_AXES, false), xs, count, gxs) == CLG_OK)
         clg_gradients(products("jvp", y.graph, gxs, vs, count), &u, 1, &result);
@@ -57,12 +57,13 @@ clg_var clg_jacobian(clg_var y, clg_var x)
 {
     clg_shape rows = clg_shape_of(y), shape = clg_shape_of(x), whole = rows;
     const int64_t count = clg_shape_count(rows);
-    if (!clg_is_valid(clg_add(clg_sum(y, CLG_ALL_AXES, false), clg_sum(x, CLG_ALL_AXES, false))))
-        return (clg_var){y.graph, -1};
+    if (!are_operands("jacobian", (clg_var[]){y, x}, 2))
+        return poisoned(y.graph);
     if (count < 1 || count > INT32_MAX || rows.rank + shape.rank > CLG_MAX_RANK)
         return clg_refuse(y.graph, "jacobian: of %s by %s: there must be elements, and %d axes at the most",
                           words_of(rows).text, words_of(shape).text, CLG_MAX_RANK);
-    clg_var flat = clg_reshape(y, CLG_SHAPE(count)), *row = malloc((size_t)count * sizeof *row), result = {y.graph, -1};
+    clg_var flat = clg_reshape(y, CLG_SHAPE(count)), *row = malloc((size_t)count * sizeof *row),
+            result = poisoned(y.graph);
     bool good = row != NULL;
     if (!row)
         return clg_refuse(y.graph, "jacobian: out of memory");

@@ -1,5 +1,5 @@
 /* The loops of vector.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64, i32, u8), WIDE the suffix
- * in which totals of reductions are kept, REAL if floating point, WORDS if i32, INIT choosing the value of an empty reduction. */
+ * in which totals of reductions are kept, REAL if real, WORDS if i32, INIT choosing the value of an empty reduction. */
 
 #define S TYPE
 #define T FN(TYPE, t)
