@@ -543,6 +543,13 @@ MATH_FN MATH_T FN(S, digamma)(MATH_T x)
     return MATH_IF((x <= 0) & (sine == 0), MATH_IF(x == 0, -1 / x, NAN), y);
 }
 
+/* log(exp(x) + exp(y)): nothing overflows, and infinities have no distance from themselves. */
+MATH_FN MATH_T FN(S, logaddexp)(MATH_T x, MATH_T y)
+{
+    MATH_T gap = MATH_IF(x == y, 0, FN(S, abs)(x - y));
+    return MATH_IF((x > y) | (x != x), x, y) + FN(S, log1p)(FN(S, exp)(-gap));
+}
+
 /* (-1)^(n + 1) n! zeta(n + 1, x) for integers n > 0 and x > 0: 10 terms of the sum, then Euler and Maclaurin's. The
  * first one is reflected for x < 0; n = 0 is the digamma function. */
 MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)

@@ -22,7 +22,9 @@
     X(masks)                                                                                                           \
     X(many_dimensions)                                                                                                 \
     X(products)                                                                                                        \
-    X(scatter_add)                                                                                                     \
+    X(scatters)                                                                                                        \
+    X(scans)                                                                                                           \
+    X(sorts)                                                                                                           \
     X(bind)
 
 #define PLAN_DECLARE_CASE(name) void plan_case_##name(const plan_target *);

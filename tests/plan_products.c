@@ -171,26 +171,3 @@ void plan_few_products(const plan_target *t, int count)
                                    (i + 1) & 2, .epilogue = i == 2 ? STORE : RELU});
     plan_check(t, b, 1e-5, 0);
 }
-
-/* ---------------------------------------------------------------- scatter */
-
-void plan_case_scatter_add(const plan_target *t)
-{
-    static const int64_t sizes[][3] = {{10, 4, 50}, {3, 300, 700}, {1000, 1, 5000}, {5, 5, 0}, {0, 4, 3},
-                                       {7, 0, 3},   {10, 7, 50},   {1, 300, 20},    {5, 3, 0}};
-    plan_builder *b = plan_new_builder();
-    b->guard = 0; /* matrices are dense from the beginning of their buffers */
-    for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
-        for (int i = 0; i < (t->compiles && dtype ? 2 : 9); i++) {
-            if (dtype == CLG_F64 && !t->has_f64)
-                continue;
-            plan_step *s = plan_add_step(b, 0, 0, NULL);
-            s->kind = STEP_SCATTER_ADD;
-            s->dtype = (clg_dtype)dtype;
-            s->rows = sizes[i][0], s->columns = sizes[i][1], s->count = sizes[i][2];
-            s->indices = plan_add_leaf(b, CLG_I32, s->count, -1.99, (double)s->rows + 0.99);
-            s->updates = plan_add_leaf(b, s->dtype, s->count * s->columns, -90, 90);
-            s->result = plan_add_leaf(b, s->dtype, s->rows * s->columns, -1, 1);
-        }
-    plan_check(t, b, 1e-4, 1e-12);
-}

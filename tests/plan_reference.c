@@ -96,6 +96,7 @@ static double ref_threefry(int32_t counter, int32_t key0, int32_t key1)
     return (int32_t)x[0];
 }
 static double ref_softplus(double x) { return x > 700 ? x : log1p(exp(x)); }
+static double ref_logaddexp(double x, double y) { return x == y ? x + log(2) : fmax(x, y) + log1p(exp(-fabs(x - y))); }
 static double ref_sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 static double ref_remainder(double x, double y)
 {
@@ -199,6 +200,7 @@ typedef double (*ref_function)(double a, double b, double c);
 #define FUNCTION_CAST(name, expr) FUNCTION(name, double, expr)
 #define FUNCTION_INTEGER(name, expr) FUNCTION(name, int32_t, expr)
 #define MAP(ID, operation, builder, arity, types, expr, ...) FUNCTION_##types(ref_op_##ID, expr)
+#define SCAN(ID, name, builder, arity, types, expr, ...) FUNCTION_##types(ref_op_##ID, expr)
 #define REDUCE(ID, name, builder, expr, ...)                                                                           \
     static double ref_op_##ID(double a, double b, double c)                                                            \
     {                                                                                                                  \
@@ -210,6 +212,7 @@ typedef double (*ref_function)(double a, double b, double c);
 static const ref_function functions[OP_COUNT] = {
 #define MAP(ID, ...) [OP_##ID] = ref_op_##ID,
 #define REDUCE(ID, ...) [OP_##ID] = ref_op_##ID,
+#define SCAN(ID, ...) [OP_##ID] = ref_op_##ID,
 #include "core/ops.def"
 };
 
@@ -405,21 +408,65 @@ static void execute_positions(interpreter *x)
         }
 }
 
+/* One combination, rounded as the dtype is. */
+static double combine(const interpreter *x, clg_op op, double a, double b, double c)
+{
+    const double y = functions[op](a, b, c);
+    return x->step->dtype == CLG_F32 ? (double)(float)y : wrap_integer(x->step->dtype, y);
+}
+
 static void execute_scatter(interpreter *x)
 {
-    const plan_step *s = x->step;
+    const plan_array *s = &x->step->array;
+    const clg_op op = clg_ops[s->op].combine;
     double *result = x->values[s->result];
-    for (int64_t i = 0; i < s->rows * s->columns; i++)
-        result[i] = 0;
-    for (int64_t i = 0; i < s->count; i++) {
-        int64_t row = (int64_t)x->before[s->indices][i];
-        for (int64_t c = 0; row >= 0 && row < s->rows && c < s->columns; c++) {
-            double *sum = &result[row * s->columns + c];
-            *sum = wrap_integer(s->dtype, *sum + x->before[s->updates][i * s->columns + c]);
-            if (s->dtype == CLG_F32)
-                *sum = (double)(float)*sum;
+    for (int64_t i = 0; i < s->results * s->inner; i++)
+        result[i] = clg_ops[op].identity_value[x->step->dtype];
+    for (int64_t i = 0; i < s->length; i++) {
+        int64_t row = (int64_t)x->before[s->operand[0]][i];
+        for (int64_t c = 0; row >= 0 && row < s->results && c < s->inner; c++) {
+            double *sum = &result[row * s->inner + c];
+            *sum = combine(x, op, *sum, x->before[s->operand[1]][i * s->inner + c], 0);
         }
     }
+}
+
+static void execute_scan(interpreter *x)
+{
+    const plan_array *s = &x->step->array;
+    for (int64_t line = 0; line < s->outer * s->inner; line++) {
+        double a = clg_ops[s->op].identity_value[x->step->dtype];
+        for (int64_t t = 0; t < s->length; t++) {
+            const int64_t place = s->reverse ? s->length - 1 - t : t;
+            const int64_t at = (line / s->inner * s->length + place) * s->inner + line % s->inner;
+            const double c = s->operand[1] >= 0 ? x->before[s->operand[1]][at] : 0;
+            x->values[s->result][at] = a = combine(x, (clg_op)s->op, a, x->before[s->operand[0]][at], c);
+        }
+    }
+}
+
+/* The place of each element: how many come before it. */
+static void execute_sort(interpreter *x)
+{
+    const plan_array *s = &x->step->array;
+    for (int64_t line = 0; line < s->outer; line++)
+        for (int64_t i = 0; i < s->length; i++) {
+            const double *of = x->before[s->operand[0]] + line * s->length, own = of[i];
+            int64_t place = 0;
+            for (int64_t k = 0; k < s->length; k++) {
+                const bool equal = of[k] == own || (isnan(of[k]) && isnan(own));
+                const bool less = !equal && (isnan(own) || of[k] < own);
+                place += equal ? k < i : less != s->reverse;
+            }
+            if (place < s->results)
+                x->values[s->result][line * s->results + place] = (double)i;
+        }
+}
+
+static void execute_array(interpreter *x)
+{
+    const op_kind kind = clg_ops[x->step->array.op].kind;
+    (kind == KIND_SCAN ? execute_scan : kind == KIND_SORT ? execute_sort : execute_scatter)(x);
 }
 
 /* Whether the step writes a buffer: what it reads there is kept from before. */
@@ -428,7 +475,7 @@ static bool is_written(const plan_step *step, int32_t buffer)
     for (int32_t i = 0; i < step->instr_count; i++)
         if (step->instrs[i].kind == INSTR_STORE && step->instrs[i].buffer == buffer)
             return true;
-    return step->kind == STEP_SCATTER_ADD && step->result == buffer;
+    return step->kind == STEP_ARRAY && step->array.result == buffer;
 }
 
 static bool keep_buffers(interpreter *x, double **copies)
@@ -453,8 +500,8 @@ static bool run_step(interpreter *x)
     x->registers = calloc((size_t)x->step->instr_count + 1, sizeof *x->registers);
     x->before = calloc(n, sizeof *x->before);
     bool sound = copies && x->registers && x->before && keep_buffers(x, copies);
-    if (sound && x->step->kind == STEP_SCATTER_ADD)
-        execute_scatter(x);
+    if (sound && x->step->kind == STEP_ARRAY)
+        execute_array(x);
     else if (sound)
         execute_positions(x);
     for (size_t i = 0; copies && i < n; i++)

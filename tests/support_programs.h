@@ -68,6 +68,10 @@ clg_var programs_matmul(random_program *p);
 clg_var programs_einsum(random_program *p);
 clg_var programs_conv(random_program *p);
 clg_var programs_conv_transpose(random_program *p);
+clg_var programs_scan(random_program *p);
+clg_var programs_sort(random_program *p); /* elements moved */
+clg_var programs_take(random_program *p); /* the same */
+clg_var programs_put(random_program *p);
 clg_var programs_max_pool(random_program *p);
 clg_var programs_avg_pool(random_program *p);
 #endif

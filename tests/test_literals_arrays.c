@@ -142,6 +142,67 @@ static clg_var scatter_nothing(clg_graph *g)
 {
     return clg_scatter_add(EMPTY(CLG_I32, CLG_SHAPE(0)), EMPTY(CLG_F32, CLG_SHAPE(0, 2)), 2);
 }
+static clg_var scatter_max(clg_graph *g)
+{
+    return clg_scatter_max(indices(g), LEAF(CLG_F32, CLG_SHAPE(5), 1, 100, 200, -INFINITY, 4), 4);
+}
+static clg_var scatter_max_nan(clg_graph *g)
+{
+    return clg_scatter_max(indices(g), LEAF(CLG_F32, CLG_SHAPE(5), NAN, 100, 200, 3, 4), 2);
+}
+static clg_var scatter_max_u8(clg_graph *g)
+{
+    return clg_scatter_max(LEAF(CLG_U8, CLG_SHAPE(2), 1, 1), LEAF(CLG_U8, CLG_SHAPE(2), 200, 100), 2);
+}
+static clg_var scatter_min(clg_graph *g)
+{
+    return clg_scatter_min(indices(g), LEAF(CLG_F32, CLG_SHAPE(5), 1, 100, 200, NAN, 4), 3);
+}
+static clg_var scatter_min_i32(clg_graph *g)
+{
+    return clg_scatter_min(LEAF(CLG_U8, CLG_SHAPE(2), 1, 1), LEAF(CLG_I32, CLG_SHAPE(2), 200, -100), 2);
+}
+
+/* ---------------------------------------------------------------- along an axis */
+
+enum { BACK = CLG_SCAN_REVERSE, WITHOUT = CLG_SCAN_EXCLUSIVE };
+static clg_var line(clg_graph *g) { return LEAF(CLG_F32, CLG_SHAPE(5), 3, -1, 0.5, INFINITY, -INFINITY); }
+static clg_var words(clg_graph *g) { return LEAF(CLG_I32, CLG_SHAPE(2, 2), 2147483647, 1, -5, 2); }
+static clg_var cumsum(clg_graph *g) { return clg_cumsum(line(g), 0, 0); }
+static clg_var cumsum_back(clg_graph *g) { return clg_cumsum(words(g), 1, BACK | WITHOUT); }
+static clg_var cumsum_u8(clg_graph *g) { return clg_cumsum(bytes(g), 0, 0); }
+static clg_var cumsum_words(clg_graph *g) { return clg_cumsum(words(g), 1, 0); }
+static clg_var cumsum_nan(clg_graph *g) { return clg_cumsum(special(g), 1, WITHOUT); }
+static clg_var cumsum_empty(clg_graph *g) { return clg_cumsum(EMPTY(CLG_F32, CLG_SHAPE(2, 0)), 1, WITHOUT); }
+static clg_var cumprod(clg_graph *g) { return clg_cumprod(LEAF(CLG_F32, CLG_SHAPE(4), 2, 0, -3, INFINITY), 0, 0); }
+static clg_var cumprod_back(clg_graph *g) { return clg_cumprod(words(g), 0, BACK | WITHOUT); }
+static clg_var cummax(clg_graph *g) { return clg_cummax(line(g), -1, WITHOUT); }
+static clg_var cummax_nan(clg_graph *g) { return clg_cummax(special(g), 1, BACK); }
+static clg_var cummin(clg_graph *g) { return clg_cummin(line(g), 0, 0); }
+static clg_var cummin_u8(clg_graph *g) { return clg_cummin(bytes(g), 0, BACK | WITHOUT); }
+static clg_var logcumsumexp(clg_graph *g)
+{
+    return clg_logcumsumexp(LEAF(CLG_F32, CLG_SHAPE(5), -INFINITY, 1000, -1000, INFINITY, NAN), 0, 0);
+}
+static clg_var recurrence(clg_graph *g)
+{
+    return clg_recurrence(LEAF(CLG_F32, CLG_SHAPE(4), 1, 2, 3, 4), LEAF(CLG_F32, CLG_SHAPE(4), 9, 0.5, -1, 0), 0, 0);
+}
+static clg_var recurrence_back(clg_graph *g)
+{
+    return clg_recurrence(LEAF(CLG_I32, CLG_SHAPE(3), 1, 2, 3), LEAF(CLG_F32, CLG_SHAPE(1), 2), 0, BACK | WITHOUT);
+}
+static clg_var argsort(clg_graph *g)
+{
+    return clg_argsort(LEAF(CLG_F32, CLG_SHAPE(7), 0, NAN, -0.0, INFINITY, -INFINITY, NAN, 1), 0, false, -1);
+}
+static clg_var argsort_down(clg_graph *g)
+{
+    return clg_argsort(LEAF(CLG_F32, CLG_SHAPE(7), 0, NAN, -0.0, INFINITY, -INFINITY, NAN, 1), 0, true, 6);
+}
+static clg_var argsort_words(clg_graph *g) { return clg_argsort(words(g), 0, false, -1); }
+static clg_var argsort_u8(clg_graph *g) { return clg_argsort(bytes(g), 1, true, 1); }
+static clg_var argsort_none(clg_graph *g) { return clg_argsort(line(g), 0, true, 0); }
 
 /* ---------------------------------------------------------------- the table */
 
@@ -207,6 +268,31 @@ static const array_case cases[] = {
     {"scatter_add", scatter_infinities, CLG_F32, S(4), {INFINITY, 0, NAN, 0}},
     {"scatter_add", scatter_u8, CLG_U8, S(2), {0, 44}},
     {"scatter_add", scatter_nothing, CLG_F32, S(2, 2), {0, 0, 0, 0}},
+    {"scatter_max", scatter_max, CLG_F32, S(4), {-INFINITY, 4, 200, -INFINITY}},
+    {"scatter_max", scatter_max_nan, CLG_F32, S(2), {3, NAN}},
+    {"scatter_max", scatter_max_u8, CLG_U8, S(2), {0, 200}},
+    {"scatter_min", scatter_min, CLG_F32, S(3), {NAN, 1, 200}},
+    {"scatter_min", scatter_min_i32, CLG_I32, S(2), {INT32_MAX, -100}},
+    {"cumsum", cumsum, CLG_F32, S(5), {3, 2, 2.5, INFINITY, NAN}},
+    {"cumsum", cumsum_back, CLG_I32, S(2, 2), {1, 0, 2, 0}},
+    {"cumsum", cumsum_u8, CLG_U8, S(2, 3), {250, 251, 252, 247, 249, 251}},
+    {"cumsum", cumsum_words, CLG_I32, S(2, 2), {INT32_MAX, INT32_MIN, -5, -3}},
+    {"cumsum", cumsum_nan, CLG_F32, S(2, 3), {0, NAN, NAN, 0, INFINITY, NAN}},
+    {"input", cumsum_empty, CLG_F32, S(2, 0), {0}},
+    {"cumprod", cumprod, CLG_F32, S(4), {2, 0, -0.0, NAN}},
+    {"cumprod", cumprod_back, CLG_I32, S(2, 2), {-5, 2, 1, 1}},
+    {"cummax", cummax, CLG_F32, S(5), {-INFINITY, 3, 3, 3, INFINITY}},
+    {"cummax", cummax_nan, CLG_F32, S(2, 3), {NAN, 1, 1, INFINITY, 0, 0}},
+    {"cummin", cummin, CLG_F32, S(5), {3, -1, -1, -1, -INFINITY}},
+    {"cummin", cummin_u8, CLG_U8, S(2, 3), {253, 254, 255, 255, 255, 255}},
+    {"logcumsumexp", logcumsumexp, CLG_F32, S(5), {-INFINITY, 1000, 1000, INFINITY, NAN}},
+    {"recurrence", recurrence, CLG_F32, S(4), {1, 2.5, 0.5, 4}},
+    {"recurrence", recurrence_back, CLG_F32, S(3), {8, 3, 0}},
+    {"argsort", argsort, CLG_I32, S(7), {4, 0, 2, 6, 3, 1, 5}},
+    {"argsort", argsort_down, CLG_I32, S(6), {1, 5, 3, 6, 0, 2}},
+    {"argsort", argsort_words, CLG_I32, S(2, 2), {1, 0, 0, 1}},
+    {"argsort", argsort_u8, CLG_I32, S(2, 1), {2, 2}},
+    {"argsort", argsort_none, CLG_I32, S(0), {0}},
 };
 
 /* NaN for NaN; of zeros the sign, too. */

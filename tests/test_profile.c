@@ -86,7 +86,7 @@ static void test_steps_are_in_order_and_add_up(void **state)
         assert_true(p->end >= p->begin && p->begin >= (i % count ? steps[i - 1].end : 0));
         assert_true(p->end < 100);
         bool matmul = !strcmp(p->kind, "matmul");
-        assert_true(matmul || !strcmp(p->kind, "loop") || !strcmp(p->kind, "scatter_add"));
+        assert_true(matmul || !strcmp(p->kind, "loop") || !strcmp(p->kind, "array"));
         assert_true((p->flops > 0) == matmul && p->bytes > 0 && p->name[0]);
         assert_true(memchr(p->name, 0, sizeof p->name) && strchr(p->name, '('));
         if (i < count) {

@@ -42,7 +42,7 @@ static double terms_of(clg_var x)
 {
     int64_t most = 1;
     const char *op = clg_creator(x);
-    if (strcmp(op, "sum") && strcmp(op, "contract") && strcmp(op, "scatter_add"))
+    if (strcmp(op, "sum") && strcmp(op, "contract") && strcmp(op, "scatter_add") && strcmp(op, "cumsum"))
         return 1;
     for (int n = 0; n < 2; n++) {
         clg_var operand = clg_operand(x, n);

@@ -409,6 +409,31 @@ CLG_API clg_var clg_gather(clg_var table, clg_var indices);
 /* The adjoint of gather: zeros of shape (rows, updates.shape after indices' axes), to which each row of
  * updates is added at its index. Deterministic. Indices outside 0..rows-1 add nothing. */
 CLG_API clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows);
+/* The same with the largest, respectively the smallest, of the updates for a row (NaN if one is) in place of their sum;
+ * -infinity and infinity (for integers the smallest and the largest value) in rows that get none. Equal ones share the
+ * gradient evenly. */
+CLG_API clg_var clg_scatter_max(clg_var indices, clg_var updates, int64_t rows);
+CLG_API clg_var clg_scatter_min(clg_var indices, clg_var updates, int64_t rows);
+
+/* Scans: each element and those before it along an axis, combined in their order; in x's dtype and shape, so integers
+ * wrap. flags: 0 or some of CLG_SCAN_*. Long axes are combined in pieces of a fixed length, so that rounding does not
+ * depend on the number of threads. */
+enum {
+    CLG_SCAN_REVERSE = 1,  /* from the end: with those behind it */
+    CLG_SCAN_EXCLUSIVE = 2 /* without the element itself: 0, 1, -infinity (integers: the least) ... at the first */
+};
+CLG_API clg_var clg_cumsum(clg_var x, int axis, int flags);
+CLG_API clg_var clg_cumprod(clg_var x, int axis, int flags); /* derivatives are right at zeros, too */
+CLG_API clg_var clg_cummax(clg_var x, int axis, int flags);  /* the gradient goes to the last of equal maxima */
+CLG_API clg_var clg_cummin(clg_var x, int axis, int flags);
+CLG_API clg_var clg_logcumsumexp(clg_var x, int axis, int flags); /* log(cumsum(exp(x))) without overflow */
+/* y[i] = coefficient[i] y[i - 1] + x[i], 0 before the first: a linear recurrence (Blelloch 1990, section 1.4). Operands
+ * broadcast. */
+CLG_API clg_var clg_recurrence(clg_var x, clg_var coefficient, int axis, int flags);
+
+/* The indices (i32) along an axis that sort x; its first `count` of them, or all for -1. Stable: the first of equal
+ * elements comes first, also if descending; NaN counts as the largest. */
+CLG_API clg_var clg_argsort(clg_var x, int axis, bool descending, int64_t count);
 
 /* Composites over one axis, numerically safe. */
 CLG_API clg_var clg_softmax(clg_var x, int axis);
@@ -503,7 +528,7 @@ CLG_API clg_status clg_program_print(const clg_program *program, FILE *out, int 
  * CLGRAD_PROFILE=FILE that happens to each program of a process by itself: runs 2 to 21 are profiled, and when the
  * program is freed its part is added to FILE (a trace) and FILE.txt (a table). Results are the same, bit for bit. */
 typedef struct clg_step_profile {
-    const char *kind; /* "loop", "matmul" or "scatter_add" */
+    const char *kind; /* "loop", "matmul", "contract" or "array" (a scan, a sort, rows brought together by index) */
     char name[64];    /* its operations, the last ones if there are many, and the shape of what it computes last */
     int32_t launches;
     double begin, end; /* seconds from the start of the run's first step */
@@ -537,8 +562,9 @@ typedef struct clg_op_info {
 } clg_op_info;
 CLG_API int clg_op_count(void);
 CLG_API clg_op_info clg_op_get_info(int op);
-/* The elementwise operation (kind "map"; but cast) or the reduction with a number, over as many operands as its arity;
- * axes: a reduction's, which vanish from the shape. For bindings and tools: C programs have clg_add and the others. */
+/* The elementwise operation (kind "map"; but cast), the reduction or the scan with a number, over as many operands as
+ * its arity; axes: a reduction's, which vanish from the shape, or that of the scan. For bindings and tools: C programs
+ * have clg_add and the others. */
 CLG_API clg_var clg_apply(int op, const clg_var *operands, clg_axes axes);
 
 #ifdef __cplusplus

@@ -99,6 +99,34 @@ CLG_API clg_var clg_outer(clg_var a, clg_var b);           /* (m) and (n) to (m,
 CLG_API clg_var clg_kron(clg_var a, clg_var b);            /* Kronecker's product of two matrices (rank 2) */
 CLG_API clg_var clg_cross(clg_var a, clg_var b, int axis); /* of three-vectors along an axis of extent 3 */
 
+/* ---------------------------------------------------------------- elements by index
+ *
+ * Indices are i32 or u8; negative ones count from the end. One that is out of range takes NaN (0 of integers), and puts
+ * nothing. Gradients flow to what was taken, and to what was put and is left. */
+
+/* Slices of x along an axis: its shape with the axis replaced by those of indices (ONNX Gather, NumPy's take). */
+CLG_API clg_var clg_take(clg_var x, clg_var indices, int axis);
+/* y[i, j, k] = x[i, indices[i, j, k], k] for axis 1 and so on; y has the shape of indices, which have the axes of x
+ * (ONNX GatherElements, PyTorch's gather; along the other axes indices may have fewer elements than x). */
+CLG_API clg_var clg_gather_elements(clg_var x, clg_var indices, int axis);
+/* Indices (..., k) into k axes of x behind the first `batch`, which both have (ONNX GatherND): indices.shape[:-1] +
+ * x.shape[batch + k:]. */
+CLG_API clg_var clg_gather_nd(clg_var x, clg_var indices, int batch);
+
+/* What becomes of an element of x and the updates for it: the last update, or the sum or an extreme of all. */
+typedef enum clg_scatter_mode { CLG_SCATTER_SET, CLG_SCATTER_ADD, CLG_SCATTER_MAX, CLG_SCATTER_MIN } clg_scatter_mode;
+/* x with updates put at indices. clg_scatter: slices along an axis, of the shape of x but as many as there are indices
+ * (one axis of them). clg_scatter_elements, clg_scatter_nd: where clg_gather_elements and clg_gather_nd (batch 0) of x
+ * would take them (ONNX ScatterElements, ScatterND). Updates are cast to x's dtype. */
+CLG_API clg_var clg_scatter(clg_var x, clg_var indices, clg_var updates, int axis, clg_scatter_mode mode);
+CLG_API clg_var clg_scatter_elements(clg_var x, clg_var indices, clg_var updates, int axis, clg_scatter_mode mode);
+CLG_API clg_var clg_scatter_nd(clg_var x, clg_var indices, clg_var updates, clg_scatter_mode mode);
+
+/* x sorted along an axis, as clg_argsort says. */
+CLG_API clg_var clg_sort(clg_var x, int axis, bool descending);
+/* The k largest or smallest elements along an axis, in order, and their indices (NULL is allowed). */
+CLG_API clg_var clg_topk(clg_var x, int64_t k, int axis, bool largest, clg_var *indices);
+
 /* ---------------------------------------------------------------- sequences and pictures */
 
 /* x / sqrt(mean(x^2) + epsilon) along the last axis, times gain (its extent; CLG_NONE: none) (Zhang and Sennrich 2019).

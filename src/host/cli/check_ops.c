@@ -49,6 +49,12 @@ BINARY(conv_groups, clg_conv(a, b, (clg_conv_options){.stride = CLG_SHAPE(2, 2),
 BINARY(conv_last, clg_conv(a, b, (clg_conv_options){.dilation = CLG_SHAPE(2), .layout = "NWC,WIO->NWC"}))
 BINARY(gather, clg_gather(a, b))
 BINARY(scatter_add, clg_scatter_add(a, b, CHECK_TABLE_ROWS))
+BINARY(scatter_max, clg_scatter_max(a, b, CHECK_TABLE_ROWS))
+BINARY(scatter_min, clg_scatter_min(a, b, CHECK_TABLE_ROWS))
+UNARY(argsort, clg_argsort(a, 0, true, -1))
+UNARY(cumsum_back, clg_cumsum(a, 0, CLG_SCAN_REVERSE | CLG_SCAN_EXCLUSIVE))
+UNARY(cumprod_back, clg_cumprod(a, -1, CLG_SCAN_REVERSE | CLG_SCAN_EXCLUSIVE))
+BINARY(recurrence_back, clg_recurrence(a, b, -1, CLG_SCAN_REVERSE))
 
 /* ---------------------------------------------------------------- shapes */
 
@@ -75,6 +81,8 @@ static const check_shapes two = {
 static const check_shapes three = {
     4, {{{SCALAR, SCALAR, SCALAR}}, {{P(1031), P(1031), P(1)}}, {{P(5, 1), T(5, 9), S(9)}}, {{P(3), P(0, 3), P(3)}}}};
 static const check_shapes reduced = {5, {{{P(1)}}, {{P(37, 5)}}, {{P(3, 1031)}}, {{T(70, 129)}}, {{S(2, 3, 4, 5)}}}};
+static const check_shapes scanned = {4, {{{P(1)}}, {{P(17, 5)}}, {{T(9, 13)}}, {{S(2, 3, 4, 5)}}}};
+static const check_shapes scanned_two = {3, {{{P(1), P(1)}}, {{P(17, 5), P(5)}}, {{T(9, 13), S(9, 13)}}}};
 static const check_shapes nothing = {2, {{{P(3, 0)}}, {{P(0, 4, 0)}}}};
 static const check_shapes reshaped = {4, {{{P(12)}}, {{T(13, 7)}}, {{S(2, 3, 4, 5)}}, {{P(0, 4)}}}};
 static const check_shapes rank3 = {3, {{{P(4, 5, 6)}}, {{T(2, 13, 7)}}, {{S(3, 1, 9)}}}};
@@ -122,6 +130,12 @@ static const check_row written[] = {
     {"contract", "conv NWC", build_conv_last, "rr", -1, 1, &last, 0, -1, {0}},
     {"gather", "", build_gather, "ri", -3, 3, &gathers, 0, -1, {0}},
     {"scatter_add", "", build_scatter_add, "ir", -3, 3, &scatters, 0, -1, {0}},
+    {"scatter_max", "", build_scatter_max, "ir", -3, 3, &scatters, 0, -1, {0}},
+    {"scatter_min", "", build_scatter_min, "ir", -3, 3, &scatters, 0, -1, {0}},
+    {"argsort", "", build_argsort, "r", -3, 3, &scanned, NO_GRADIENT, -1, {0}},
+    {"cumsum", "back", build_cumsum_back, "r", -3, 3, &scanned, 0, -1, {0}},
+    {"cumprod", "back", build_cumprod_back, "r", 0.75, 1.25, &scanned, 0, -1, {0}},
+    {"recurrence", "back", build_recurrence_back, "rr", -0.75, 0.75, &scanned_two, 0, -1, {0}},
 };
 
 /* Elementwise operations and reductions follow from the library's table: a new row there is a row here. */
@@ -138,6 +152,7 @@ static void add_row(check_row row)
 static void add_table_row(int number)
 {
     static const check_shapes *const shapes[] = {&one, &one, &two, &three};
+    static const check_shapes *const scans[] = {&scanned, &scanned, &scanned_two};
     static const char *const variants[REDUCED_AXES] = {"first axis", "last axis", "all axes"};
     clg_op_info info = clg_op_get_info(number);
     check_row row = {
@@ -149,6 +164,12 @@ static void add_table_row(int number)
         row.variant = variants[i];
         row.shapes = &reduced;
         row.axes = i == 0 ? CLG_AXES(0) : i == 1 ? CLG_AXES(-1) : CLG_ALL_AXES;
+        add_row(row);
+    }
+    for (int i = 0; i < REDUCED_AXES - 1 && strcmp(info.kind, "scan") == 0; i++) {
+        row.variant = variants[i];
+        row.shapes = scans[info.arity];
+        row.axes = i == 0 ? CLG_AXES(0) : CLG_AXES(-1);
         add_row(row);
     }
 }

@@ -209,8 +209,10 @@ clg_var clg_apply(int op, const clg_var *x, clg_axes axes)
         return build_map((clg_op)op, x[0], x[clg_ops[op].arity > 1], x[clg_ops[op].arity > 2 ? 2 : 0]);
     if (kind == KIND_REDUCE)
         return reduce((clg_op)op, x[0], axes, false);
+    if (kind == KIND_SCAN)
+        return scan_apply((clg_op)op, x, axes);
     return graph_fail(x[0].graph, CLG_ERROR_ARGUMENT,
-                      "apply: operation %d (%s) is neither elementwise with one dtype nor a reduction", op,
+                      "apply: operation %d (%s) is not elementwise with one dtype, a reduction or a scan", op,
                       clg_op_get_info(op).name);
 }
 

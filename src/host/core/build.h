@@ -41,6 +41,14 @@ bool contract_dtype(const char *op, clg_var *a, clg_var *b);
  * x only the shape is used, if the map can be solved. */
 clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int which, clg_var gy);
 
+/* scan.c. A scan along an axis of operands of one dtype and shape. */
+clg_var scan_node(clg_op op, clg_var x, clg_var coefficient, int axis, bool reverse);
+int scan_axis(clg_var y);
+bool scan_is_reversed(clg_var y);
+/* y moved on by one along the axis, in a scan's direction; the value first comes in. */
+clg_var scan_shift(clg_var y, int axis, bool reverse, double first);
+clg_var scan_apply(clg_op op, const clg_var *x, clg_axes axes);
+
 /* gather.c: lets clg_write refuse indices outside 0..classes-1, where the indices are an input, for the sake of op. */
 bool gather_bound_input(clg_var indices, int64_t classes, const char *op);
 #endif

@@ -1,4 +1,4 @@
-/* Builders of gather and scatter-add. */
+/* Builders of gather and of the scatters. */
 #include "build.h"
 
 bool gather_bound_input(clg_var indices, int64_t classes, const char *op)
@@ -47,9 +47,10 @@ clg_var clg_gather(clg_var table, clg_var indices)
                       (int32_t[]){table.id, indices.id, -1}, (graph_record){0});
 }
 
-clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows)
+static clg_var scatter(clg_op op, clg_var indices, clg_var updates, int64_t rows)
 {
-    if (!graph_check("scatter_add", (clg_var[]){indices, updates}, 2) || !check_indices("scatter_add", indices))
+    const char *name = clg_ops[op].name;
+    if (!graph_check(name, (clg_var[]){indices, updates}, 2) || !check_indices(name, indices))
         return POISON(indices.graph);
     clg_shape i = clg_shape_of(indices), u = clg_shape_of(updates), shape = {.rank = 1, .dim = {rows}};
     bool good = rows >= 0 && u.rank >= i.rank && u.rank - i.rank + 1 <= CLG_MAX_RANK;
@@ -57,14 +58,20 @@ clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows)
         good = u.dim[d] == i.dim[d];
     if (!good)
         return graph_fail(indices.graph, CLG_ERROR_ARGUMENT,
-                          "scatter_add: updates %s must begin with the axes of indices %s (rows %lld)", shape_text(u),
+                          "%s: updates %s must begin with the axes of indices %s (rows %lld)", name, shape_text(u),
                           shape_text(i), (long long)rows);
     for (int d = i.rank; d < u.rank; d++)
         shape.dim[shape.rank++] = u.dim[d];
-    if (!gather_bound_input(indices, rows, "scatter_add"))
+    if (!gather_bound_input(indices, rows, name))
         return POISON(indices.graph);
     indices = clg_cast(indices, CLG_I32);
-    return graph_node(indices.graph, OP_SCATTER_ADD, clg_dtype_of(updates),
-                      graph_shape(indices.graph, "scatter_add", shape), (int32_t[]){indices.id, updates.id, -1},
-                      (graph_record){0});
+    return graph_node(indices.graph, op, clg_dtype_of(updates), graph_shape(indices.graph, name, shape),
+                      (int32_t[]){indices.id, updates.id, -1}, (graph_record){0});
 }
+
+#define SCATTER(ID, name, ...)                                                                                         \
+    clg_var clg_##name(clg_var indices, clg_var updates, int64_t rows)                                                 \
+    {                                                                                                                  \
+        return scatter(OP_##ID, indices, updates, rows);                                                               \
+    }
+#include "ops.def"

@@ -197,16 +197,81 @@ RULE(contract)
 }
 RULE(gather) { gx[0] = clg_scatter_add(x[1], gy, clg_shape_of(x[0]).dim[0]); }
 /* Indices out of range took nothing, so they give nothing back. */
-RULE(scatter_add)
+static clg_var gather_inside(clg_var table, clg_var indices)
 {
-    int64_t rows = clg_shape_of(y).dim[0];
-    clg_shape wide = clg_shape_of(x[0]), full = clg_shape_of(x[1]);
-    clg_var first = graph_like(x[0], 0), last = graph_like(x[0], (double)rows - 1);
-    clg_var inside = clg_mul(clg_less_equal(first, x[0]), clg_less_equal(x[0], last));
-    while (wide.rank < full.rank)
+    int64_t rows = clg_shape_of(table).dim[0];
+    clg_shape wide = clg_shape_of(indices);
+    clg_var first = graph_like(indices, 0), last = graph_like(indices, (double)rows - 1);
+    clg_var inside = clg_mul(clg_less_equal(first, indices), clg_less_equal(indices, last));
+    clg_var found = clg_gather(table, indices);
+    while (wide.rank < clg_shape_of(found).rank)
         wide.dim[wide.rank++] = 1;
-    gx[1] = clg_gather(gy, x[0]);
-    gx[1] = clg_where(clg_reshape(inside, wide), gx[1], zeros(gx[1]));
+    return clg_where(clg_reshape(inside, wide), found, zeros(found));
+}
+RULE(scatter_add) { gx[1] = gather_inside(gy, x[0]); }
+RULE(scatter_extreme)
+{
+    clg_var chosen = clg_cast(clg_equal(x[1], clg_gather(y, x[0])), clg_dtype_of(y));
+    clg_var sharers = clg_gather(clg_scatter_add(x[0], chosen, clg_shape_of(y).dim[0]), x[0]);
+    clg_var one = graph_like(chosen, 1);
+    gx[1] = clg_mul(chosen, clg_div(gather_inside(gy, x[0]), clg_where(clg_less(zeros(chosen), chosen), sharers, one)));
+}
+
+/* ---------------------------------------------------------------- scans */
+
+RULE(cumsum) { gx[0] = scan_node(OP_CUMSUM, gy, gy, scan_axis(y), !scan_is_reversed(y)); }
+/* b gets s[i] = gy[i] + c[i + 1] s[i + 1]; c gets s[i] y[i - 1]. */
+static clg_var recurrence_adjoint(clg_var gy, clg_var coefficient, int axis, bool reversed)
+{
+    return scan_node(OP_RECURRENCE, gy, scan_shift(coefficient, axis, !reversed, 0), axis, !reversed);
+}
+RULE(recurrence)
+{
+    const int axis = scan_axis(y);
+    const bool reversed = scan_is_reversed(y);
+    gx[0] = recurrence_adjoint(gy, x[1], axis, reversed);
+    gx[1] = clg_mul(gx[0], scan_shift(y, axis, reversed, 0));
+}
+/* Of x[k] the product of those before, times the sum over i >= k of gy[i] and the product of those between. */
+RULE(cumprod)
+{
+    const int axis = scan_axis(y);
+    const bool reversed = scan_is_reversed(y);
+    gx[0] = clg_mul(scan_shift(y, axis, reversed, 1), recurrence_adjoint(gy, x[0], axis, reversed));
+}
+/* exp(x[i]) sum over k >= i of gy[k] exp(-y[k]), in which no exponential is larger than 1: with y growing, the sum is a
+ * recurrence of coefficients exp(y[k] - y[k + 1]). Where y is still -infinity, nothing flows on. */
+RULE(logcumsumexp)
+{
+    const int axis = scan_axis(y);
+    const bool reversed = scan_is_reversed(y);
+    clg_var none = graph_like(y, -INFINITY), before = scan_shift(y, axis, reversed, -INFINITY);
+    clg_var grown = clg_exp(clg_where(clg_equal(before, none), none, clg_sub(before, y)));
+    clg_var share = clg_exp(clg_where(clg_equal(y, none), zeros(y), clg_sub(x[0], y)));
+    gx[0] = clg_mul(share, recurrence_adjoint(gy, grown, axis, reversed));
+}
+/* To the element that is the extreme: the last one up to here that equals its own result. */
+RULE(cumulative_extreme)
+{
+    clg_graph *g = y.graph;
+    const clg_shape shape = clg_shape_of(y);
+    const int axis = scan_axis(y), last = shape.rank - 1;
+    const bool reversed = scan_is_reversed(y);
+    const int64_t count = clg_shape_count(shape), length = shape.dim[axis];
+    gx[0] = gy;
+    if (count == 0)
+        return;
+    clg_var sets = clg_maximum(clg_equal(x[0], y), clg_not_equal(x[0], x[0]));
+    clg_shape lines = clg_shape_of(clg_swap_axes(y, axis, last));
+    clg_var place = clg_swap_axes(views_broadcast(clg_arange(g, CLG_I32, length), lines), axis, last);
+    clg_var none = graph_like(place, reversed ? (double)length : -1);
+    clg_var at = scan_node(reversed ? OP_CUMMIN : OP_CUMMAX, clg_where(sets, place, none), place, axis, reversed);
+    const clg_shape flat = {2, {count / length, length}};
+    clg_var line = clg_arange(g, CLG_I32, count / length);
+    clg_var start = clg_reshape(clg_mul(line, graph_like(line, (double)length)), (clg_shape){2, {flat.dim[0], 1}});
+    clg_var index = clg_add(clg_reshape(clg_swap_axes(at, axis, last), flat), start);
+    clg_var given = clg_reshape(clg_swap_axes(gy, axis, last), flat);
+    gx[0] = clg_swap_axes(clg_reshape(clg_scatter_add(index, given, count), lines), axis, last);
 }
 RULE(after) { gx[0] = gy; }
 
@@ -223,6 +288,8 @@ static void gradient_REFUSE(clg_var y, const clg_var *x, clg_var gy, clg_var *gx
 static gradient_rule *const rules[OP_COUNT] = {
 #define MAP(ID, name, builder, arity, types, expr, cost, grad, ...) gradient_##grad,
 #define REDUCE(ID, name, builder, expr, f, i32, u8, repeat, grad, ...) gradient_##grad,
+#define SCAN(ID, name, builder, arity, types, expr, f, i32, u8, grad, ...) gradient_##grad,
+#define SCATTER(ID, name, combine, grad, formula) gradient_##grad,
 #define VIEW(ID, name, grad, formula) gradient_##grad,
 #define OTHER(ID, name, kind, arity, grad, formula) gradient_##grad,
 #include "ops.def"

@@ -9,6 +9,9 @@
 #include "intern.h"
 #include "ops.h"
 
+/* SCAN's attribute. */
+enum { SCAN_AXIS = 0xff, SCAN_REVERSED = 0x100 };
+
 typedef struct graph_record {
     uint8_t op, dtype;
     int32_t src[3]; /* operands, -1: none */
@@ -16,8 +19,9 @@ typedef struct graph_record {
     int32_t next;   /* older node in the same hash bucket, -1: none */
     union {
         double value;    /* CONST */
-        int64_t integer; /* REDUCE: mask of axes; INPUT: index into graph.leaves; views but RESHAPE: index into
-                            graph.maps; CONTRACT: index into graph.contractions */
+        int64_t integer; /* REDUCE: mask of axes; SCAN: its axis, and SCAN_REVERSED; ARGSORT:
+                            whether the largest come first; INPUT: index into graph.leaves; views but RESHAPE: index
+                            into graph.maps; CONTRACT: index into graph.contractions */
     } attr;
 } graph_record;
 

@@ -18,15 +18,21 @@
 
 const op_row clg_ops[OP_COUNT] = {
 #define MAP(ID, name, builder, arity, types, expr, cost, grad, lo, hi, formula)                                        \
-    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula, cost, OP_SAME, {NULL}, {0}},
+    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula, cost, OP_SAME, OP_SAME, {NULL}, {0}},
 #define REDUCE(ID, name, builder, expr, f, i32, u8, repeat, grad, lo, hi, formula)                                     \
-    {#name,   KIND_REDUCE, 1,           TYPES_NUMERIC,       #expr,          lo, hi, #grad,                            \
-     formula, 1,           OP_##repeat, {#f, #f, #i32, #u8}, {f, f, i32, u8}},
+    {#name, KIND_REDUCE, 1,       TYPES_NUMERIC,       #expr,          lo, hi, #grad, formula,                         \
+     1,     OP_##repeat, OP_SAME, {#f, #f, #i32, #u8}, {f, f, i32, u8}},
+#define SCAN(ID, name, builder, arity, types, expr, f, i32, u8, grad, lo, hi, formula)                                 \
+    {#name,   KIND_SCAN,           arity,          types, #expr, lo, hi, #grad, formula, 1, OP_SAME,                   \
+     OP_SAME, {#f, #f, #i32, #u8}, {f, f, i32, u8}},
+#define SCATTER(ID, name, combine, grad, formula)                                                                      \
+    {#name, KIND_SCATTER, 2, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_##combine, {NULL}, {0}},
 #define VIEW(ID, name, grad, formula)                                                                                  \
-    {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, {NULL}, {0}},
+    {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_SAME, {NULL}, {0}},
 #define OTHER(ID, name, kind, arity, grad, formula)                                                                    \
-    {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, {NULL}, {0}},
-#define INTERNAL(ID, name, kind) {#name, KIND_##kind, 0, TYPES_NONE, "", -3, 3, "NONE", "", 0, OP_SAME, {NULL}, {0}},
+    {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_SAME, {NULL}, {0}},
+#define INTERNAL(ID, name, kind)                                                                                       \
+    {#name, KIND_##kind, 0, TYPES_NONE, "", -3, 3, "NONE", "", 0, OP_SAME, OP_SAME, {NULL}, {0}},
 #include "ops.def"
 };
 
@@ -40,7 +46,8 @@ int clg_op_count(void) { return OP_COUNT - INTERNAL_COUNT; }
 
 clg_op_info clg_op_get_info(int op)
 {
-    static const char *const kinds[] = {"leaf", "map", "reduce", "view", "contract", "gather", "scatter", "effect"};
+    static const char *const kinds[] = {"leaf",   "map",  "reduce", "view",    "contract",
+                                        "gather", "sort", "scan",   "scatter", "effect"};
     if (op < 0 || op >= clg_op_count())
         return (clg_op_info){"", "", "", "", 0, 0, 0, ""};
     const op_row *row = &clg_ops[op];

@@ -7,6 +7,8 @@
 typedef enum clg_op {
 #define MAP(ID, ...) OP_##ID,
 #define REDUCE(ID, ...) OP_##ID,
+#define SCAN(ID, ...) OP_##ID,
+#define SCATTER(ID, ...) OP_##ID,
 #define VIEW(ID, ...) OP_##ID,
 #define OTHER(ID, ...) OP_##ID,
 #define INTERNAL(ID, ...) OP_##ID,
@@ -22,6 +24,8 @@ typedef enum op_kind {
     KIND_VIEW,
     KIND_CONTRACT,
     KIND_GATHER,
+    KIND_SORT,
+    KIND_SCAN,
     KIND_SCATTER,
     KIND_EFFECT,
     KIND_JOIN /* plan/join.c */
@@ -41,14 +45,15 @@ typedef struct op_row {
     const char *name;
     op_kind kind;
     int arity;
-    op_types types;       /* MAP */
-    const char *expr;     /* MAP, REDUCE: text of the expression */
-    double lo, hi;        /* MAP, REDUCE: where tests draw operands */
+    op_types types;       /* MAP, SCAN */
+    const char *expr;     /* MAP, REDUCE, SCAN: text of the expression */
+    double lo, hi;        /* MAP, REDUCE, SCAN: where tests draw operands */
     const char *gradient; /* name of the rule, "NONE" or "REFUSE" */
     const char *formula;
     int cost;                              /* MAP: of an element, in additions, about */
     clg_op repeat;                         /* REDUCE: n equal elements a give a REPEAT n; OP_SAME: a */
-    const char *identity[CLG_DTYPE_COUNT]; /* REDUCE: text, for C and OpenCL C */
+    clg_op combine;                        /* SCATTER: the reduction */
+    const char *identity[CLG_DTYPE_COUNT]; /* REDUCE, SCAN: text, for C and OpenCL C */
     double identity_value[CLG_DTYPE_COUNT];
 } op_row;
 

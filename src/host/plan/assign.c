@@ -36,7 +36,7 @@ static clg_status commit_assigned(scheduler *f, int32_t node, int32_t temporary)
         return add_copy(f, temporary, target->buffer, n->count);
     const group *g = &f->groups[value->group];
     bool last = value->group >= target->reader && value->group > target->strays;
-    bool simple = g->kind != STEP_SCATTER_ADD && g->copy_from < 0 && f->s->nodes[n->src[1]].op != OP_JOIN &&
+    bool simple = g->kind != STEP_ARRAY && g->copy_from < 0 && f->s->nodes[n->src[1]].op != OP_JOIN &&
                   !(g->sp.inner && n->count == g->full_count && g->full_count != g->outer_count);
     if (last && simple)
         return group_store(f, n->src[1], value->group, target->buffer, -1);

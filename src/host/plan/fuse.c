@@ -25,7 +25,7 @@ static bool joins(scheduler *f, int32_t root, int32_t index, int32_t least, cons
     if (index < 0 || index < least || index >= f->group_count)
         return false;
     *changed = f->groups[index];
-    if (changed->kind == STEP_SCATTER_ADD || changed->copy_from >= 0)
+    if (changed->kind == STEP_ARRAY || changed->copy_from >= 0)
         return false;
     bool reduces = walk_is_reduction(n);
     int32_t access = changed->full_access;
@@ -154,13 +154,13 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
     return status;
 }
 
-static clg_status materialise(scheduler *f, int32_t node)
+clg_status fuse_materialise(scheduler *f, int32_t node)
 {
     clg_status status = is_placed(f, node) ? CLG_OK : fuse_place(f, node, 0);
     return status == CLG_OK ? group_keep(f, node) : status;
 }
 
-/* ---------------------------------------------------------------- contractions and scatter-adds */
+/* ---------------------------------------------------------------- contractions */
 
 static clg_status place_contract(scheduler *f, int32_t node)
 {
@@ -173,7 +173,7 @@ static clg_status place_contract(scheduler *f, int32_t node)
         const node_state *own = &f->state[operands.node[o]];
         operands.function[o] = own->source >= 0 && !own->stored ? operands.node[o] : -1;
         operands.node[o] = operands.function[o] >= 0 ? own->source : operands.node[o];
-        status = materialise(f, operands.node[o]);
+        status = fuse_materialise(f, operands.node[o]);
     }
     if (status == CLG_OK)
         status = contract_arrange(f, node, &operands);
@@ -204,21 +204,6 @@ static clg_status place_contract(scheduler *f, int32_t node)
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
 }
 
-static clg_status place_scatter(scheduler *f, int32_t node)
-{
-    const sub_node *n = &f->s->nodes[node];
-    group g;
-    if (materialise(f, n->src[0]) != CLG_OK || materialise(f, n->src[1]) != CLG_OK ||
-        !group_fill(f, &g, STEP_SCATTER_ADD, group_space(f->s->shapes[n->shape], 0)))
-        return CLG_ERROR_MEMORY;
-    g.node = node;
-    f->state[node].group = group_append(f, &g);
-    f->state[node].cost = f->state[node].loads = 1;
-    for (int i = 0; i < 2; i++)
-        group_read(f, n->src[i], f->group_count - 1, true);
-    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : group_keep(f, node);
-}
-
 /* ---------------------------------------------------------------- joined parts */
 
 /* Where a part that a group evaluates, or copies, lies in the whole. -1: it cannot be stored there by it. */
@@ -227,7 +212,7 @@ static int32_t access_of_part(scheduler *f, const group *g, const sub_part *part
     const clg_shape shape = f->s->shapes[part->shape];
     const bool full = clg_shape_count(shape) == g->full_count;
     node_access to;
-    if (g->kind == STEP_SCATTER_ADD || g->split || g->copy_from >= 0 ||
+    if (g->kind == STEP_ARRAY || g->split || g->copy_from >= 0 ||
         !access_in_whole(&g->sp, &f->accesses.items[full ? g->full_access : g->outer_access], shape, whole,
                          part->before, &to))
         return -1;
@@ -309,13 +294,13 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         f->state[i].cost = f->state[i].loads = n->op == OP_INPUT;
         return CLG_OK;
     case KIND_GATHER:
-        if (materialise(f, n->src[0]) != CLG_OK)
+        if (fuse_materialise(f, n->src[0]) != CLG_OK)
             return CLG_ERROR_MEMORY;
         estimate(f, i);
         return CLG_OK;
     case KIND_MAP:
         if (f->dense[i]) /* now, while the group that computes its operands is the one to join */
-            return materialise(f, i);
+            return fuse_materialise(f, i);
         estimate(f, i);
         return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_VIEW:
@@ -325,8 +310,10 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         return fuse_place(f, i, 0);
     case KIND_CONTRACT:
         return place_contract(f, i);
+    case KIND_SORT:
+    case KIND_SCAN:
     case KIND_SCATTER:
-        return place_scatter(f, i);
+        return arrays_place(f, i);
     case KIND_JOIN:
         return place_join(f, i);
     default:
@@ -340,9 +327,11 @@ void fuse_mark_dense(const subgraph *s, uint8_t *dense)
         const sub_node *n = &s->nodes[i];
         op_kind kind = clg_ops[n->op].kind;
         dense[i] |= n->output ? DENSE_OTHER : 0;
-        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(s, i)) || kind == KIND_SCATTER ||
+        for (int k = 0; k < 2 && ((kind == KIND_CONTRACT && !contract_as_loop(s, i)) || arrays_is_one(n->op) ||
                                   (kind == KIND_GATHER && !k));
              k++) {
+            if (n->src[k] < 0)
+                continue;
             int32_t base = n->src[k];
             while (clg_ops[s->nodes[base].op].kind == KIND_VIEW && s->nodes[base].op != OP_PAD &&
                    s->nodes[base].op != OP_VIEW)
@@ -380,6 +369,6 @@ clg_status fuse(scheduler *f)
     }
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++)
         if (s->nodes[i].output && s->nodes[i].op != OP_ASSIGN)
-            status = materialise(f, i);
+            status = fuse_materialise(f, i);
     return status;
 }

@@ -151,7 +151,7 @@ static plan_step *append_step(scheduler *f)
     if (!ARRAY_ROOM(p->steps, p->step_count, p->step_capacity))
         return NULL;
     plan_step *step = &p->steps[p->step_count++];
-    *step = (plan_step){.product = -1, .indices = -1, .updates = -1, .result = -1, .name_node = -1};
+    *step = (plan_step){.product = -1, .name_node = -1};
     return step;
 }
 
@@ -355,24 +355,15 @@ static void lower_contract(lowering *l)
         place_product(l);
 }
 
-static void lower_scatter(lowering *l)
+static void lower_array(lowering *l)
 {
-    const scheduler *f = l->f;
-    const sub_node *n = &f->s->nodes[l->g->node];
     start(l);
     if (l->status != CLG_OK)
         return;
-    plan_step *step = l->step;
-    step->kind = STEP_SCATTER_ADD;
-    step->dtype = (clg_dtype)n->dtype;
-    step->outer_count = step->inner_count = step->splits = step->inner_piece = 1;
-    step->rows = f->s->shapes[n->shape].dim[0];
-    step->count = f->s->nodes[n->src[0]].count;
-    step->columns = step->rows ? n->count / step->rows : 0;
-    step->indices = f->state[n->src[0]].buffer;
-    step->updates = f->state[n->src[1]].buffer;
-    step->result = f->state[l->g->node].buffer;
-    step->name_node = n->id;
+    l->step->kind = STEP_ARRAY;
+    l->step->outer_count = l->step->inner_count = l->step->splits = l->step->inner_piece = 1;
+    l->step->name_node = l->f->s->nodes[l->g->node].id;
+    arrays_fill(l->f, l->g->node, l->step);
 }
 
 static void lower_copy(lowering *l)
@@ -409,8 +400,8 @@ clg_status lower(scheduler *f)
             continue; /* everything it made was evaluated again elsewhere */
         else if (l.g->kind == STEP_CONTRACT)
             lower_contract(&l);
-        else if (l.g->kind == STEP_SCATTER_ADD)
-            lower_scatter(&l);
+        else if (l.g->kind == STEP_ARRAY)
+            lower_array(&l);
         else
             lower_loop(&l);
     }

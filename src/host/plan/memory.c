@@ -41,10 +41,10 @@ static void lifetimes(plan *p)
             touch(p, step->operand[0].buffer, i);
             touch(p, step->operand[1].buffer, i);
             touch(p, step->product, i);
-        } else if (step->kind == STEP_SCATTER_ADD) {
-            touch(p, step->indices, i);
-            touch(p, step->updates, i);
-            touch(p, step->result, i);
+        } else if (step->kind == STEP_ARRAY) {
+            touch(p, step->array.operand[0], i);
+            touch(p, step->array.operand[1], i);
+            touch(p, step->array.result, i);
         }
     }
 }

@@ -236,7 +236,7 @@ static void pin(orderer *o)
     for (int32_t i = 0; i < o->s->count; i++) {
         const sub_node *n = &o->s->nodes[i];
         const op_kind kind = clg_ops[n->op].kind;
-        const bool fixed = kind == KIND_LEAF || kind == KIND_GATHER || kind == KIND_SCATTER || kind == KIND_EFFECT;
+        const bool fixed = kind == KIND_LEAF || kind == KIND_GATHER || arrays_is_one(n->op) || kind == KIND_EFFECT;
         if ((fixed && n->op != OP_CONST) || n->output)
             o->last[i] = false;
         for (int k = 0; k < 3; k++)

@@ -30,7 +30,7 @@ void plan_free(plan *p)
 
 const char *plan_step_name(const plan_step *step)
 {
-    static const char *const names[] = {"loop", "contract", "scatter_add"};
+    static const char *const names[] = {"loop", "contract", "array"};
     return step->is_matmul ? "matmul" : names[step->kind];
 }
 

@@ -68,7 +68,7 @@ typedef struct plan_section {
     int32_t first, count; /* instructions */
 } plan_section;
 
-typedef enum plan_step_kind { STEP_LOOP, STEP_CONTRACT, STEP_SCATTER_ADD } plan_step_kind;
+typedef enum plan_step_kind { STEP_LOOP, STEP_CONTRACT, STEP_ARRAY } plan_step_kind;
 
 /* An operand of a matrix product: element (b, r, c) is at offset + b*batch_stride + r*row_stride + c*column_stride.
  * One of row_stride and column_stride is 1 (or its extent is 1); the other is >= the extent. batch_stride may be 0. */
@@ -104,6 +104,19 @@ typedef struct plan_operand {
     struct plan *prologue;
 } plan_operand;
 
+/* An operation on whole dense arrays: along the middle one of the axes (outer, length, inner) of operands, of which the
+ * result has `results` there. */
+typedef struct plan_array {
+    uint8_t op;                 /* of ops.def: SCAN: the operands are of the result's dtype.
+                                   ARGSORT: inner is 1; the result, i32, has the first indices of each sorted line.
+                                   SCATTER: outer is 1; operand 0 has `length` indices (i32), operand 1 the updates, (length, inner) */
+    bool reverse;               /* SCAN: from the end; ARGSORT: the largest first */
+    int32_t operand[2], result; /* buffers; -1: none */
+    int64_t outer, length, inner, results;
+    int64_t pieces, piece; /* SCAN: so many of that length (the last may be shorter) are combined apart, and then with
+                              what all before them give */
+} plan_array;
+
 #define PLAN_MOST_FETCHES 12 /* in a step */
 
 /* What is known of an instruction: plan_analyse. */
@@ -117,7 +130,7 @@ typedef struct plan_fact {
 
 typedef struct plan_step {
     plan_step_kind kind;
-    clg_dtype dtype; /* CONTRACT: of the product; SCATTER_ADD: of the updates */
+    clg_dtype dtype; /* CONTRACT: of the product; ARRAY: of the operand (SCATTER: of the updates) */
 
     /* LOOP, and CONTRACT: outer dimensions are those of the result, inner ones those of the sum; the body is what is
      * done with each sum, and has no inner section. Adjacent dimensions are already merged where all accesses allow it
@@ -145,9 +158,7 @@ typedef struct plan_step {
      * the device fuses epilogues (backend_traits.fuses_epilogue). */
     int32_t product;
 
-    /* SCATTER_ADD: result (rows, columns) += updates (count, columns) at indices (count, i32), all dense. */
-    int64_t rows, columns, count;
-    int32_t indices, updates, result;
+    plan_array array; /* ARRAY */
 
     int32_t name_node; /* a graph node for people: the last one the step computes */
 } plan_step;
@@ -186,7 +197,7 @@ void plan_free(plan *p);
 clg_status plan_analyse(plan *p);
 /* What a step owns. */
 void plan_step_free(const plan_step *step);
-/* "loop", "matmul" (a CONTRACT step that is one), "contract", "scatter_add". */
+/* "loop", "matmul" (a CONTRACT step that is one), "contract", "array". */
 const char *plan_step_name(const plan_step *step);
 /* A CONTRACT step that is a matrix product, and what makes its operands' accesses (which have no bounds). */
 plan_matmul plan_step_matmul(const plan_step *step);

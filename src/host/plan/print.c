@@ -120,9 +120,16 @@ static void print_step(const plan *p, int32_t i, FILE *out)
             print_buffer(p, step->operand[o].buffer, out);
             print_form(step, &step->accesses[step->operand[o].access], step->outer_rank + step->inner_rank, out);
         }
-    } else if (step->kind == STEP_SCATTER_ADD) {
-        fprintf(out, "(%" PRId64 ", %" PRId64 ") of %" PRId64 " rows: ", step->rows, step->columns, step->count);
-        print_buffer(p, step->result, out);
+    } else if (step->kind == STEP_ARRAY) {
+        const plan_array *a = &step->array;
+        fprintf(out, "%s%s (%" PRId64 ", %" PRId64 ", %" PRId64 ")", clg_ops[a->op].name, a->reverse ? " reversed" : "",
+                a->outer, a->length, a->inner);
+        if (a->results != a->length)
+            fprintf(out, " to %" PRId64, a->results);
+        if (a->pieces > 1)
+            fprintf(out, " in %" PRId64 " pieces", a->pieces);
+        fprintf(out, ": ");
+        print_buffer(p, a->result, out);
     } else {
         print_extents(step, out);
         if (step->splits > 1)

@@ -144,7 +144,7 @@ clg_status prologue_plan(const scheduler *f, int32_t node, plan **out)
                                       .node = f->s->nodes[i ? node : c.source].id};
     }
     plan_step *step = p->steps;
-    *step = (plan_step){.product = -1, .indices = -1, .updates = -1, .result = -1, .name_node = f->s->nodes[node].id};
+    *step = (plan_step){.product = -1, .name_node = f->s->nodes[node].id};
     step->outer_rank = 1;
     step->extent[0] = step->outer_count = LINE;
     step->inner_count = step->inner_piece = step->splits = 1;

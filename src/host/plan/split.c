@@ -35,9 +35,6 @@ static bool part_begin(part *x, const plan_step *whole, plan_step *step)
                         .splits = 1,
                         .inner_piece = whole->inner_count,
                         .product = -1,
-                        .indices = -1,
-                        .updates = -1,
-                        .result = -1,
                         .name_node = whole->name_node};
     memcpy(step->extent, whole->extent, sizeof step->extent);
     step->instrs = malloc(2 * instrs * sizeof *step->instrs);

@@ -25,8 +25,11 @@ int64_t cost_step_bytes(const plan *p, const plan_step *step)
     }
     for (int o = 0; step->kind == STEP_CONTRACT && o < 2; o++)
         bytes += touched_bytes(p, step, step->operand[o].access, step->operand[o].buffer);
-    if (step->kind == STEP_SCATTER_ADD)
-        bytes += p->buffers[step->indices].bytes + p->buffers[step->updates].bytes + p->buffers[step->result].bytes;
+    if (step->kind == STEP_ARRAY) {
+        const int32_t buffers[] = {step->array.operand[0], step->array.operand[1], step->array.result};
+        for (int i = 0; i < 3; i++)
+            bytes += buffers[i] < 0 ? 0 : p->buffers[buffers[i]].bytes;
+    }
     return bytes;
 }
 

@@ -63,7 +63,7 @@ static void list_operations(const plan_step *step, char *text, size_t size)
     }
     memmove(text, text + at, size - at);
     if (!after)
-        snprintf(text, size, "%s", step->kind == STEP_SCATTER_ADD ? clg_ops[OP_SCATTER_ADD].name : "copy");
+        snprintf(text, size, "%s", step->kind == STEP_ARRAY ? clg_ops[step->array.op].name : "copy");
 }
 
 /* The shape of a graph's node behind a space, found in what was compiled: the graph may have been rewound since. Its

@@ -24,7 +24,7 @@ void cpu_ahead_find(cpu_tape *t)
         t->ahead[t->ahead_count++] = i;
         t->touched += maps ? 0 : positions * x->size;
     }
-    if (maps || step->kind == STEP_SCATTER_ADD || step->splits > 1 || (t->lanes_inner && !t->straight) ||
+    if (maps || step->kind == STEP_ARRAY || step->splits > 1 || (t->lanes_inner && !t->straight) ||
         (step->kind == STEP_LOOP && t->touched <= CPU_CACHED))
         t->ahead_count = 0;
 }

@@ -286,6 +286,8 @@ static clg_status take_scratch(backend_program *program)
         int64_t bytes = (tape->scratch_bytes + 63) / 64 * 64;
         if (tape->contract)
             bytes += cpu_matmul_scratch(tape, program->device->isa->gemm);
+        if (tape->step->kind == STEP_ARRAY)
+            bytes = cpu_array_scratch(tape->step);
         most = bytes > most ? bytes : most;
     }
     for (int i = 0; i < threads; i++) {
@@ -362,8 +364,8 @@ static void run_step(backend_program *program, int32_t i)
     case STEP_CONTRACT:
         cpu_run_matmul(tape, program->address, program->scratch, device->pool, device->isa->gemm);
         break;
-    case STEP_SCATTER_ADD:
-        cpu_run_scatter_add(tape->step, program->address, device->pool);
+    case STEP_ARRAY:
+        cpu_run_array(tape->step, program->address, program->scratch, device->pool, device->isa->vectors);
         break;
     }
 }

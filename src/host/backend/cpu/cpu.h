@@ -173,7 +173,26 @@ typedef struct cpu_sweeps {
     cpu_dot_fn dot[SWEEP_FORMS]; /* x's stride is 1 */
 } cpu_sweeps;
 
+/* Lines that are scanned side by side, lane_step elements apart; the elements of each are step apart. */
+typedef struct cpu_lines {
+    const void *x, *c; /* the first element of the first line, of both operands */
+    void *y;           /* NULL: only what the lines give is wanted */
+    int64_t length, step, lanes, lane_step;
+    void *carry;  /* of each line: the accumulator before, and then after it */
+    void *factor; /* y NULL: of each line, the product of c's elements */
+} cpu_lines;
+typedef void (*cpu_scan_fn)(const cpu_lines *);
+
+/* Some rows and columns of a SCATTER step's result. */
+typedef struct cpu_area {
+    int64_t row_first, row_last, column_first, column_last;
+} cpu_area;
+typedef void (*cpu_scatter_fn)(const plan_array *, const int32_t *indices, const void *updates, void *result,
+                               cpu_area part);
+
 typedef struct cpu_vectors {
+    cpu_scan_fn scan[OP_COUNT][CLG_DTYPE_COUNT];
+    cpu_scatter_fn scatter[OP_COUNT][CLG_DTYPE_COUNT];
     cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT][CPU_FORMS]; /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT][2]; /* [from][to], lanes or one value */
     cpu_reducer reduce[OP_COUNT][CLG_DTYPE_COUNT];
@@ -297,8 +316,14 @@ void cpu_product_find_store(const plan *p, cpu_tape *tape, char *const *address,
 int64_t cpu_matmul_scratch(const cpu_tape *tape, const gemm_table *table);
 void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scratch, cpu_pool *pool,
                     const gemm_table *table);
-/* scatter.c */
-void cpu_run_scatter_add(const plan_step *step, char *const *address, cpu_pool *pool);
+/* arrays.c. Bytes of a thread's scratch for an ARRAY step, and its run. */
+int64_t cpu_array_scratch(const plan_step *step);
+void cpu_run_array(const plan_step *step, char *const *address, char *const *scratch, cpu_pool *pool,
+                   const cpu_vectors *vectors);
+/* sort.c. The first `results` indices of a line of `length` elements, sorted; scratch: cpu_sort_scratch bytes. */
+int64_t cpu_sort_scratch(clg_dtype dtype, int64_t length, int64_t results);
+void cpu_sort_line(clg_dtype dtype, const void *x, int64_t length, bool descending, int32_t *order, int64_t results,
+                   char *scratch);
 
 /* Work below this many element operations is not worth a parallel region. */
 #define CPU_PARALLEL_WORK 32768

@@ -188,6 +188,14 @@ extern const cpu_vectors THIS;
             NULL                                                                                                       \
         }                                                                                                              \
     }
+#define SCANS_NUMERIC(ID)                                                                                              \
+    {                                                                                                                  \
+        f32_##ID##_scan, f64_##ID##_scan, i32_##ID##_scan, u8_##ID##_scan                                              \
+    }
+#define SCANS_FLOATING(ID)                                                                                             \
+    {                                                                                                                  \
+        f32_##ID##_scan, f64_##ID##_scan                                                                               \
+    }
 #define REDUCER(T, ID)                                                                                                 \
     {                                                                                                                  \
         T##_##ID##_tile_init, T##_##ID##_tile_add, T##_##ID##_tile_flush, T##_##ID##_tile_finish, T##_##ID##_row_init, \
@@ -210,6 +218,16 @@ const cpu_vectors THIS = {
     .map =
         {
 #define MAP(ID, name, builder, arity, types, ...) [OP_##ID] = ROW_##types(ID, arity),
+#include "../../core/ops.def"
+        },
+    .scan =
+        {
+#define SCAN(ID, name, builder, arity, types, ...) [OP_##ID] = SCANS_##types(ID),
+#include "../../core/ops.def"
+        },
+    .scatter =
+        {
+#define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_scatter, f64_##ID##_scatter, i32_##ID##_scatter, u8_##ID##_scatter},
 #include "../../core/ops.def"
         },
     .joins = joins,

@@ -9,7 +9,7 @@
  *   rows.c      rows on CPUs: what keeps them near  contract_gpu.c    a CONTRACT step on a GPU
  *   nest.c      the loops around a body             tile.c            how a CPU device cuts a product up
  *                                                   tile_gpu.c        how a GPU does
- *                                                   scatter.c         a SCATTER_ADD step
+ *                                                   arrays.c          an ARRAY step
  *                                                   prelude.c         what the kernels of a program share */
 #ifndef CLG_OPENCL_CODEGEN_H
 #define CLG_OPENCL_CODEGEN_H
@@ -31,7 +31,7 @@ clg_status contract_gpu_kernels(const kernel_target *target, const plan *schedul
                                 kernel_list *list);
 /* Of a CONTRACT step. */
 gpu_product contract_gpu_product(const plan_step *step);
-clg_status scatter_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
+clg_status array_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
 
 /* What kernels share that are built together: math for the dtypes and widths they name, operations. */
 void prelude_print(const char *const *sources, int count, text *out);

@@ -85,6 +85,8 @@ void prelude_print(const char *const *sources, int count, text *out)
         static const char *const operands[] = {"", "a", "a, b", "a, b, c"};
         if (row->kind == KIND_MAP && used[op] && row->types != TYPES_CAST)
             text_add(out, "#define op_%s(S, %s) (%s)\n", row->name, operands[row->arity], row->expr);
+        if (row->kind == KIND_SCAN && used[op])
+            text_add(out, "#define op_%s(S, a, b, c) (%s)\n", row->name, row->expr);
         if (row->kind == KIND_REDUCE)
             text_add(out, "#define op_%s(S, a, b) (%s)\n", row->name, row->expr);
     }

@@ -88,8 +88,8 @@ static clg_status add_step(const backend_device *device, const plan *schedule, i
     case STEP_CONTRACT:
         status = add_contraction(device, schedule, number, choice, list, &made);
         break;
-    case STEP_SCATTER_ADD:
-        status = scatter_kernels(&device->target, schedule, number, &made);
+    case STEP_ARRAY:
+        status = array_kernels(&device->target, schedule, number, &made);
         break;
     }
     clg_status taken = take_kernels(list, number, &made);

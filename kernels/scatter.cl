@@ -1,9 +1,11 @@
-/* Rows of updates added to the rows of result that indices name; result starts from zeros. A work-item owns some
- * columns of some rows and walks over all indices, so the order of additions is always the same. */
+/* Rows of updates combined into the rows of result that indices name, which start from a reduction's identity. A
+ * work-item owns some columns of some rows and walks over all indices, so the order is always the same. */
 #ifndef KERNEL
-#define KERNEL scatter_add_example
+#define KERNEL scatter_example
 #define T float
 #define INDEX int
+#define START 0
+#define TOGETHER(a, b) ((a) + (b))
 #define ROWS 10
 #define COLUMNS 8
 #define COUNT 100
@@ -23,17 +25,19 @@ kernel void KERNEL(global const int *indices, global const T *updates, global T 
         const INDEX first = unit % COLUMN_UNITS * COLUMNS_EACH, end = min((INDEX)COLUMNS, first + COLUMNS_EACH);
         for (INDEX row = first_row; row < end_row; row++)
             for (INDEX c = first; c < end; c++)
-                result[row * COLUMNS + c] = 0;
+                result[row * COLUMNS + c] = START;
         for (INDEX i = 0; i < COUNT; i++) {
             const INDEX row = indices[i];
             if (row >= first_row && row < end_row)
                 for (INDEX c = first; c < end; c++)
-                    result[row * COLUMNS + c] += updates[i * COLUMNS + c];
+                    result[row * COLUMNS + c] = TOGETHER(result[row * COLUMNS + c], updates[i * COLUMNS + c]);
         }
     }
 }
 #undef T
 #undef INDEX
+#undef START
+#undef TOGETHER
 #undef ROWS
 #undef COLUMNS
 #undef COUNT

@@ -1,0 +1,222 @@
+/* ARRAY steps: what each thread does of a scan, a sort, a scatter. No result depends on the number of threads. */
+#include "cpu.h"
+
+#include <string.h>
+
+typedef struct job {
+    const plan_step *step;
+    const plan_array *a;
+    const char *operand[2];
+    char *result;
+    char *const *scratch;
+    char *shared; /* of the first thread's scratch: what pieces give */
+    cpu_pool *pool;
+    const cpu_vectors *vectors;
+} job;
+
+/* ---------------------------------------------------------------- scans
+ *
+ * A unit is some lines next to each other, or one piece of them. */
+
+enum { LINES_ABREAST = 64 };
+
+typedef struct units {
+    int64_t blocks; /* of lines: in each of the outer ones of inner lines, or of outer lines of neighbours */
+    int64_t count;
+} units;
+
+static units scan_units(const plan_array *a)
+{
+    units u = {.blocks = divide_up(a->inner > 1 ? a->inner : a->outer, LINES_ABREAST)};
+    u.count = u.blocks * (a->inner > 1 ? a->outer : 1) * a->pieces;
+    return u;
+}
+
+/* The lines of a unit, and the number of its first line among all. */
+static int64_t scan_lines(const job *j, int64_t unit, cpu_lines *l)
+{
+    const plan_array *a = j->a;
+    const units u = scan_units(a);
+    const int64_t size = (int64_t)clg_dtype_size(j->step->dtype);
+    const int64_t piece = unit % a->pieces, block = unit / a->pieces % u.blocks, outer = unit / a->pieces / u.blocks;
+    const int64_t first = block * LINES_ABREAST, begin = piece * a->piece;
+    const bool columns = a->inner > 1;
+    const int64_t length = smaller(a->piece, a->length - begin), start = a->reverse ? a->length - 1 - begin : begin;
+    const int64_t at = columns ? (outer * a->length + start) * a->inner + first : first * a->length + start;
+    *l = (cpu_lines){.x = j->operand[0] + at * size,
+                     .c = j->operand[1] ? j->operand[1] + at * size : NULL,
+                     .y = j->result + at * size,
+                     .length = length,
+                     .step = a->reverse ? -a->inner : a->inner,
+                     .lanes = smaller(LINES_ABREAST, (columns ? a->inner : a->outer) - first),
+                     .lane_step = columns ? 1 : a->length};
+    return outer * a->inner + first;
+}
+
+/* What a line's accumulator is before it; shared memory holds two values for each piece of each line. */
+static void begin_lines(const job *j, char *carry, int64_t lanes)
+{
+    const clg_dtype dtype = j->step->dtype;
+    const double start = clg_ops[j->a->op].identity_value[dtype];
+    for (int64_t i = 0; i < lanes; i++)
+        switch (dtype) {
+        case CLG_F32:
+            ((float *)carry)[i] = (float)start;
+            break;
+        case CLG_F64:
+            ((double *)carry)[i] = start;
+            break;
+        case CLG_I32:
+            ((int32_t *)carry)[i] = (int32_t)start;
+            break;
+        case CLG_U8:
+            ((uint8_t *)carry)[i] = (uint8_t)start;
+            break;
+        default:
+            break;
+        }
+}
+
+static char *total_of(const job *j, int64_t unit, int which)
+{
+    return j->shared + (unit * 2 + which) * LINES_ABREAST * (int64_t)clg_dtype_size(j->step->dtype);
+}
+
+/* What each piece gives by itself, from the start on. */
+static void total_pieces(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const int64_t count = scan_units(j->a).count;
+    (void)threads;
+    for (int64_t unit; (unit = cpu_pool_next(j->pool, thread, count)) >= 0;) {
+        cpu_lines l;
+        if (unit % j->a->pieces == j->a->pieces - 1)
+            continue; /* nobody needs it */
+        scan_lines(j, unit, &l);
+        l.y = NULL;
+        l.carry = total_of(j, unit, 0);
+        l.factor = total_of(j, unit, 1);
+        begin_lines(j, l.carry, l.lanes);
+        j->vectors->scan[j->a->op][j->step->dtype](&l);
+    }
+}
+
+/* Totals become what comes before each piece: one line of pieces, an element each. */
+static void join_pieces(const job *j)
+{
+    const plan_array *a = j->a;
+    const int64_t count = scan_units(a).count, size = (int64_t)clg_dtype_size(j->step->dtype);
+    for (int64_t first = 0; first < count; first += a->pieces) {
+        char carry[LINES_ABREAST * sizeof(double)], next[sizeof carry];
+        cpu_lines l;
+        scan_lines(j, first, &l);
+        const size_t bytes = (size_t)(l.lanes * size);
+        begin_lines(j, carry, l.lanes);
+        for (int64_t p = 0; p < a->pieces; p++) {
+            cpu_lines one = {.x = total_of(j, first + p, 0),
+                             .c = total_of(j, first + p, 1),
+                             .y = next,
+                             .length = 1,
+                             .lanes = l.lanes,
+                             .lane_step = 1,
+                             .carry = carry};
+            char before[sizeof carry];
+            memcpy(before, carry, bytes);
+            if (p + 1 < a->pieces)
+                j->vectors->scan[a->op][j->step->dtype](&one);
+            memcpy(total_of(j, first + p, 0), before, bytes);
+        }
+    }
+}
+
+static void scan_units_of(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const int64_t count = scan_units(j->a).count;
+    (void)threads;
+    for (int64_t unit; (unit = cpu_pool_next(j->pool, thread, count)) >= 0;) {
+        char carry[LINES_ABREAST * sizeof(double)];
+        cpu_lines l;
+        scan_lines(j, unit, &l);
+        l.carry = carry;
+        if (j->a->pieces > 1)
+            l.carry = total_of(j, unit, 0);
+        else
+            begin_lines(j, carry, l.lanes);
+        j->vectors->scan[j->a->op][j->step->dtype](&l);
+    }
+}
+
+/* ---------------------------------------------------------------- sorts */
+
+static void sort_lines(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const plan_array *a = j->a;
+    const int64_t size = (int64_t)clg_dtype_size(j->step->dtype);
+    (void)threads;
+    for (int64_t line; (line = cpu_pool_next(j->pool, thread, a->outer)) >= 0;)
+        cpu_sort_line(j->step->dtype, j->operand[0] + line * a->length * size, a->length, a->reverse,
+                      (int32_t *)j->result + line * a->results, a->results, j->scratch[thread]);
+}
+
+/* ---------------------------------------------------------------- rows brought together by index
+ *
+ * Threads share the columns, or the rows when there are few columns; every element is combined in the order of the
+ * updates. */
+
+static void scatter_part(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const plan_array *a = j->a;
+    cpu_area part = {0, a->results, 0, a->inner};
+    int64_t line = 64 / (int64_t)clg_dtype_size(j->step->dtype); /* elements: threads do not share cache lines */
+    if (a->inner >= line * threads)
+        cpu_share(a->inner, line, thread, threads, &part.column_first, &part.column_last);
+    else
+        cpu_share(a->results, 1, thread, threads, &part.row_first, &part.row_last);
+    j->vectors->scatter[a->op][j->step->dtype](a, (const void *)j->operand[0], j->operand[1], j->result, part);
+}
+
+/* ---------------------------------------------------------------- steps */
+
+int64_t cpu_array_scratch(const plan_step *step)
+{
+    const plan_array *a = &step->array;
+    const op_kind kind = clg_ops[a->op].kind;
+    if (kind == KIND_SORT)
+        return cpu_sort_scratch(step->dtype, a->length, a->results);
+    if (kind == KIND_SCAN && a->pieces > 1)
+        return scan_units(a).count * 2 * LINES_ABREAST * (int64_t)clg_dtype_size(step->dtype);
+    return 0;
+}
+
+void cpu_run_array(const plan_step *step, char *const *address, char *const *scratch, cpu_pool *pool,
+                   const cpu_vectors *vectors)
+{
+    const plan_array *a = &step->array;
+    const job j = {step,
+                   a,
+                   {address[a->operand[0]], a->operand[1] < 0 ? NULL : address[a->operand[1]]},
+                   address[a->result],
+                   scratch,
+                   scratch[0],
+                   pool,
+                   vectors};
+    const op_kind kind = clg_ops[a->op].kind;
+    const int64_t work = a->outer * (a->length + a->results) * a->inner;
+    const int threads = work < CPU_PARALLEL_WORK ? 1 : cpu_pool_threads(pool);
+    if (a->outer * a->results * a->inner == 0)
+        return;
+    if (kind == KIND_SCATTER) {
+        cpu_pool_run(pool, threads, scatter_part, &j);
+    } else if (kind == KIND_SORT) {
+        cpu_pool_run(pool, threads, sort_lines, &j);
+    } else {
+        if (a->pieces > 1) {
+            cpu_pool_run(pool, threads, total_pieces, &j);
+            join_pieces(&j);
+        }
+        cpu_pool_run(pool, threads, scan_units_of, &j);
+    }
+}
