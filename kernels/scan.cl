@@ -180,7 +180,9 @@ kernel void KERNEL(global const T *x,
 #endif
         if (lanes == ABREAST) {
             for (INDEX t = 0; t < length; t++) {
-#ifdef __clang__
+#if INNER == 1
+#pragma unroll
+#elif defined(__clang__)
 #pragma clang loop vectorize(assume_safety)
 #endif
                 for (int l = 0; l < ABREAST; l++) {

@@ -114,6 +114,26 @@ def operands_dropout(count):
     return {"x": uniform(count)}
 
 
+def operands_cumsum(rows, columns):
+    """Cumulative sums along the last axis, and the gradient for x, where gy is that for the result."""
+    return {"x": uniform(rows, columns), "gy": uniform(rows, columns)[::-1].copy()}
+
+
+def operands_sort(rows, columns):
+    """Rows sorted, and the gradient for x, where gy is that for the result."""
+    return {"x": uniform(rows, columns), "gy": uniform(rows, columns)[::-1].copy()}
+
+
+def operands_topk(rows, columns, k):
+    """The k largest of each row in order, and the gradient for x, where gy is that for the result."""
+    return {"x": uniform(rows, columns), "gy": uniform(rows, k), "k": k}
+
+
+def operands_gather(rows, columns, count):
+    """Rows of a table by index, and the gradient for the table, where gy is that for the result."""
+    return {"table": uniform(rows, columns), "indices": labels(count, 31, rows), "gy": uniform(count, columns)}
+
+
 def operands_softmax_xent(rows, columns):
     """The mean softmax cross-entropy and its gradient for x."""
     return {"x": uniform(rows, columns), "labels": labels(rows, 31, columns)}

@@ -155,6 +155,10 @@ def open_engine(options):
         "elementwise": lambda a, b: with_gradients(
             lambda a, b: jax.nn.sigmoid(jax.nn.relu(a * b + a) * b), None, a, b),
         "dropout": dropout,
+        "cumsum": lambda x, gy: with_gradients(lambda x: jnp.cumsum(x, 1), gy, x),
+        "sort": lambda x, gy: with_gradients(lambda x: jnp.sort(x, 1), gy, x),
+        "topk": lambda x, gy, k: with_gradients(lambda x: jax.lax.top_k(x, k)[0], gy, x),
+        "gather": lambda table, indices, gy: with_gradients(lambda table: table[indices], gy, table),
         "softmax_xent": lambda x, labels: call(jax.value_and_grad(cross_entropy), x, labels),
         "layernorm": lambda x, gain, bias, gy: with_gradients(layer_norm, gy, x, gain, bias),
         "conv": conv,

@@ -82,6 +82,19 @@ def open_engine(options):
         one = x.new_ones(()).expand(x.shape)
         return with_gradients(lambda x: F.dropout(x, 0.1), one, x)
 
+    def cumsum(x, gy):
+        return with_gradients(lambda x: torch.cumsum(x, 1), gy, x)
+
+    def sort(x, gy):
+        return with_gradients(lambda x: torch.sort(x, 1).values, gy, x)
+
+    def topk(x, gy, k):
+        return with_gradients(lambda x: torch.topk(x, k, 1).values, gy, x)
+
+    def gather(table, indices, gy):
+        indices = indices.long()
+        return with_gradients(lambda table: F.embedding(indices, table), gy, table)
+
     def softmax_xent(x, labels):
         labels = labels.long()
         return with_gradients(lambda x: F.cross_entropy(x, labels), None, x)
@@ -172,8 +185,8 @@ def open_engine(options):
     def batched(a, b):
         return without_gradients(torch.matmul, a, b)
 
-    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, dropout, softmax_xent, layernorm,
-              short_axis, attention, gpt, lstm)
+    others = (mlp, matmul, matmul_grad_a, matmul_grad_b, batched, elementwise, dropout, cumsum, sort, topk, gather,
+              softmax_xent, layernorm, short_axis, attention, gpt, lstm)
     builders = {f.__name__: f for f in of_pictures + (() if options.channels_last else others)}
 
     def to_tensor(array):

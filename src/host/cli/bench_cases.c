@@ -3,6 +3,7 @@
  * written once. */
 #include "bench.h"
 
+#include <clgrad/functions.h>
 #include <clgrad/nn.h>
 #include <clgrad/optim.h>
 #include <clgrad/random.h>
@@ -231,6 +232,44 @@ static bool bench_dropout(bench_context *c, const bench_case *which, bench_resul
     return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx}, 2, bytes, r));
 }
 
+/* A function of x with its gradient; so many elements are moved at least. */
+static bool bench_with_gradient(bench_context *c, clg_graph *g, clg_var y, clg_var x, double elements, bench_result *r)
+{
+    clg_var gy = clg_is_valid(y) ? bench_random_leaf(g, clg_shape_of(y)) : y, gx;
+    clg_gradients(clg_mul(y, gy), &x, 1, &gx);
+    return bench_end(c, g, bench_against_triad(c, g, (clg_var[]){y, gx}, 2, 4 * elements, r));
+}
+
+static bool bench_cumsum(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m, which->n));
+    return bench_with_gradient(c, g, clg_cumsum(x, 1, 0), x, 4.0 * (double)(which->m * which->n), r);
+}
+
+static bool bench_sort(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m, which->n));
+    return bench_with_gradient(c, g, clg_sort(x, 1, false), x, 4.0 * (double)(which->m * which->n), r);
+}
+
+static bool bench_topk(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_var x = bench_random_leaf(g, CLG_SHAPE(which->m, which->n));
+    return bench_with_gradient(c, g, clg_topk(x, which->k, 1, true, NULL), x, 2.0 * (double)(which->m * which->n), r);
+}
+
+/* k rows of a table (m, n). */
+static bool bench_gather(bench_context *c, const bench_case *which, bench_result *r)
+{
+    clg_graph *g = clg_graph_new(c->device);
+    clg_var table = bench_random_leaf(g, CLG_SHAPE(which->m, which->n));
+    clg_var y = clg_gather(table, bench_label_leaf(g, CLG_SHAPE(which->k), 31, which->m));
+    return bench_with_gradient(c, g, y, table, (double)(3 * which->k + which->m) * (double)which->n, r);
+}
+
 static bool bench_softmax_xent(bench_context *c, const bench_case *which, bench_result *r)
 {
     clg_graph *g = clg_graph_new(c->device);
@@ -304,6 +343,10 @@ const bench_case bench_cases[] = {
     {"elementwise_1m", bench_elementwise, 1 << 20, 0, 0, 0},
     {"elementwise_16m", bench_elementwise, 1 << 24, 0, 0, 0},
     {"dropout_16m", bench_dropout, 1 << 24, 0, 0, 0},
+    {"cumsum_8192x1024", bench_cumsum, 8192, 1024, 0, 0},
+    {"sort_1024x4096", bench_sort, 1024, 4096, 0, 0},
+    {"topk_1024x4096_k16", bench_topk, 1024, 4096, 16, 0},
+    {"gather_50k_256", bench_gather, 50000, 256, 8192, 0},
     {"softmax_xent_8192x1024", bench_softmax_xent, 8192, 1024, 0, 0},
     {"layernorm_8192x1024", bench_layernorm, 8192, 1024, 0, 0},
     {"short_axis", bench_short_axis, 1000, 50, 10, 0},

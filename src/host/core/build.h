@@ -20,6 +20,7 @@ clg_dtype build_common_dtype(const clg_var *x, int count, bool floating);
 clg_var build_as_float(clg_var x); /* integers as f32 */
 /* A MAP op over operands (unused: any), with casts and broadcasts inserted. */
 clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c);
+clg_var build_reduction(clg_op op, clg_var x, clg_axes axes, bool keepdims);
 clg_var build_reduce(clg_op op, clg_var x, uint32_t mask); /* keeps reduced axes with extent 1 */
 
 /* views_adjoint.c */

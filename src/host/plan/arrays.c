@@ -1,29 +1,11 @@
 /* Operations on whole arrays: scans, sorts, rows brought together by index. Each is a step of its own over dense
- * operands in memory. */
+ * operands in memory; here is what it is told. */
 #include "schedule.h"
 
 bool arrays_is_one(clg_op op)
 {
     const op_kind kind = clg_ops[op].kind;
     return kind == KIND_SORT || kind == KIND_SCAN || kind == KIND_SCATTER;
-}
-
-clg_status arrays_place(scheduler *f, int32_t node)
-{
-    const sub_node *n = &f->s->nodes[node];
-    const int arity = clg_ops[n->op].arity;
-    group g;
-    for (int i = 0; i < arity; i++)
-        if (fuse_materialise(f, n->src[i]) != CLG_OK)
-            return CLG_ERROR_MEMORY;
-    if (!group_fill(f, &g, STEP_ARRAY, group_space(f->s->shapes[n->shape], 0)))
-        return CLG_ERROR_MEMORY;
-    g.node = node;
-    f->state[node].group = group_append(f, &g);
-    f->state[node].cost = f->state[node].loads = 1;
-    for (int i = 0; i < arity; i++)
-        group_read(f, n->src[i], f->group_count - 1, true);
-    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : group_keep(f, node);
 }
 
 /* Lines too few for the device are scanned in pieces. */

@@ -1,7 +1,7 @@
 /* Fusion: which nodes share a step.
  *
  * Nodes are visited in topological order. Elementwise nodes and views wait until something demands them; reductions,
- * matrix products and scatter-adds are placed into a group when visited, and pull the elementwise nodes and views under
+ * matrix products and operations on whole arrays are placed into a group when visited, and pull the elementwise nodes and views under
  * them into it. A value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group
  * runs after the groups with smaller indices, so a node may join a group if every value it reads from memory was made
  * by an earlier one; it joins the latest such group of the same iteration space, else it opens a new one. That is
@@ -154,13 +154,13 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least)
     return status;
 }
 
-clg_status fuse_materialise(scheduler *f, int32_t node)
+static clg_status materialise(scheduler *f, int32_t node)
 {
     clg_status status = is_placed(f, node) ? CLG_OK : fuse_place(f, node, 0);
     return status == CLG_OK ? group_keep(f, node) : status;
 }
 
-/* ---------------------------------------------------------------- contractions */
+/* ---------------------------------------------------------------- contractions, operations on whole arrays */
 
 static clg_status place_contract(scheduler *f, int32_t node)
 {
@@ -173,7 +173,7 @@ static clg_status place_contract(scheduler *f, int32_t node)
         const node_state *own = &f->state[operands.node[o]];
         operands.function[o] = own->source >= 0 && !own->stored ? operands.node[o] : -1;
         operands.node[o] = operands.function[o] >= 0 ? own->source : operands.node[o];
-        status = fuse_materialise(f, operands.node[o]);
+        status = materialise(f, operands.node[o]);
     }
     if (status == CLG_OK)
         status = contract_arrange(f, node, &operands);
@@ -202,6 +202,24 @@ static clg_status place_contract(scheduler *f, int32_t node)
     for (int o = 0; o < (operands.arranged < 0 ? 2 : 1); o++)
         group_read(f, operands.node[o], f->group_count - 1, true);
     return f->state[node].group < 0 ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
+static clg_status place_array(scheduler *f, int32_t node)
+{
+    const sub_node *n = &f->s->nodes[node];
+    const int arity = clg_ops[n->op].arity;
+    group g;
+    for (int i = 0; i < arity; i++)
+        if (materialise(f, n->src[i]) != CLG_OK)
+            return CLG_ERROR_MEMORY;
+    if (!group_fill(f, &g, STEP_ARRAY, group_space(f->s->shapes[n->shape], 0)))
+        return CLG_ERROR_MEMORY;
+    g.node = node;
+    f->state[node].group = group_append(f, &g);
+    f->state[node].cost = f->state[node].loads = 1;
+    for (int i = 0; i < arity; i++)
+        group_read(f, n->src[i], f->group_count - 1, true);
+    return f->state[node].group < 0 ? CLG_ERROR_MEMORY : group_keep(f, node);
 }
 
 /* ---------------------------------------------------------------- joined parts */
@@ -294,13 +312,13 @@ static clg_status fuse_node(scheduler *f, int32_t i)
         f->state[i].cost = f->state[i].loads = n->op == OP_INPUT;
         return CLG_OK;
     case KIND_GATHER:
-        if (fuse_materialise(f, n->src[0]) != CLG_OK)
+        if (materialise(f, n->src[0]) != CLG_OK)
             return CLG_ERROR_MEMORY;
         estimate(f, i);
         return CLG_OK;
     case KIND_MAP:
         if (f->dense[i]) /* now, while the group that computes its operands is the one to join */
-            return fuse_materialise(f, i);
+            return materialise(f, i);
         estimate(f, i);
         return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_VIEW:
@@ -313,7 +331,7 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     case KIND_SORT:
     case KIND_SCAN:
     case KIND_SCATTER:
-        return arrays_place(f, i);
+        return place_array(f, i);
     case KIND_JOIN:
         return place_join(f, i);
     default:
@@ -369,6 +387,6 @@ clg_status fuse(scheduler *f)
     }
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++)
         if (s->nodes[i].output && s->nodes[i].op != OP_ASSIGN)
-            status = fuse_materialise(f, i);
+            status = materialise(f, i);
     return status;
 }

@@ -177,13 +177,9 @@ clg_status contract_split(const subgraph *s, const schedule_traits *traits, subg
  * the parts do not overlap; without the nodes that nobody needs any more. */
 clg_status join_parts(const subgraph *s, subgraph *to);
 void join_free(subgraph *to);
-/* arrays.c. Operations on whole arrays: whether one is such; its operands in memory, and a group of its own; its step.
- */
+/* arrays.c. Operations on whole arrays: whether one is such; its step. */
 bool arrays_is_one(clg_op op);
-clg_status arrays_place(scheduler *f, int32_t node);
 void arrays_fill(const scheduler *f, int32_t node, plan_step *step);
-/* fuse.c. A node in memory, as soon as it can be. */
-clg_status fuse_materialise(scheduler *f, int32_t node);
 /* fuse.c. Marks the nodes that steps of other kinds than loops, or callers, will read from memory; 0: the others. */
 enum { DENSE_OPERAND = 1, /* of a contraction */ DENSE_OTHER = 2 };
 void fuse_mark_dense(const subgraph *s, uint8_t *dense);

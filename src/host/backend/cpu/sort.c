@@ -97,7 +97,7 @@ RADIX(64)
 
 static bool is_few(int64_t length, int64_t results) { return results <= FEW && results * FEW_OF <= length; }
 
-enum { BLOCK = 64 }; /* elements that are looked at together: most of them are none of the first few */
+enum { BLOCK = 32 }; /* elements that are looked at together: most of them are none of the first few */
 
 #define SORT_LINE(S, T, BITS, DIFFERENT)                                                                               \
     static void few_##S(const T *x, int64_t length, uint##BITS##_t flip, int32_t *order, int64_t results)              \
@@ -107,10 +107,14 @@ enum { BLOCK = 64 }; /* elements that are looked at together: most of them are n
             insert##BITS(list, i, (item##BITS){key_##S(x[i]) ^ flip, (int32_t)i});                                     \
         for (int64_t first = results; first < length; first += BLOCK) {                                                \
             const int64_t end = smaller(first + BLOCK, length);                                                        \
-            const uint##BITS##_t most = list[results - 1].key;                                                         \
-            uint##BITS##_t any = 0;                                                                                    \
-            for (int64_t i = first; i < end; i++)                                                                      \
-                any |= (uint##BITS##_t)((key_##S(x[i]) ^ flip) < most);                                                \
+            const T last = x[list[results - 1].index];                                                                 \
+            int any = 0;                                                                                               \
+            if (flip)                                                                                                  \
+                for (int64_t i = first; i < end; i++)                                                                  \
+                    any |= !(x[i] <= last);                                                                            \
+            else                                                                                                       \
+                for (int64_t i = first; i < end; i++)                                                                  \
+                    any |= !(x[i] >= last);                                                                            \
             for (int64_t i = first; any && i < end; i++) {                                                             \
                 const uint##BITS##_t key = key_##S(x[i]) ^ flip;                                                       \
                 if (key < list[results - 1].key)                                                                       \

@@ -94,6 +94,19 @@
     }
 #define KERNEL(ID, arity, A, T, R, expr) FORMS_##arity(FN(S, ID), A, T, R, expr)
 
+/* Stores of whole lines that go to memory without reading what was there; the rest is copied. They are ordered among
+ * other stores only by a fence (run.c). */
+#if defined(__AVX512F__)
+#define STREAM(d, s) _mm512_stream_si512((__m512i *)(d), _mm512_loadu_si512(s))
+#define STREAM_BYTES 64
+#elif defined(__AVX__)
+#define STREAM(d, s) _mm256_stream_si256((__m256i *)(d), _mm256_loadu_si256((const __m256i *)(s)))
+#define STREAM_BYTES 32
+#elif defined(__SSE2__)
+#define STREAM(d, s) _mm_stream_si128((__m128i *)(d), _mm_loadu_si128((const __m128i *)(s)))
+#define STREAM_BYTES 16
+#endif
+
 #define TYPE f32
 #define WIDE f64
 #define REAL
@@ -133,18 +146,6 @@ CAST_KERNELS(f64)
 CAST_KERNELS(i32)
 CAST_KERNELS(u8)
 
-/* Stores of whole lines that go to memory without reading what was there; the rest is copied. They are ordered among
- * other stores only by a fence (run.c). */
-#if defined(__AVX512F__)
-#define STREAM(d, s) _mm512_stream_si512((__m512i *)(d), _mm512_loadu_si512(s))
-#define STREAM_BYTES 64
-#elif defined(__AVX__)
-#define STREAM(d, s) _mm256_stream_si256((__m256i *)(d), _mm256_loadu_si256((const __m256i *)(s)))
-#define STREAM_BYTES 32
-#elif defined(__SSE2__)
-#define STREAM(d, s) _mm_stream_si128((__m128i *)(d), _mm_loadu_si128((const __m128i *)(s)))
-#define STREAM_BYTES 16
-#endif
 static void stream(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     char *d = r->slot[e->d];

@@ -70,6 +70,28 @@
 
 /* ---------------------------------------------------------------- rows brought together by index */
 
+/* What is long goes past the caches: most of it is not touched again soon. */
+static void FN(TYPE, fill)(T *to, int64_t count, T value)
+{
+    int64_t i = 0;
+#ifdef STREAM
+    enum { LINE = 64 / sizeof(T), LEAST = 1 << 20 };
+    T line[LINE];
+    if (count * (int64_t)sizeof(T) >= LEAST) {
+        for (int k = 0; k < LINE; k++)
+            line[k] = value;
+        for (; (intptr_t)(to + i) & 63; i++)
+            to[i] = value;
+        for (; i + LINE <= count; i += LINE)
+            for (int b = 0; b < 64; b += STREAM_BYTES)
+                STREAM((char *)(to + i) + b, (const char *)line + b);
+        _mm_sfence();
+    }
+#endif
+    for (; i < count; i++)
+        to[i] = value;
+}
+
 #define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
     static inline T FN(TYPE, ID##_start)(void) { return (T)INIT(real, i32, u8); }                                      \
     static inline T FN(TYPE, ID##_together)(T a, T b) { return (T)(expr); }
@@ -82,10 +104,18 @@
         const T *from = updates;                                                                                       \
         T *to = result;                                                                                                \
         const int64_t columns = part.column_last - part.column_first;                                                  \
-        for (int64_t r = part.row_first; r < part.row_last; r++)                                                       \
-            for (int64_t c = part.column_first; c < part.column_last; c++)                                             \
-                to[r * s->inner + c] = FN(TYPE, combine##_start)();                                                    \
-        for (int64_t i = 0; i < s->length; i++) {                                                                      \
+        if (columns == s->inner)                                                                                       \
+            FN(TYPE, fill)                                                                                             \
+        (to + part.row_first * columns, (part.row_last - part.row_first) * columns, FN(TYPE, combine##_start)());      \
+        for (int64_t r = part.row_first; columns < s->inner && r < part.row_last; r++)                                 \
+            FN(TYPE, fill)(to + r * s->inner + part.column_first, columns, FN(TYPE, combine##_start)());               \
+        for (int64_t i = 0; columns == 1 && i < s->length; i++) {                                                      \
+            const int64_t at = indices[i];                                                                             \
+            if (at >= part.row_first && at < part.row_last)                                                            \
+                to[at * s->inner + part.column_first] = FN(TYPE, combine##_together)(                                  \
+                    to[at * s->inner + part.column_first], from[i * s->inner + part.column_first]);                    \
+        }                                                                                                              \
+        for (int64_t i = 0; columns > 1 && i < s->length; i++) {                                                       \
             if (indices[i] < part.row_first || indices[i] >= part.row_last)                                            \
                 continue;                                                                                              \
             const T *u = from + i * s->inner + part.column_first;                                                      \
