@@ -11,7 +11,15 @@ static plan_step *add_array(plan_builder *b, clg_op op, clg_dtype dtype, array_s
     plan_step *s = plan_add_step(b, 0, 0, NULL);
     s->kind = STEP_ARRAY;
     s->dtype = dtype;
-    s->array = (plan_array){(uint8_t)op, false, {-1, -1}, -1, n.outer, n.length, n.inner, n.results, 1, n.length};
+    s->array = (plan_array){.op = (uint8_t)op,
+                            .operand = {-1, -1},
+                            .result = -1,
+                            .outer = n.outer,
+                            .length = n.length,
+                            .inner = n.inner,
+                            .results = n.results,
+                            .pieces = 1,
+                            .piece = n.length};
     return s;
 }
 
@@ -105,5 +113,32 @@ void plan_case_sorts(const plan_target *t)
             s->array.result = plan_add_leaf(b, CLG_I32, n.outer * n.results, -1, 1);
         }
         plan_check(t, b, 0, 0);
+    }
+}
+
+/* Of matrices with large diagonals. */
+void plan_case_matrices(const plan_target *t)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1}, {3, 5, 2}, {2, 17, 33}, {1, 40, 1}, {0, 3, 3}, {2, 0, 3}, {2, 3, 0}};
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    static const uint8_t ops[] = {OP_CHOLESKY, OP_SOLVE_TRIANGULAR, OP_SOLVE, OP_DETERMINANT};
+    for (int dtype = 0; dtype < 2; dtype++) {
+        if (!takes(t, OP_SOLVE, dtype))
+            continue;
+        plan_builder *b = new_arrays();
+        for (int i = 0; i < 4 * (t->compiles ? 3 : SIZES); i++) {
+            const bool sides = i % 4 == 1 || i % 4 == 2;
+            const int64_t *size = sizes[i / 4], n = size[1], m = sides ? size[2] : n;
+            if (i % 4 == 3 && n == 0)
+                continue; /* a constant */
+            plan_step *s = add_array(b, (clg_op)ops[i % 4], (clg_dtype)dtype, (array_sizes){size[0], n, m, n});
+            s->array.mode = (uint8_t)(i / 4 % (i % 4 == 3 ? 3 : 2));
+            s->array.operand[0] = plan_add_leaf(b, s->dtype, size[0] * n * n, -1, 1);
+            plan_raise_diagonals(b, s->array.operand[0], n, 6);
+            if (sides)
+                s->array.operand[1] = plan_add_leaf(b, s->dtype, size[0] * n * m, -1, 1);
+            s->array.result = plan_add_leaf(b, s->dtype, i % 4 == 3 ? size[0] : size[0] * n * m, -1, 1);
+        }
+        plan_check(t, b, 1e-3, 1e-11);
     }
 }

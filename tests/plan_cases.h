@@ -24,6 +24,7 @@
     X(products)                                                                                                        \
     X(scatters)                                                                                                        \
     X(scans)                                                                                                           \
+    X(matrices)                                                                                                        \
     X(sorts)                                                                                                           \
     X(bind)
 

@@ -463,10 +463,66 @@ static void execute_sort(interpreter *x)
         }
 }
 
+/* By Gauss and Jordan's elimination of (a | b), in f64. */
+static void execute_matrix(interpreter *x)
+{
+    const plan_array *s = &x->step->array;
+    const int64_t n = s->length, m = s->inner, wide = n + m;
+    double *row = calloc((size_t)(n * wide) + 1, sizeof *row);
+    for (int64_t number = 0; row && number < s->outer; number++) {
+        const double *a = x->before[s->operand[0]] + number * n * n;
+        double *result = x->values[s->result] + number * n * m, product = 1;
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < wide; j++) {
+                const bool out = s->op == OP_SOLVE_TRIANGULAR && (s->mode ? j < i : j > i);
+                row[i * wide + j] =
+                    j >= n ? (s->operand[1] < 0 ? 0 : x->before[s->operand[1]][number * n * m + i * m + j - n])
+                    : out  ? 0
+                           : a[i * n + j];
+            }
+        for (int64_t k = 0; k < n && s->op != OP_CHOLESKY; k++) {
+            int64_t pivot = k;
+            for (int64_t i = k; i < n; i++)
+                pivot = fabs(row[i * wide + k]) > fabs(row[pivot * wide + k]) ? i : pivot;
+            for (int64_t j = 0; j < wide && pivot != k; j++) {
+                const double kept = row[k * wide + j];
+                row[k * wide + j] = row[pivot * wide + j];
+                row[pivot * wide + j] = kept;
+            }
+            product *= pivot == k ? row[k * wide + k] : -row[k * wide + k];
+            for (int64_t i = 0; i < n; i++) {
+                const double f = row[i * wide + k] / row[k * wide + k];
+                for (int64_t j = 0; j < wide && i != k; j++)
+                    row[i * wide + j] -= f * row[k * wide + j];
+            }
+        }
+        if (s->op == OP_DETERMINANT) {
+            x->values[s->result][number] = s->mode == DETERMINANT_LOG    ? log(fabs(product))
+                                           : s->mode == DETERMINANT_SIGN ? (product > 0) - (product < 0)
+                                                                         : product;
+            continue;
+        }
+        for (int64_t i = 0; i < n && s->op != OP_CHOLESKY; i++)
+            for (int64_t j = 0; j < m; j++)
+                result[i * m + j] = row[i * wide + n + j] / row[i * wide + i];
+        for (int64_t i = 0; i < n && s->op == OP_CHOLESKY; i++)
+            for (int64_t j = 0; j < n; j++) {
+                double sum = a[i * n + j];
+                for (int64_t k = 0; k < j; k++)
+                    sum -= result[i * n + k] * result[j * n + k];
+                result[i * n + j] = j > i ? 0 : i == j ? sqrt(sum) : sum / result[j * n + j];
+            }
+    }
+    free(row);
+}
+
 static void execute_array(interpreter *x)
 {
     const op_kind kind = clg_ops[x->step->array.op].kind;
-    (kind == KIND_SCAN ? execute_scan : kind == KIND_SORT ? execute_sort : execute_scatter)(x);
+    (kind == KIND_MATRIX ? execute_matrix
+     : kind == KIND_SCAN ? execute_scan
+     : kind == KIND_SORT ? execute_sort
+                         : execute_scatter)(x);
 }
 
 /* Whether the step writes a buffer: what it reads there is kept from before. */

@@ -78,6 +78,12 @@ static int add_buffer(plan_builder *b, plan_buffer_kind kind, clg_dtype dtype, i
     return i;
 }
 
+void plan_raise_diagonals(plan_builder *b, int leaf, int64_t order, double by)
+{
+    b->order[leaf] = order;
+    b->raised[leaf] = by;
+}
+
 int plan_add_leaf(plan_builder *b, clg_dtype dtype, int64_t count, double lo, double hi)
 {
     int i = add_buffer(b, BUFFER_LEAF, dtype, count);
@@ -309,9 +315,11 @@ void plan_check_status(clg_status status)
         fail_msg("%s: %s", clg_status_name(status), clg_last_error());
 }
 
-static double draw(const plan_builder *b, int i)
+static double draw(const plan_builder *b, int i, int64_t element)
 {
     double value = plan_uniform(b->lo[i], b->hi[i]);
+    if (b->order[i] > 0 && element % (b->order[i] * b->order[i]) % (b->order[i] + 1) == 0)
+        value += b->raised[i];
     return b->buffers[i].dtype == CLG_U8 ? (double)((int64_t)value & 255) : value;
 }
 
@@ -329,7 +337,7 @@ static void fill(const plan_builder *b, int i, uint8_t *image, double *values)
         values[e] = NO_GUARD;
         if (e < first || e >= end)
             continue;
-        plan_reference_encode(buffer->dtype, draw(b, i), image + (size_t)e * size);
+        plan_reference_encode(buffer->dtype, draw(b, i, e - first), image + (size_t)e * size);
         values[e] = plan_reference_decode(buffer->dtype, image + (size_t)e * size);
     }
 }

@@ -34,6 +34,8 @@ typedef struct plan_builder {
     plan_function functions[MAX_STEPS][2];
     double lo[MAX_BUFFERS], hi[MAX_BUFFERS]; /* from where a buffer's elements are drawn */
     uint64_t seeds[MAX_BUFFERS];             /* from which they are drawn */
+    int64_t order[MAX_BUFFERS];              /* > 0: they are matrices of that order, with a larger diagonal ... */
+    double raised[MAX_BUFFERS];              /* ... by this */
     int guards[MAX_BUFFERS];                 /* a buffer's guard elements, before its first and behind its last one */
     uint64_t steps_seeds[MAX_BUFFERS];       /* of the random step that it belongs to, 0: made by hand */
     int guard;                               /* of buffers that are added from now on */
@@ -55,6 +57,8 @@ plan_builder *plan_new_builder(void);
 void plan_free_builder(plan_builder *b);
 /* A leaf with elements in lo..hi, and an output, of which it does not matter what it holds; both may be stored to. */
 int plan_add_leaf(plan_builder *b, clg_dtype dtype, int64_t count, double lo, double hi);
+/* Makes the leaf's elements square matrices of an order, and adds to their diagonals. */
+void plan_raise_diagonals(plan_builder *b, int leaf, int64_t order, double by);
 int plan_add_output(plan_builder *b, clg_dtype dtype, int64_t count);
 int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offset);
 plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const int64_t *extent);

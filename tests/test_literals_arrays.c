@@ -163,6 +163,46 @@ static clg_var scatter_min_i32(clg_graph *g)
     return clg_scatter_min(LEAF(CLG_U8, CLG_SHAPE(2), 1, 1), LEAF(CLG_I32, CLG_SHAPE(2), 200, -100), 2);
 }
 
+/* ---------------------------------------------------------------- matrices */
+
+static clg_var lower(clg_graph *g) { return LEAF(CLG_F32, CLG_SHAPE(2, 2), 2, NAN, 1, -4); }
+static clg_var cholesky(clg_graph *g) { return clg_cholesky(LEAF(CLG_F32, CLG_SHAPE(2, 2), 4, 3, 1, 5)); }
+static clg_var cholesky_none(clg_graph *g) { return clg_cholesky(LEAF(CLG_F32, CLG_SHAPE(2, 2), 1, 2, 2, 3)); }
+static clg_var cholesky_empty(clg_graph *g) { return clg_cholesky(EMPTY(CLG_F32, CLG_SHAPE(2, 0, 0))); }
+static clg_var triangular(clg_graph *g)
+{
+    return clg_solve_triangular(lower(g), LEAF(CLG_I32, CLG_SHAPE(2, 1), 6, -1), false);
+}
+static clg_var triangular_upper(clg_graph *g)
+{
+    return clg_solve_triangular(clg_transpose(lower(g)), LEAF(CLG_I32, CLG_SHAPE(2, 1), 6, -8), true);
+}
+static clg_var triangular_singular(clg_graph *g)
+{
+    clg_var a = LEAF(CLG_F32, CLG_SHAPE(2, 2), 0, 0, 0, 1);
+    return clg_solve_triangular(a, LEAF(CLG_F32, CLG_SHAPE(2, 2), 0, 1, 2, -3), false);
+}
+static clg_var solve(clg_graph *g)
+{
+    clg_var a = LEAF(CLG_F32, CLG_SHAPE(2, 2), 0, 2, 4, -1); /* the first pivot is in the second row */
+    return clg_solve(a, LEAF(CLG_F32, CLG_SHAPE(2, 2), 6, 2, 5, -1));
+}
+static clg_var determinant(clg_graph *g)
+{
+    return clg_determinant(LEAF(CLG_F32, CLG_SHAPE(3, 2, 2), 0, 2, 4, -1, 1, 2, 2, 4, NAN, 0, 0, 1));
+}
+static clg_var determinant_log(clg_graph *g)
+{
+    return clg_log_determinant(LEAF(CLG_F32, CLG_SHAPE(2, 1, 1), -1, 0), NULL);
+}
+static clg_var determinant_sign(clg_graph *g)
+{
+    clg_var sign;
+    clg_log_determinant(LEAF(CLG_F32, CLG_SHAPE(3, 2, 2), 0, 2, 4, -1, 1, 2, 2, 4, 3, 0, 0, 1), &sign);
+    return sign;
+}
+static clg_var determinant_empty(clg_graph *g) { return clg_determinant(EMPTY(CLG_F32, CLG_SHAPE(2, 0, 0))); }
+
 /* ---------------------------------------------------------------- along an axis */
 
 enum { BACK = CLG_SCAN_REVERSE, WITHOUT = CLG_SCAN_EXCLUSIVE };
@@ -273,6 +313,17 @@ static const array_case cases[] = {
     {"scatter_max", scatter_max_u8, CLG_U8, S(2), {0, 200}},
     {"scatter_min", scatter_min, CLG_F32, S(3), {NAN, 1, 200}},
     {"scatter_min", scatter_min_i32, CLG_I32, S(2), {INT32_MAX, -100}},
+    {"cholesky", cholesky, CLG_F32, S(2, 2), {2, 0, 1, 2}},
+    {"cholesky", cholesky_none, CLG_F32, S(2, 2), {1, 0, 2, NAN}},
+    {"cholesky", cholesky_empty, CLG_F32, S(2, 0, 0), {0}},
+    {"solve_triangular", triangular, CLG_F32, S(2, 1), {3, 1}},
+    {"solve_triangular", triangular_upper, CLG_F32, S(2, 1), {2, 2}},
+    {"solve_triangular", triangular_singular, CLG_F32, S(2, 2), {NAN, INFINITY, NAN, NAN}},
+    {"solve", solve, CLG_F32, S(2, 2), {2, 0, 3, 1}},
+    {"determinant", determinant, CLG_F32, S(3), {-8, 0, NAN}},
+    {"determinant", determinant_log, CLG_F32, S(2), {0, -INFINITY}},
+    {"determinant", determinant_sign, CLG_F32, S(3), {-1, 0, 1}},
+    {"constant", determinant_empty, CLG_F32, S(2), {1, 1}},
     {"cumsum", cumsum, CLG_F32, S(5), {3, 2, 2.5, INFINITY, NAN}},
     {"cumsum", cumsum_back, CLG_I32, S(2, 2), {1, 0, 2, 0}},
     {"cumsum", cumsum_u8, CLG_U8, S(2, 3), {250, 251, 252, 247, 249, 251}},

@@ -415,6 +415,17 @@ CLG_API clg_var clg_scatter_add(clg_var indices, clg_var updates, int64_t rows);
 CLG_API clg_var clg_scatter_max(clg_var indices, clg_var updates, int64_t rows);
 CLG_API clg_var clg_scatter_min(clg_var indices, clg_var updates, int64_t rows);
 
+/* Linear algebra on the last two axes; the axes before are batches, which broadcast. a: square matrices of f32 or f64
+ * (integers become f32). Singular ones give infinities or NaN. */
+CLG_API clg_var clg_cholesky(clg_var a); /* lower L, L L^T = (a + a^T) / 2; NaN where that is not positive definite */
+/* x (..., n, m) of which a x is b; reads one triangle of a. */
+CLG_API clg_var clg_solve_triangular(clg_var a, clg_var b, bool upper);
+CLG_API clg_var clg_solve(clg_var a, clg_var b); /* by elimination with row pivoting */
+CLG_API clg_var clg_inverse(clg_var a);
+CLG_API clg_var clg_determinant(clg_var a); /* (...); its gradient is by the inverse, so NaN where that is not */
+/* The logarithm of its size, and its sign: -1, 0 or 1, without gradient (NULL is allowed). */
+CLG_API clg_var clg_log_determinant(clg_var a, clg_var *sign);
+
 /* Scans: each element and those before it along an axis, combined in their order; in x's dtype and shape, so integers
  * wrap. flags: 0 or some of CLG_SCAN_*. Long axes are combined in pieces of a fixed length, so that rounding does not
  * depend on the number of threads. */

@@ -51,6 +51,22 @@ BINARY(gather, clg_gather(a, b))
 BINARY(scatter_add, clg_scatter_add(a, b, CHECK_TABLE_ROWS))
 BINARY(scatter_max, clg_scatter_max(a, b, CHECK_TABLE_ROWS))
 BINARY(scatter_min, clg_scatter_min(a, b, CHECK_TABLE_ROWS))
+/* Well-conditioned matrices: x + 6 I, and x x^T + I. */
+static clg_var dominant(clg_var x)
+{
+    const clg_shape shape = clg_shape_of(x);
+    const int64_t n = shape.dim[shape.rank - 1];
+    clg_var i = clg_arange(x.graph, CLG_I32, n), on = clg_equal(clg_reshape(i, CLG_SHAPE(n, 1)), i);
+    return clg_add(x, clg_where(on, clg_full(x.graph, clg_dtype_of(x), CLG_SCALAR, 6),
+                                clg_full(x.graph, clg_dtype_of(x), CLG_SCALAR, 0)));
+}
+UNARY(cholesky, clg_cholesky(dominant(clg_matmul(a, clg_transpose(a)))))
+BINARY(solve_lower, clg_solve_triangular(dominant(a), b, false))
+BINARY(solve_upper, clg_solve_triangular(dominant(a), b, true))
+BINARY(solve, clg_solve(dominant(a), b))
+UNARY(inverse, clg_inverse(dominant(a)))
+UNARY(determinant, clg_determinant(dominant(a)))
+UNARY(log_determinant, clg_log_determinant(dominant(a), NULL))
 UNARY(argsort, clg_argsort(a, 0, true, -1))
 UNARY(cumsum_back, clg_cumsum(a, 0, CLG_SCAN_REVERSE | CLG_SCAN_EXCLUSIVE))
 UNARY(cumprod_back, clg_cumprod(a, -1, CLG_SCAN_REVERSE | CLG_SCAN_EXCLUSIVE))
@@ -82,6 +98,9 @@ static const check_shapes three = {
     4, {{{SCALAR, SCALAR, SCALAR}}, {{P(1031), P(1031), P(1)}}, {{P(5, 1), T(5, 9), S(9)}}, {{P(3), P(0, 3), P(3)}}}};
 static const check_shapes reduced = {5, {{{P(1)}}, {{P(37, 5)}}, {{P(3, 1031)}}, {{T(70, 129)}}, {{S(2, 3, 4, 5)}}}};
 static const check_shapes scanned = {4, {{{P(1)}}, {{P(17, 5)}}, {{T(9, 13)}}, {{S(2, 3, 4, 5)}}}};
+static const check_shapes squares = {4, {{{P(1, 1)}}, {{P(5, 5)}}, {{T(17, 17)}}, {{S(2, 3, 4, 4)}}}};
+static const check_shapes small_squares = {3, {{{P(1, 1)}}, {{P(5, 5)}}, {{S(2, 3, 4, 4)}}}};
+static const check_shapes systems = {3, {{{P(1, 1), P(1, 3)}}, {{T(17, 17), P(17, 5)}}, {{S(2, 1, 4, 4), P(3, 4, 2)}}}};
 static const check_shapes scanned_two = {3, {{{P(1), P(1)}}, {{P(17, 5), P(5)}}, {{T(9, 13), S(9, 13)}}}};
 static const check_shapes nothing = {2, {{{P(3, 0)}}, {{P(0, 4, 0)}}}};
 static const check_shapes reshaped = {4, {{{P(12)}}, {{T(13, 7)}}, {{S(2, 3, 4, 5)}}, {{P(0, 4)}}}};
@@ -132,6 +151,13 @@ static const check_row written[] = {
     {"scatter_add", "", build_scatter_add, "ir", -3, 3, &scatters, 0, -1, {0}},
     {"scatter_max", "", build_scatter_max, "ir", -3, 3, &scatters, 0, -1, {0}},
     {"scatter_min", "", build_scatter_min, "ir", -3, 3, &scatters, 0, -1, {0}},
+    {"cholesky", "", build_cholesky, "r", -1, 1, &squares, 0, -1, {0}},
+    {"solve_triangular", "lower", build_solve_lower, "rr", -1, 1, &systems, 0, -1, {0}},
+    {"solve_triangular", "upper", build_solve_upper, "rr", -1, 1, &systems, 0, -1, {0}},
+    {"solve", "", build_solve, "rr", -1, 1, &systems, 0, -1, {0}},
+    {"solve", "inverse", build_inverse, "r", -1, 1, &squares, 0, -1, {0}},
+    {"determinant", "", build_determinant, "r", -1, 1, &small_squares, 0, -1, {0}},
+    {"determinant", "log", build_log_determinant, "r", -1, 1, &squares, 0, -1, {0}},
     {"argsort", "", build_argsort, "r", -3, 3, &scanned, NO_GRADIENT, -1, {0}},
     {"cumsum", "back", build_cumsum_back, "r", -3, 3, &scanned, 0, -1, {0}},
     {"cumprod", "back", build_cumprod_back, "r", 0.75, 1.25, &scanned, 0, -1, {0}},

@@ -50,6 +50,12 @@ bool scan_is_reversed(clg_var y);
 clg_var scan_shift(clg_var y, int axis, bool reverse, double first);
 clg_var scan_apply(clg_op op, const clg_var *x, clg_axes axes);
 
+/* matrix.c. A node over matrices of one dtype and batch shape; the inverse; x below (side -1) or above (1) its
+ * diagonal, which is multiplied by a factor, and 0 elsewhere. */
+clg_var matrix_node(clg_op op, clg_var a, clg_var b, int attr);
+clg_var matrix_inverse(clg_var a);
+clg_var matrix_triangle(clg_var x, int side, double diagonal);
+
 /* gather.c: lets clg_write refuse indices outside 0..classes-1, where the indices are an input, for the sake of op. */
 bool gather_bound_input(clg_var indices, int64_t classes, const char *op);
 #endif

@@ -217,6 +217,41 @@ RULE(scatter_extreme)
     gx[1] = clg_mul(chosen, clg_div(gather_inside(gy, x[0]), clg_where(clg_less(zeros(chosen), chosen), sharers, one)));
 }
 
+/* ---------------------------------------------------------------- matrices
+ *
+ * Giles 2008, "An extended collection of matrix derivative results for forward and reverse mode algorithmic
+ * differentiation"; Murray 2016, "Differentiation of the Cholesky decomposition". */
+
+static clg_var product_of(clg_var a, clg_var b) { return clg_matmul(a, clg_transpose(b)); }
+RULE(cholesky)
+{
+    clg_var up = clg_transpose(y), inner = matrix_triangle(clg_matmul(up, gy), -1, 0.5);
+    clg_var half = matrix_node(OP_SOLVE_TRIANGULAR, up, inner, true);
+    clg_var whole = matrix_node(OP_SOLVE_TRIANGULAR, up, clg_transpose(half), true);
+    gx[0] = matrix_triangle(clg_add(whole, clg_transpose(whole)), -1, 0.5);
+}
+RULE(solve_triangular)
+{
+    const bool upper = graph_at(y)->attr.integer;
+    gx[1] = matrix_node(OP_SOLVE_TRIANGULAR, clg_transpose(x[0]), gy, !upper);
+    gx[0] = matrix_triangle(clg_neg(product_of(gx[1], y)), upper ? 1 : -1, 1);
+}
+RULE(solve)
+{
+    gx[1] = matrix_node(OP_SOLVE, clg_transpose(x[0]), gy, 0);
+    gx[0] = clg_neg(product_of(gx[1], y));
+}
+RULE(determinant)
+{
+    const int which = (int)graph_at(y)->attr.integer;
+    clg_shape wide = clg_shape_of(y);
+    wide.dim[wide.rank++] = 1;
+    wide.dim[wide.rank++] = 1;
+    clg_var scale = which == DETERMINANT_VALUE ? clg_mul(gy, y) : gy;
+    if (which != DETERMINANT_SIGN)
+        gx[0] = clg_mul(views_reshape(scale, wide), clg_transpose(matrix_inverse(x[0])));
+}
+
 /* ---------------------------------------------------------------- scans */
 
 RULE(cumsum) { gx[0] = scan_node(OP_CUMSUM, gy, gy, scan_axis(y), !scan_is_reversed(y)); }

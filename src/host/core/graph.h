@@ -20,7 +20,8 @@ typedef struct graph_record {
     union {
         double value;    /* CONST */
         int64_t integer; /* REDUCE: mask of axes; SCAN: its axis, and SCAN_REVERSED; ARGSORT:
-                            whether the largest come first; INPUT: index into graph.leaves; views but RESHAPE: index
+                            whether the largest come first; SOLVE_TRIANGULAR: whether the upper triangle is read;
+                            DETERMINANT: DETERMINANT_*; INPUT: index into graph.leaves; views but RESHAPE: index
                             into graph.maps; CONTRACT: index into graph.contractions */
     } attr;
 } graph_record;

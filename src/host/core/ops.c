@@ -46,8 +46,8 @@ int clg_op_count(void) { return OP_COUNT - INTERNAL_COUNT; }
 
 clg_op_info clg_op_get_info(int op)
 {
-    static const char *const kinds[] = {"leaf",   "map",  "reduce", "view",    "contract",
-                                        "gather", "sort", "scan",   "scatter", "effect"};
+    static const char *const kinds[] = {"leaf", "map",    "reduce", "view",    "contract", "gather",
+                                        "sort", "matrix", "scan",   "scatter", "effect"};
     if (op < 0 || op >= clg_op_count())
         return (clg_op_info){"", "", "", "", 0, 0, 0, ""};
     const op_row *row = &clg_ops[op];

@@ -25,6 +25,7 @@ typedef enum op_kind {
     KIND_CONTRACT,
     KIND_GATHER,
     KIND_SORT,
+    KIND_MATRIX,
     KIND_SCAN,
     KIND_SCATTER,
     KIND_EFFECT,
@@ -40,6 +41,9 @@ typedef enum op_types {
     TYPES_SELECT,
     TYPES_CAST
 } op_types;
+
+/* What of a determinant DETERMINANT gives: its attribute. */
+enum { DETERMINANT_VALUE, DETERMINANT_LOG, DETERMINANT_SIGN };
 
 typedef struct op_row {
     const char *name;

@@ -5,7 +5,7 @@
 bool arrays_is_one(clg_op op)
 {
     const op_kind kind = clg_ops[op].kind;
-    return kind == KIND_SORT || kind == KIND_SCAN || kind == KIND_SCATTER;
+    return kind == KIND_SORT || kind == KIND_MATRIX || kind == KIND_SCAN || kind == KIND_SCATTER;
 }
 
 /* Lines too few for the device are scanned in pieces. */
@@ -36,6 +36,15 @@ void arrays_fill(const scheduler *f, int32_t node, plan_step *step)
         a->length = clg_shape_count(shape);
         a->results = f->s->shapes[n->shape].dim[0];
         a->inner = a->results ? n->count / a->results : 0;
+        return;
+    }
+    if (kind == KIND_MATRIX) {
+        const clg_shape last = f->s->shapes[n->in_shape[n->src[1] >= 0]];
+        a->length = a->results = shape.dim[shape.rank - 1];
+        a->inner = last.dim[last.rank - 1];
+        for (int d = 0; d < shape.rank - 2; d++)
+            a->outer *= shape.dim[d];
+        a->mode = (uint8_t)n->attr.integer;
         return;
     }
     const int axis = kind == KIND_SORT ? shape.rank - 1 : (int)(n->attr.integer & SCAN_AXIS);

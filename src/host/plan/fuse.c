@@ -1,11 +1,11 @@
 /* Fusion: which nodes share a step.
  *
  * Nodes are visited in topological order. Elementwise nodes and views wait until something demands them; reductions,
- * matrix products and operations on whole arrays are placed into a group when visited, and pull the elementwise nodes and views under
- * them into it. A value that a matrix product, the caller or an assignment needs in memory is placed likewise. A group
- * runs after the groups with smaller indices, so a node may join a group if every value it reads from memory was made
- * by an earlier one; it joins the latest such group of the same iteration space, else it opens a new one. That is
- * greedy and linear.
+ * matrix products and operations on whole arrays are placed into a group when visited, and pull the elementwise nodes
+ * and views under them into it. A value that a matrix product, the caller or an assignment needs in memory is placed
+ * likewise. A group runs after the groups with smaller indices, so a node may join a group if every value it reads from
+ * memory was made by an earlier one; it joins the latest such group of the same iteration space, else it opens a new
+ * one. That is greedy and linear.
  *
  * An elementwise node that several groups read is evaluated again in each if that is cheap, else stored by the first.
  */
@@ -329,6 +329,7 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     case KIND_CONTRACT:
         return place_contract(f, i);
     case KIND_SORT:
+    case KIND_MATRIX:
     case KIND_SCAN:
     case KIND_SCATTER:
         return place_array(f, i);

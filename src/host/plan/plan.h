@@ -109,8 +109,11 @@ typedef struct plan_operand {
 typedef struct plan_array {
     uint8_t op;                 /* of ops.def: SCAN: the operands are of the result's dtype.
                                    ARGSORT: inner is 1; the result, i32, has the first indices of each sorted line.
-                                   SCATTER: outer is 1; operand 0 has `length` indices (i32), operand 1 the updates, (length, inner) */
+                                   MATRIX: of the matrices (outer, length, length) and right sides (outer, length, inner); inner is
+                   length where there are none.
+                   SCATTER: outer is 1; operand 0 has `length` indices (i32), operand 1 the updates, (length, inner) */
     bool reverse;               /* SCAN: from the end; ARGSORT: the largest first */
+    uint8_t mode;               /* SOLVE_TRIANGULAR: whether the upper triangle is read; DETERMINANT: DETERMINANT_* */
     int32_t operand[2], result; /* buffers; -1: none */
     int64_t outer, length, inner, results;
     int64_t pieces, piece; /* SCAN: so many of that length (the last may be shorter) are combined apart, and then with

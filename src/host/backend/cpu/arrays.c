@@ -160,6 +160,20 @@ static void sort_lines(const void *argument, int thread, int threads)
                       (int32_t *)j->result + line * a->results, a->results, j->scratch[thread]);
 }
 
+/* ---------------------------------------------------------------- matrices */
+
+static void each_matrix(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const plan_array *a = j->a;
+    const int64_t size = (int64_t)clg_dtype_size(j->step->dtype), square = a->length * a->length * size;
+    const int64_t side = a->length * a->inner * size, result = a->op == OP_DETERMINANT ? size : side;
+    (void)threads;
+    for (int64_t i; (i = cpu_pool_next(j->pool, thread, a->outer)) >= 0;)
+        cpu_matrix(j->step->dtype, a, j->operand[0] + i * square, j->operand[1] ? j->operand[1] + i * side : NULL,
+                   j->result + i * result, j->scratch[thread]);
+}
+
 /* ---------------------------------------------------------------- rows brought together by index
  *
  * Threads share the columns, or the rows when there are few columns; every element is combined in the order of the
@@ -186,6 +200,8 @@ int64_t cpu_array_scratch(const plan_step *step)
     const op_kind kind = clg_ops[a->op].kind;
     if (kind == KIND_SORT)
         return cpu_sort_scratch(step->dtype, a->length, a->results);
+    if (kind == KIND_MATRIX)
+        return cpu_matrix_scratch(step->dtype, a);
     if (kind == KIND_SCAN && a->pieces > 1)
         return scan_units(a).count * 2 * LINES_ABREAST * (int64_t)clg_dtype_size(step->dtype);
     return 0;
@@ -210,6 +226,8 @@ void cpu_run_array(const plan_step *step, char *const *address, char *const *scr
         return;
     if (kind == KIND_SCATTER) {
         cpu_pool_run(pool, threads, scatter_part, &j);
+    } else if (kind == KIND_MATRIX) {
+        cpu_pool_run(pool, work * a->length < CPU_PARALLEL_WORK ? 1 : cpu_pool_threads(pool), each_matrix, &j);
     } else if (kind == KIND_SORT) {
         cpu_pool_run(pool, threads, sort_lines, &j);
     } else {

@@ -320,6 +320,10 @@ void cpu_run_matmul(const cpu_tape *tape, char *const *address, char *const *scr
 int64_t cpu_array_scratch(const plan_step *step);
 void cpu_run_array(const plan_step *step, char *const *address, char *const *scratch, cpu_pool *pool,
                    const cpu_vectors *vectors);
+/* matrix.c. A MATRIX step on one of its matrices; scratch: cpu_matrix_scratch bytes. */
+int64_t cpu_matrix_scratch(clg_dtype dtype, const plan_array *a);
+void cpu_matrix(clg_dtype dtype, const plan_array *a, const void *matrix, const void *side, void *result,
+                char *scratch);
 /* sort.c. The first `results` indices of a line of `length` elements, sorted; scratch: cpu_sort_scratch bytes. */
 int64_t cpu_sort_scratch(clg_dtype dtype, int64_t length, int64_t results);
 void cpu_sort_line(clg_dtype dtype, const void *x, int64_t length, bool descending, int32_t *order, int64_t results,

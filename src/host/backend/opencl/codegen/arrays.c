@@ -199,6 +199,35 @@ static clg_status sort_by_runs(const kernel_target *target, const plan_step *ste
     return add(list, &t, (int32_t[]){a->result, ARGUMENT_SCRATCH}, 2, a->outer * a->results, group);
 }
 
+/* ---------------------------------------------------------------- matrices */
+
+static clg_status matrices(const kernel_target *target, const plan_step *step, kernel_list *list)
+{
+    const plan_array *a = &step->array;
+    const int which = a->op == OP_CHOLESKY ? 0 : a->op == OP_SOLVE_TRIANGULAR ? 1 : a->op == OP_SOLVE ? 2 : 3;
+    const int64_t group = kernel_group(target), square = a->outer * a->length * a->length;
+    int32_t arguments[4];
+    int count = 0;
+    text t = {0};
+    text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s,
+             index_type(larger(square, a->outer * a->length * a->inner)));
+    define(&t, "N", a->length);
+    define(&t, "M", a->inner);
+    define(&t, "OP", which);
+    define(&t, "MODE", a->mode);
+    define(&t, "ITEMS", group);
+    text_add_skeleton(&t, "matrix.cl", NULL, NULL, 0);
+    arguments[count++] = a->operand[0];
+    if (a->operand[1] >= 0)
+        arguments[count++] = a->operand[1];
+    arguments[count++] = a->result;
+    if (which >= 2) {
+        arguments[count++] = ARGUMENT_SCRATCH;
+        list->scratch_bytes = larger(list->scratch_bytes, square * (int64_t)clg_dtype_size(step->dtype));
+    }
+    return add(list, &t, arguments, count, a->outer * group, group);
+}
+
 clg_status array_kernels(const kernel_target *target, const plan *schedule, int32_t number, kernel_list *list)
 {
     const plan_step *step = &schedule->steps[number];
@@ -208,6 +237,8 @@ clg_status array_kernels(const kernel_target *target, const plan *schedule, int3
         return CLG_OK;
     if (kind == KIND_SCATTER)
         return scatter(target, step, list);
+    if (kind == KIND_MATRIX)
+        return matrices(target, step, list);
     if (kind == KIND_SCAN)
         return scan(target, step, list);
     return target->strategy == STRATEGY_GPU ? sort_by_runs(target, step, list) : sort_by_lines(target, step, list);
