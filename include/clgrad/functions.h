@@ -121,6 +121,44 @@ CLG_API clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attenti
  * by the angle (offset + t) base^(-2 i / d), t the place along an axis. base: usually 10000. */
 CLG_API clg_var clg_rotary(clg_var x, int axis, double base, double offset);
 
+/* The weights of one layer in one direction of a recurrent network, whose gates have a row for each of h elements, gate
+ * after gate. As PyTorch has them. */
+typedef struct clg_recurrent_weights {
+    clg_var weight_ih;        /* (gates h, in), of what comes from the inputs */
+    clg_var weight_hh;        /* (gates h, h), of what comes from the state before */
+    clg_var bias_ih, bias_hh; /* (gates h); 0 or CLG_NONE: none */
+} clg_recurrent_weights;
+
+typedef struct clg_recurrent_options {
+    int layers;      /* 0: 1. The second one's inputs are the first one's outputs, and so on */
+    bool both_ways;  /* each layer in two directions, the second from the last step to the first */
+    bool relu;       /* clg_rnn: relu in place of tanh */
+    clg_var lengths; /* i32 (b): the steps that each row has, at most t count; 0 or CLG_NONE: t of all */
+    clg_var h, c;    /* (layers directions, b, h): states at the start, c of clg_lstm alone; 0 or CLG_NONE: zeros */
+} clg_recurrent_options;
+
+typedef struct clg_recurrent {
+    clg_var y; /* (t, b, directions h): the last layer's h after each step, the directions side by side */
+    clg_var h; /* (layers directions, b, h): the states at the end */
+    clg_var c; /* of clg_lstm; else CLG_NONE */
+} clg_recurrent;
+
+/* Recurrent networks over sequences x (t, b, in) of t steps, time first: with i = W_ih x + b_ih and s = W_hh h + b_hh,
+ * of which gates are parts in this order, each step makes of the state h (and c) before it
+ *     clg_rnn   h = tanh(i + s)                                                  (Elman 1990)
+ *     clg_lstm  c = sigmoid(f) c + sigmoid(j) tanh(g), h = sigmoid(o) tanh(c)     for (j, f, g, o) = i + s
+ *               (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)
+ *     clg_gru   h = (1 - z) n + z h    for r, z = sigmoid of the first two parts of i + s, n = tanh(i_n + r s_n)
+ *               (Cho et al. 2014, with the reset after the product, as PyTorch has it)
+ * weights: as many as layers times directions, layer by layer, forwards before backwards. Graphs are unrolled: their
+ * size grows with t; what the inputs give to all steps is one product. With lengths, what x has beyond a row's is not
+ * read, outputs there are 0, states stay, and backwards each row starts at its own last element (PyTorch's
+ * pack_padded_sequence); a length of 0 or less leaves a row's state as it was. Operands are f32 or f64, x may be of
+ * integers. options may be NULL. What has another shape or dtype is refused: the results are poisoned. */
+CLG_API clg_recurrent clg_rnn(clg_var x, const clg_recurrent_weights *weights, const clg_recurrent_options *options);
+CLG_API clg_recurrent clg_lstm(clg_var x, const clg_recurrent_weights *weights, const clg_recurrent_options *options);
+CLG_API clg_recurrent clg_gru(clg_var x, const clg_recurrent_weights *weights, const clg_recurrent_options *options);
+
 /* The windows of pictures (n, c, h, w) as columns, (n, c p q, l) for windows of size (p, q), l of them in rows,
  * "im2col": stride and dilation (rank 0: 1), padding with zeros on either side (rank 0: none) for each axis.
  * Convolutions do not need it: clg_conv copies nothing. */
