@@ -170,6 +170,37 @@ CLG_API clg_var clg_fold(clg_var x, clg_shape picture, clg_shape size, clg_shape
 CLG_API clg_var clg_pixel_shuffle(clg_var x, int64_t r);
 CLG_API clg_var clg_pixel_unshuffle(clg_var x, int64_t r);
 
+/* How values between elements are made. */
+typedef enum clg_interpolation {
+    CLG_INTERPOLATE_NEAREST, /* clg_interpolate: element floor(o in / out); clg_grid_sample: of two, the even one */
+    CLG_INTERPOLATE_NEAREST_EXACT, /* element floor((o + 1/2) in / out) */
+    CLG_INTERPOLATE_LINEAR,        /* between the two nearest along each axis */
+    CLG_INTERPOLATE_CUBIC,         /* of four along each axis, by cubic convolution with a = -3/4 (Keys 1981) */
+    CLG_INTERPOLATE_AREA           /* the mean of the elements that it is made of: clg_adaptive_avg_pool */
+} clg_interpolation;
+
+/* x (n, c, ...) with one to three axes more at another size, an extent for each of these axes (PyTorch's
+ * interpolate, given size). Element o of out is at the place (o + 1/2) in / out - 1/2 of in, or with align_corners at
+ * o (in - 1) / (out - 1); beyond the outer elements these stand. align_corners is of LINEAR and CUBIC alone. LINEAR and
+ * CUBIC are a product with a matrix (out, in) along each axis whose extent changes, so that an infinity or NaN in x is
+ * NaN in all that it shares that axis with. Places are exact: for a few sizes, with NEAREST in
+ * f32, PyTorch rounds in / out so that it takes the element beside. Integers are taken as f32. */
+CLG_API clg_var clg_interpolate(clg_var x, clg_shape size, clg_interpolation mode, bool align_corners);
+
+/* What is outside pictures: zeros; the nearest element of the edge; the picture mirrored at its edge, which is the
+ * middle of the outer elements with align_corners and their outer side without. */
+typedef enum clg_grid_padding { CLG_GRID_ZEROS, CLG_GRID_BORDER, CLG_GRID_REFLECTION } clg_grid_padding;
+
+/* Pictures x (n, c, h, w) at the places that grid (n, ho, wo, 2) says: (n, c, ho, wo). The last axis of grid is x, then
+ * y, in -1..1 from edge to edge of the picture: with align_corners from the middle of the outer elements, without from
+ * their outer sides. mode: NEAREST, LINEAR or CUBIC (PyTorch's grid_sample of nearest, bilinear and bicubic). Gradients
+ * flow to x and, but for NEAREST, to grid; where BORDER or REFLECTION hold a place at the edge the latter are 0. */
+CLG_API clg_var clg_grid_sample(clg_var x, clg_var grid, clg_interpolation mode, clg_grid_padding padding,
+                                bool align_corners);
+/* For clg_grid_sample, the grid (n, h, w, 2) of places theta (x, y, 1), for affine maps theta (n, 2, 3) and the places
+ * (x, y) of the elements of a picture (h, w) (Jaderberg et al. 2015, eq. 1; PyTorch's affine_grid). */
+CLG_API clg_var clg_affine_grid(clg_var theta, int64_t h, int64_t w, bool align_corners);
+
 /* ---------------------------------------------------------------- losses
  *
  * Of a prediction and a target, elementwise, then as the reduction says. */
