@@ -250,6 +250,24 @@ CLG_API clg_var clg_cosine_embedding_loss(clg_var a, clg_var b, clg_var target, 
 CLG_API clg_var clg_triplet_margin_loss(clg_var anchor, clg_var positive, clg_var negative, double margin,
                                         clg_reduction reduction);
 
+/* What may be left out of clg_ctc_loss is 0. */
+typedef struct clg_ctc_options {
+    int32_t blank;           /* the class that is no label */
+    bool zero_infinity;      /* a row whose labels do not fit into its steps has loss 0, not infinity */
+    clg_reduction reduction; /* MEAN: of the rows' losses, each over the number of its labels (at least 1) */
+} clg_ctc_options;
+
+/* Connectionist temporal classification (Graves et al. 2006, eq. 6 to 8): -log of the probability of all ways to spread
+ * a row's labels over its steps, with blanks before, between and behind them, and between equal ones at least one.
+ * log_probability (t, n, classes), as of clg_log_softmax along its last axis; labels (n, s), input_lengths (n): of t
+ * steps, label_lengths (n): of s labels; these three i32 or u8. Labels beyond a row's length are not read. NaN for a
+ * row with a label that is no class, or a length that is not in 0..t or 0..s; operands of other shapes or dtypes, and a
+ * blank that is no class, are refused. The graph is unrolled: its size grows with t. Where a loss is infinite no
+ * gradient flows. The gradient is that of the formula: PyTorch's for log_probability has exp(log_probability) added, of
+ * which nothing is left in front of log_softmax. options may be NULL. */
+CLG_API clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_lengths, clg_var label_lengths,
+                             const clg_ctc_options *options);
+
 #ifdef __cplusplus
 }
 #endif
