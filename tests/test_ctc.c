@@ -174,6 +174,31 @@ static void test_out_of_range(void **state)
     clg_graph_free(g);
 }
 
+/* What is beyond a row's steps is not read. */
+static void test_beyond(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const clg_ctc_options o = {.zero_infinity = true, .reduction = CLG_REDUCE_SUM};
+    double *log_p = support_values(clg_log_softmax(logits(g, real()), -1));
+    clg_var loss[2], slope[2];
+    for (int wild = 0; wild < 2; wild++) {
+        for (int i = 0; i < T * N * C; i++)
+            if (wild && i / (N * C) >= input_lengths[i / C % N])
+                log_p[i] = i % 2 ? NAN : INFINITY;
+        clg_var x = support_leaf(g, real(), CLG_SHAPE(T, N, C), log_p);
+        loss[wild] = clg_ctc_loss(x, clg_array(g, CLG_I32, CLG_SHAPE(N, S), labels_0), lengths(g, input_lengths),
+                                  lengths(g, label_lengths), &o);
+        clg_gradients(loss[wild], &x, 1, &slope[wild]);
+    }
+    double *slopes = support_values(slope[0]);
+    assert_true(clg_item(loss[1]) == clg_item(loss[0]));
+    support_expect(slope[1], slopes, 0, "with NaN beyond");
+    free(slopes);
+    free(log_p);
+    clg_graph_free(g);
+}
+
 /* ---------------------------------------------------------------- gradients of both orders, refusals */
 
 static void test_gradients(void **state)
@@ -215,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pytorch),    cmocka_unit_test(test_all_paths),
                                        cmocka_unit_test(test_impossible), cmocka_unit_test(test_out_of_range),
-                                       cmocka_unit_test(test_gradients),  cmocka_unit_test(test_refusals)};
+                                       cmocka_unit_test(test_beyond),     cmocka_unit_test(test_gradients),
+                                       cmocka_unit_test(test_refusals)};
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

@@ -260,11 +260,11 @@ typedef struct clg_ctc_options {
 /* Connectionist temporal classification (Graves et al. 2006, eq. 6 to 8): -log of the probability of all ways to spread
  * a row's labels over its steps, with blanks before, between and behind them, and between equal ones at least one.
  * log_probability (t, n, classes), as of clg_log_softmax along its last axis; labels (n, s), input_lengths (n): of t
- * steps, label_lengths (n): of s labels; these three i32 or u8. Labels beyond a row's length are not read. NaN for a
- * row with a label that is no class, or a length that is not in 0..t or 0..s; operands of other shapes or dtypes, and a
- * blank that is no class, are refused. The graph is unrolled: its size grows with t. Where a loss is infinite no
- * gradient flows. The gradient is that of the formula: PyTorch's for log_probability has exp(log_probability) added, of
- * which nothing is left in front of log_softmax. options may be NULL. */
+ * steps, label_lengths (n): of s labels; these three i32 or u8. Labels and steps beyond a row's lengths are not read.
+ * NaN for a row with a label that is no class, or a length that is not in 0..t or 0..s; operands of other shapes or
+ * dtypes, and a blank that is no class, are refused. The graph is unrolled: its size grows with t. Where a loss is
+ * infinite no gradient flows. The gradient is that of the formula: PyTorch's for log_probability has
+ * exp(log_probability) added, of which nothing is left in front of log_softmax. options may be NULL. */
 CLG_API clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_lengths, clg_var label_lengths,
                              const clg_ctc_options *options);
 

@@ -2,6 +2,7 @@
 #include "helpers.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* What does not change over time, of so many elements of the batch and so many places in a row of labels with a blank
  * before, between and behind them: places = 2 s + 1. */
@@ -58,13 +59,16 @@ static clg_var leaps_of(clg_var places, const paths *p)
     return clg_pad(clg_not_equal(later, earlier), CLG_SHAPE(0, 2), CLG_SCALAR, CLG_PAD_CONSTANT, 0);
 }
 
-/* The probabilities of the labels (n, s), all of which are classes. */
-static void emit(paths *p, clg_var log_probability, clg_var labels, int32_t blank)
+/* The probabilities of the labels (n, s), all of which are classes; 1 beyond a row's steps. */
+static void emit(paths *p, clg_var log_probability, clg_var labels, clg_var input_lengths, int32_t blank)
 {
     clg_var places = with_blanks(labels, p, blank);
     clg_var row = numbers(labels, p->time * p->batch, CLG_SHAPE(p->time, p->batch, 1));
     clg_var at = clg_add(clg_mul(row, integer(labels, p->classes)), places);
+    clg_var live = clg_less(numbers(labels, p->time, CLG_SHAPE(p->time, 1, 1)),
+                            clg_reshape(input_lengths, CLG_SHAPE(p->batch, 1)));
     p->emitted = clg_gather(clg_reshape(log_probability, CLG_SHAPE(-1)), at);
+    p->emitted = clg_where(live, p->emitted, zero_like(p->emitted)); /* what is beyond a row's steps may be NaN */
     p->leaps = leaps_of(places, p);
 }
 
@@ -80,27 +84,41 @@ static clg_var step(const paths *p, clg_var alpha, int64_t t)
     return clg_add(clg_index(p->emitted, 0, t), log_of_sum(from, 3));
 }
 
-/* Elements of alpha (n, places) at a place (n). */
-static clg_var at_place(const paths *p, clg_var alpha, clg_var place)
+/* Where all paths start: at the first blank, from which the first step goes to it and to the first label. */
+static clg_var before_all(const paths *p)
 {
-    clg_var row = clg_mul(numbers(place, p->batch, CLG_SHAPE(p->batch)), integer(place, p->places));
-    clg_var inside = clg_clip(place, 0, (double)(p->places - 1));
-    return clg_gather(clg_reshape(alpha, CLG_SHAPE(-1)), clg_add(row, inside));
+    clg_var first = clg_equal(numbers(p->emitted, p->places, CLG_SHAPE(1, p->places)), integer(p->emitted, 0));
+    clg_var alpha = clg_where(first, zero_like(p->emitted), clg_scalar_like(p->emitted, -INFINITY));
+    return clg_broadcast_to(alpha, CLG_SHAPE(p->batch, p->places));
 }
 
-/* -log of the probability of all paths, (n). */
+/* (t + 1, n, places): before the first step and after each one. Poisoned if memory runs out. A row's go on beyond its
+ * steps, as if all that came there were sure: that each step chose by itself whether it counts would be a chain of
+ * choices, of which every step would have to look at all. */
+static clg_var all_steps(const paths *p)
+{
+    clg_var *alpha = malloc((size_t)(p->time + 1) * sizeof *alpha);
+    if (!alpha)
+        return clg_refuse(p->emitted.graph, "ctc_loss: no memory for %lld steps", (long long)p->time);
+    alpha[0] = before_all(p);
+    for (int64_t t = 0; t < p->time; t++)
+        alpha[t + 1] = step(p, alpha[t], t);
+    clg_var all = clg_stack(alpha, (int)(p->time + 1), 0);
+    free(alpha);
+    return all;
+}
+
+/* -log of the probability of all paths, (n); lengths are in their ranges. */
 static clg_var losses(const paths *p, clg_var input_lengths, clg_var label_lengths)
 {
-    clg_var at_start = clg_equal(numbers(p->emitted, p->places, CLG_SHAPE(1, p->places)), integer(p->emitted, 0));
-    clg_var never = clg_scalar_like(p->emitted, -INFINITY), rows = clg_reshape(input_lengths, CLG_SHAPE(p->batch, 1));
-    /* Before the first step all paths are at the first blank, from which one step goes to it and to the first label. */
-    clg_var alpha = clg_broadcast_to(clg_where(at_start, zero_like(p->emitted), never), CLG_SHAPE(p->batch, p->places));
-    for (int64_t t = 0; t < p->time; t++)
-        alpha = clg_where(clg_less(integer(rows, t), rows), step(p, alpha, t), alpha);
-    clg_var last = clg_mul(label_lengths, integer(label_lengths, 2)); /* the blank behind the last label */
-    clg_var blank = at_place(p, alpha, last), label = at_place(p, alpha, clg_sub(last, integer(last, 1)));
-    label = clg_where(clg_less(integer(last, 0), last), label, never);
-    return clg_neg(log_of_sum((clg_var[]){blank, label}, 2));
+    clg_var table = clg_reshape(all_steps(p), CLG_SHAPE(-1)); /* at the last step two places are where paths end */
+    clg_var row = clg_add(clg_mul(input_lengths, integer(table, p->batch)), numbers(table, p->batch, CLG_SHAPE(-1)));
+    clg_var blank = clg_mul(label_lengths, integer(table, 2)); /* the one behind the last label */
+    clg_var at = clg_add(clg_mul(row, integer(table, p->places)), blank);
+    clg_var any = clg_less(integer(table, 0), label_lengths);
+    clg_var label = clg_gather(table, clg_sub(at, clg_cast(any, CLG_I32)));
+    label = clg_where(any, label, clg_scalar_like(table, -INFINITY));
+    return clg_neg(log_of_sum((clg_var[]){clg_gather(table, at), label}, 2));
 }
 
 /* ---------------------------------------------------------------- the loss */
@@ -124,10 +142,12 @@ static bool measure(paths *p, const clg_var *operands, const clg_ctc_options *o)
         return false;
     bool good = x.rank == 3 && x.dim[0] > 0 && x.dim[2] > 0 && labels.rank == 2 && labels.dim[0] == x.dim[1];
     good = good && x.dim[2] <= INT32_MAX / x.dim[0] && x.dim[1] <= INT32_MAX / (x.dim[0] * x.dim[2]);
-    if (!good || !is_index(operands[1]) || labels.dim[1] > INT32_MAX / 4 / (x.dim[1] + 1)) {
+    const int64_t most = good ? INT32_MAX / (x.dim[0] + 1) / (x.dim[1] > 0 ? x.dim[1] : 1) : 0; /* places of a row */
+    good = good && most > 0 && labels.dim[1] <= (most - 1) / 2;
+    if (!good || !is_index(operands[1])) {
         clg_refuse(operands[0].graph,
-                   "ctc_loss: log_probability %s and labels %s %s must be (t, n, classes), t and classes positive and "
-                   "all of it below 2^31 elements, and i32 or u8 (n, s)",
+                   "ctc_loss: log_probability %s and labels %s %s must be (t, n, classes), t and classes positive, and "
+                   "i32 or u8 (n, s), with t n classes and (t + 1) n (2 s + 1) below 2^31",
                    words_of(x).text, clg_dtype_name(clg_dtype_of(operands[1])), words_of(labels).text);
         return false;
     }
@@ -163,9 +183,10 @@ clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_leng
         clg_less(numbers(labels, p.labels, CLG_SHAPE(1, p.labels)), clg_reshape(label_lengths, CLG_SHAPE(p.batch, 1)));
     clg_var known = within(labels, 0, p.classes - 1);
     clg_var wrong = clg_any(clg_mul(used, clg_logical_not(known)), CLG_AXES(1), false);
-    emit(&p, as_float(log_probability), clg_where(clg_mul(used, known), labels, integer(labels, o->blank)), o->blank);
-    clg_var loss = losses(&p, input_lengths, label_lengths);
+    labels = clg_where(clg_mul(used, known), labels, integer(labels, o->blank));
     clg_var lengths = clg_mul(within(input_lengths, 0, p.time), within(label_lengths, 0, p.labels));
+    emit(&p, as_float(log_probability), labels, input_lengths, o->blank);
+    clg_var loss = losses(&p, clg_clip(input_lengths, 0, (double)p.time), clg_clip(label_lengths, 0, (double)p.labels));
     if (o->zero_infinity)
         loss = clg_where(clg_equal(loss, clg_scalar_like(loss, INFINITY)), zero_like(loss), loss);
     loss = clg_where(clg_mul(lengths, clg_logical_not(wrong)), loss, clg_scalar_like(loss, NAN));
