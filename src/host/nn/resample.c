@@ -161,8 +161,7 @@ static clg_var reflected(clg_var place, int64_t extent, bool align_corners)
     const double low = align_corners ? 0 : -0.5, span = (double)(align_corners ? extent - 1 : extent);
     if (span == 0)
         return clg_broadcast_to(zero_like(place), clg_shape_of(place));
-    clg_var d = affine(place, 1, -low);
-    d = clg_where(clg_less(d, zero_like(d)), clg_neg(d), d); /* its slope at 0 is 1, not that of clg_abs */
+    clg_var d = clg_abs(affine(place, 1, -low));
     clg_var turns = clg_floor(clg_div(d, clg_scalar_like(d, span))), rest = clg_sub(d, times(turns, span));
     clg_var pairs = times(clg_floor(times(turns, 0.5)), 2);
     return affine(clg_where(clg_equal(turns, pairs), rest, affine(rest, -1, span)), 1, low);
