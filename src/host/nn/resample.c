@@ -155,7 +155,7 @@ static clg_var place_of(clg_var coordinate, int64_t extent, bool align_corners)
 }
 
 /* Thrown back at both ends, which are the outer elements or the edges of them, as often as it takes. By quotients: PoCL
- * takes seconds to build a kernel with fmod. */
+ * takes seconds to run some kernels with fmod of f64. */
 static clg_var reflected(clg_var place, int64_t extent, bool align_corners)
 {
     const double low = align_corners ? 0 : -0.5, span = (double)(align_corners ? extent - 1 : extent);
