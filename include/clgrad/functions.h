@@ -149,6 +149,44 @@ CLG_API clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attenti
  * by the angle (offset + t) base^(-2 i / d), t the place along an axis. base: usually 10000. */
 CLG_API clg_var clg_rotary(clg_var x, int axis, double base, double offset);
 
+/* The weights of one layer in one direction of a recurrent network, whose gates have a row for each of h elements, gate
+ * after gate. As PyTorch has them. */
+typedef struct clg_recurrent_weights {
+    clg_var weight_ih;        /* (gates h, in), of what comes from the inputs */
+    clg_var weight_hh;        /* (gates h, h), of what comes from the state before */
+    clg_var bias_ih, bias_hh; /* (gates h); 0 or CLG_NONE: none */
+} clg_recurrent_weights;
+
+typedef struct clg_recurrent_options {
+    int layers;      /* 0: 1. The second one's inputs are the first one's outputs, and so on */
+    bool both_ways;  /* each layer in two directions, the second from the last step to the first */
+    bool relu;       /* clg_rnn: relu in place of tanh */
+    clg_var lengths; /* i32 (b): the steps that each row has, at most t count; 0 or CLG_NONE: t of all */
+    clg_var h, c;    /* (layers directions, b, h): states at the start, c of clg_lstm alone; 0 or CLG_NONE: zeros */
+} clg_recurrent_options;
+
+typedef struct clg_recurrent {
+    clg_var y; /* (t, b, directions h): the last layer's h after each step, the directions side by side */
+    clg_var h; /* (layers directions, b, h): the states at the end */
+    clg_var c; /* of clg_lstm; else CLG_NONE */
+} clg_recurrent;
+
+/* Recurrent networks over sequences x (t, b, in) of t steps, time first: with i = W_ih x + b_ih and s = W_hh h + b_hh,
+ * of which gates are parts in this order, each step makes of the state h (and c) before it
+ *     clg_rnn   h = tanh(i + s)                                                  (Elman 1990)
+ *     clg_lstm  c = sigmoid(f) c + sigmoid(j) tanh(g), h = sigmoid(o) tanh(c)     for (j, f, g, o) = i + s
+ *               (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)
+ *     clg_gru   h = (1 - z) n + z h    for r, z = sigmoid of the first two parts of i + s, n = tanh(i_n + r s_n)
+ *               (Cho et al. 2014, with the reset after the product, as PyTorch has it)
+ * weights: as many as layers times directions, layer by layer, forwards before backwards. Graphs are unrolled: their
+ * size grows with t; what the inputs give to all steps is one product. With lengths, what x has beyond a row's is not
+ * read, outputs there are 0, states stay, and backwards each row starts at its own last element (PyTorch's
+ * pack_padded_sequence); a length of 0 or less leaves a row's state as it was. Operands are f32 or f64, x may be of
+ * integers. options may be NULL. What has another shape or dtype is refused: the results are poisoned. */
+CLG_API clg_recurrent clg_rnn(clg_var x, const clg_recurrent_weights *weights, const clg_recurrent_options *options);
+CLG_API clg_recurrent clg_lstm(clg_var x, const clg_recurrent_weights *weights, const clg_recurrent_options *options);
+CLG_API clg_recurrent clg_gru(clg_var x, const clg_recurrent_weights *weights, const clg_recurrent_options *options);
+
 /* The windows of pictures (n, c, h, w) as columns, (n, c p q, l) for windows of size (p, q), l of them in rows,
  * "im2col": stride and dilation (rank 0: 1), padding with zeros on either side (rank 0: none) for each axis.
  * Convolutions do not need it: clg_conv copies nothing. */
@@ -159,6 +197,37 @@ CLG_API clg_var clg_fold(clg_var x, clg_shape picture, clg_shape size, clg_shape
 /* (n, c r^2, h, w) to (n, c, h r, w r) (Shi et al. 2016), and back. */
 CLG_API clg_var clg_pixel_shuffle(clg_var x, int64_t r);
 CLG_API clg_var clg_pixel_unshuffle(clg_var x, int64_t r);
+
+/* How values between elements are made. */
+typedef enum clg_interpolation {
+    CLG_INTERPOLATE_NEAREST, /* clg_interpolate: element floor(o in / out); clg_grid_sample: of two, the even one */
+    CLG_INTERPOLATE_NEAREST_EXACT, /* element floor((o + 1/2) in / out) */
+    CLG_INTERPOLATE_LINEAR,        /* between the two nearest along each axis */
+    CLG_INTERPOLATE_CUBIC,         /* of four along each axis, by cubic convolution with a = -3/4 (Keys 1981) */
+    CLG_INTERPOLATE_AREA           /* the mean of the elements that it is made of: clg_adaptive_avg_pool */
+} clg_interpolation;
+
+/* x (n, c, ...) with one to three axes more at another size, an extent for each of these axes (PyTorch's
+ * interpolate, given size). Element o of out is at the place (o + 1/2) in / out - 1/2 of in, or with align_corners at
+ * o (in - 1) / (out - 1); beyond the outer elements these stand. align_corners is of LINEAR and CUBIC alone. LINEAR and
+ * CUBIC are a product with a matrix (out, in) along each axis whose extent changes, so that an infinity or NaN in x is
+ * NaN in all that it shares that axis with. Places are exact: for a few sizes, with NEAREST in
+ * f32, PyTorch rounds in / out so that it takes the element beside. Integers are taken as f32. */
+CLG_API clg_var clg_interpolate(clg_var x, clg_shape size, clg_interpolation mode, bool align_corners);
+
+/* What is outside pictures: zeros; the nearest element of the edge; the picture mirrored at its edge, which is the
+ * middle of the outer elements with align_corners and their outer side without. */
+typedef enum clg_grid_padding { CLG_GRID_ZEROS, CLG_GRID_BORDER, CLG_GRID_REFLECTION } clg_grid_padding;
+
+/* Pictures x (n, c, h, w) at the places that grid (n, ho, wo, 2) says: (n, c, ho, wo). The last axis of grid is x, then
+ * y, in -1..1 from edge to edge of the picture: with align_corners from the middle of the outer elements, without from
+ * their outer sides. mode: NEAREST, LINEAR or CUBIC (PyTorch's grid_sample of nearest, bilinear and bicubic). Gradients
+ * flow to x and, but for NEAREST, to grid; where BORDER or REFLECTION hold a place at the edge the latter are 0. */
+CLG_API clg_var clg_grid_sample(clg_var x, clg_var grid, clg_interpolation mode, clg_grid_padding padding,
+                                bool align_corners);
+/* For clg_grid_sample, the grid (n, h, w, 2) of places theta (x, y, 1), for affine maps theta (n, 2, 3) and the places
+ * (x, y) of the elements of a picture (h, w) (Jaderberg et al. 2015, eq. 1; PyTorch's affine_grid). */
+CLG_API clg_var clg_affine_grid(clg_var theta, int64_t h, int64_t w, bool align_corners);
 
 /* ---------------------------------------------------------------- losses
  *
@@ -208,6 +277,24 @@ CLG_API clg_var clg_cosine_embedding_loss(clg_var a, clg_var b, clg_var target, 
  * PyTorch's). */
 CLG_API clg_var clg_triplet_margin_loss(clg_var anchor, clg_var positive, clg_var negative, double margin,
                                         clg_reduction reduction);
+
+/* What may be left out of clg_ctc_loss is 0. */
+typedef struct clg_ctc_options {
+    int32_t blank;           /* the class that is no label */
+    bool zero_infinity;      /* a row whose labels do not fit into its steps has loss 0, not infinity */
+    clg_reduction reduction; /* MEAN: of the rows' losses, each over the number of its labels (at least 1) */
+} clg_ctc_options;
+
+/* Connectionist temporal classification (Graves et al. 2006, eq. 6 to 8): -log of the probability of all ways to spread
+ * a row's labels over its steps, with blanks before, between and behind them, and between equal ones at least one.
+ * log_probability (t, n, classes), as of clg_log_softmax along its last axis; labels (n, s), input_lengths (n): of t
+ * steps, label_lengths (n): of s labels; these three i32 or u8. Labels and steps beyond a row's lengths are not read.
+ * NaN for a row with a label that is no class, or a length that is not in 0..t or 0..s; operands of other shapes or
+ * dtypes, and a blank that is no class, are refused. The graph is unrolled: its size grows with t. Where a loss is
+ * infinite no gradient flows. The gradient is that of the formula: PyTorch's for log_probability has
+ * exp(log_probability) added, of which nothing is left in front of log_softmax. options may be NULL. */
+CLG_API clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_lengths, clg_var label_lengths,
+                             const clg_ctc_options *options);
 
 #ifdef __cplusplus
 }
