@@ -264,7 +264,7 @@ opinfo_result opinfo_run(const opinfo_row *row, const opinfo_sample *sample, clg
     else if (clg_graph_error(c.graph))
         result.outcome = fail(&result, "build", clg_graph_error(c.graph));
     else if (all_used(&c, result.message, sizeof result.message))
-        result.outcome = compare(&c, row->tolerance ? row->tolerance : usual, &result);
+        result.outcome = compare(&c, row->tolerance > 0 ? row->tolerance : usual, &result);
     free(c.leaves);
     clg_graph_free(c.graph);
     return result;
