@@ -95,8 +95,9 @@ void skip_second(call *c, const char *why);
 
 /* ---------------------------------------------------------------- rows */
 
-/* One of unary, binary and build is there. unary and binary take the first one or two arguments. build returns the only
- * output, or anything once it has called put for each. */
+/* One of unary, binary and build is there. A row with a tolerance of its own is written out, with the reason. unary and
+ * binary take the first one or two arguments. build returns the only output, or anything once it has called put for
+ * each. */
 typedef struct opinfo_row {
     const char *name;
     clg_var (*unary)(clg_var);
@@ -117,10 +118,6 @@ typedef struct opinfo_row {
 #define BUILD(name, function)                                                                                          \
     {                                                                                                                  \
         name, NULL, NULL, function, 0, NULL                                                                            \
-    }
-#define LOOSE(name, function, tolerance, why)                                                                          \
-    {                                                                                                                  \
-        name, NULL, NULL, function, tolerance, why                                                                     \
     }
 
 /* Each ends with a row without a name. */

@@ -171,7 +171,8 @@ static bool same_list(call *c, const clg_var *got, const char *key, allowance al
         const cJSON *tensor = cJSON_GetObjectItem(item, "tensor");
         if (!tensor || tensor->valueint >= c->sample->tensor_count)
             return false;
-        if (got[i++].id != CLG_NONE.id && !same(got[i - 1], &c->sample->tensors[tensor->valueint], allowed, what, result))
+        if (got[i++].id != CLG_NONE.id &&
+            !same(got[i - 1], &c->sample->tensors[tensor->valueint], allowed, what, result))
             return false;
     }
     return true;
