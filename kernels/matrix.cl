@@ -112,14 +112,14 @@ kernel void KERNEL(global const T *matrices,
 #endif
 #if OP == 3
     if (id == 0) {
-        T product = 1, sum = 0;
+        T product = sign, sum = 0;
         for (INDEX i = 0; i < N; i++) {
             const T d = work[i * N + i];
             product *= d;
             sum += log(fabs(d));
             sign *= (T)((d > 0) - (d < 0));
         }
-        results[number] = MODE == 1 ? sum : MODE == 2 ? sign : sign < 0 ? -fabs(product) : fabs(product);
+        results[number] = MODE == 1 ? sum : MODE == 2 ? sign + 0 : product;
     }
 #else
     TOGETHER();

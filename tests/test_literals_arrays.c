@@ -320,7 +320,7 @@ static const array_case cases[] = {
     {"solve_triangular", triangular_upper, CLG_F32, S(2, 1), {2, 2}},
     {"solve_triangular", triangular_singular, CLG_F32, S(2, 2), {NAN, INFINITY, NAN, NAN}},
     {"solve", solve, CLG_F32, S(2, 2), {2, 0, 3, 1}},
-    {"determinant", determinant, CLG_F32, S(3), {-8, 0, NAN}},
+    {"determinant", determinant, CLG_F32, S(3), {-8, -0.0, NAN}},
     {"determinant", determinant_log, CLG_F32, S(2), {0, -INFINITY}},
     {"determinant", determinant_sign, CLG_F32, S(3), {-1, 0, 1}},
     {"constant", determinant_empty, CLG_F32, S(2), {1, 1}},

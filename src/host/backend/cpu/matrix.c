@@ -68,17 +68,14 @@
     }                                                                                                                  \
     static T determinant_##S(int64_t n, int mode, T *a)                                                                \
     {                                                                                                                  \
-        T sign = eliminate_##S(n, 0, a, a), product = 1, sum = 0;                                                      \
+        T sign = eliminate_##S(n, 0, a, a), product = sign, sum = 0;                                                   \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             const T d = a[i * n + i];                                                                                  \
             product *= d;                                                                                              \
             sum += log_T(fabs_T(d));                                                                                   \
             sign *= (T)((d > 0) - (d < 0));                                                                            \
         }                                                                                                              \
-        return mode == DETERMINANT_LOG    ? sum                                                                        \
-               : mode == DETERMINANT_SIGN ? sign                                                                       \
-               : sign < 0                 ? -fabs_T(product)                                                           \
-                                          : fabs_T(product);                                                                           \
+        return mode == DETERMINANT_LOG ? sum : mode == DETERMINANT_SIGN ? sign + 0 : product;                          \
     }                                                                                                                  \
     static void matrix_##S(const plan_array *a, const T *matrix, const T *side, T *result, T *scratch)                 \
     {                                                                                                                  \
