@@ -496,6 +496,12 @@ CLG_API clg_var clg_after(clg_var x, clg_var effect);
  * it is a view of. A variable that y does not depend on gets zeros. On error all gxs are poisoned. */
 CLG_API clg_status clg_gradients(clg_var y, const clg_var *xs, int count, clg_var *gxs);
 
+/* The nodes made since the mark (clg_graph_mark), a block of a model for instance, are computed again in the backward
+ * pass, from what the block reads, instead of being kept until then: less memory for one more forward pass. For calls
+ * of clg_gradients and clg_backward from now on; results are the same. What the block returns is kept. Blocks follow
+ * each other: a mark within an earlier one is refused. */
+CLG_API clg_status clg_checkpoint(clg_graph *graph, int32_t mark);
+
 /* Adds d sum(y)/dx to the gradient of every floating-point leaf x that y depends on. Gradients accumulate over
  * calls until cleared. Several calls on one graph are legal. */
 CLG_API clg_status clg_backward(clg_var y);

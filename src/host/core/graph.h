@@ -37,6 +37,11 @@ typedef struct leaf_record {
     bool written;
 } leaf_record;
 
+/* Nodes that gradients compute again instead of keeping their values: checkpoint.c. */
+typedef struct graph_region {
+    int32_t first, last;
+} graph_region;
+
 struct clg_graph {
     clg_device *device;
     graph_record *nodes;
@@ -49,6 +54,8 @@ struct clg_graph {
     intern_table shape_table, map_table, contraction_table;
     leaf_record *leaves;
     int32_t leaf_count, leaf_capacity;
+    graph_region *regions; /* in order, apart from each other */
+    int32_t region_count, region_capacity;
     bool in_gradient; /* gradient rules run: structural zeros are folded away (fold.h) */
     char error[1024];
     void *engine; /* the engine's state for this graph (run/), opaque here */

@@ -98,7 +98,7 @@ static clg_status locate(clg_var x, backend_buffer **buffer)
             }
             /* once effects have run, their results are read from what they stand for */
             bool effect = n->op == OP_AFTER || n->op == OP_ASSIGN;
-            if (n->op != OP_RESHAPE && n->op != OP_STOP_GRADIENT && !(effect && tries))
+            if (!ops_keep_order((clg_op)n->op) && !(effect && tries))
                 break;
             id = n->src[n->op == OP_ASSIGN];
         }
