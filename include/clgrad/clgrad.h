@@ -191,6 +191,9 @@ CLG_API clg_var clg_operand(clg_var x, int n);
 /* Leaves. An input's values are undefined until clg_write. data: shape's element count of dtype, copied. */
 CLG_API clg_var clg_input(clg_graph *graph, clg_dtype dtype, clg_shape shape);
 CLG_API clg_var clg_array(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data);
+/* An array that never changes: it cannot be written or assigned, and clg_backward gives it no gradient. What depends on
+ * constants alone is computed once, when a program that needs it is compiled. */
+CLG_API clg_var clg_constant(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data);
 CLG_API clg_var clg_scalar(clg_graph *graph, double value); /* f32 leaf of shape () */
 /* Constants: cannot be written; folded into what uses them. */
 CLG_API clg_var clg_full(clg_graph *graph, clg_dtype dtype, clg_shape shape, double value);

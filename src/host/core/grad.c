@@ -454,7 +454,7 @@ clg_status clg_backward(clg_var y)
     if (!work_arrays(y, &needed, &grads))
         return CLG_ERROR_MEMORY;
     for (int32_t i = 0; i < g->leaf_count && g->leaves[i].node <= y.id; i++)
-        needed[g->leaves[i].node] = is_float(&g->nodes[g->leaves[i].node]);
+        needed[g->leaves[i].node] = is_float(&g->nodes[g->leaves[i].node]) && !g->leaves[i].constant;
     spread(g, y.id + 1, needed);
     g->in_gradient = true;
     clg_status status = sweep(y, needed, grads);

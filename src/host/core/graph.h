@@ -33,6 +33,7 @@ typedef struct leaf_record {
     const char *classes_of;
     int64_t least, most; /* of the integers last written; 0, -1: none */
     bool assigned;       /* programs may give it other ones */
+    bool constant;       /* nobody may, once it is written */
     void *storage;       /* the engine's: backend buffer, NULL until needed */
     bool written;
 } leaf_record;
