@@ -179,6 +179,16 @@ static void each_matrix(const void *argument, int thread, int threads)
  * Threads share the columns, or the rows when there are few columns; every element is combined in the order of the
  * updates. */
 
+/* The rows as they are without updates: neighbours, whoever works on them later. */
+static void begin_scatter(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const int64_t size = (int64_t)clg_dtype_size(j->step->dtype);
+    int64_t first, last;
+    cpu_share(j->a->results * j->a->inner, 64 / size, thread, threads, &first, &last);
+    j->vectors->scatter_begin[j->a->op][j->step->dtype](j->result + first * size, last - first);
+}
+
 static void scatter_part(const void *argument, int thread, int threads)
 {
     const job *j = argument;
@@ -225,6 +235,7 @@ void cpu_run_array(const plan_step *step, char *const *address, char *const *scr
     if (a->outer * a->results * a->inner == 0)
         return;
     if (kind == KIND_SCATTER) {
+        cpu_pool_run(pool, threads, begin_scatter, &j);
         cpu_pool_run(pool, threads, scatter_part, &j);
     } else if (kind == KIND_MATRIX) {
         cpu_pool_run(pool, work * a->length < CPU_PARALLEL_WORK ? 1 : cpu_pool_threads(pool), each_matrix, &j);

@@ -231,6 +231,11 @@ const cpu_vectors THIS = {
 #define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_scatter, f64_##ID##_scatter, i32_##ID##_scatter, u8_##ID##_scatter},
 #include "../../core/ops.def"
         },
+    .scatter_begin =
+        {
+#define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_begin, f64_##ID##_begin, i32_##ID##_begin, u8_##ID##_begin},
+#include "../../core/ops.def"
+        },
     .joins = joins,
     .join_count = sizeof joins / sizeof joins[0],
     .sweep = {SWEEPS(f32), SWEEPS(f64)},

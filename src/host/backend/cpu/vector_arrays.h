@@ -98,28 +98,26 @@ static void FN(TYPE, fill)(T *to, int64_t count, T value)
 #include "../../core/ops.def"
 
 #define SCATTER(ID, name, combine, ...)                                                                                \
+    static void FN(TYPE, ID##_begin)(void *to, int64_t count)                                                          \
+    {                                                                                                                  \
+        FN(TYPE, fill)(to, count, FN(TYPE, combine##_start)());                                                        \
+    }                                                                                                                  \
     static void FN(TYPE, ID##_scatter)(const plan_array *s, const int32_t *indices, const void *updates, void *result, \
                                        cpu_area part)                                                                  \
     {                                                                                                                  \
-        const T *from = updates;                                                                                       \
-        T *to = result;                                                                                                \
+        const T *from = (const T *)updates + part.column_first;                                                        \
+        T *to = (T *)result + part.column_first;                                                                       \
         const int64_t columns = part.column_last - part.column_first;                                                  \
-        if (columns == s->inner)                                                                                       \
-            FN(TYPE, fill)                                                                                             \
-        (to + part.row_first * columns, (part.row_last - part.row_first) * columns, FN(TYPE, combine##_start)());      \
-        for (int64_t r = part.row_first; columns < s->inner && r < part.row_last; r++)                                 \
-            FN(TYPE, fill)(to + r * s->inner + part.column_first, columns, FN(TYPE, combine##_start)());               \
         for (int64_t i = 0; columns == 1 && i < s->length; i++) {                                                      \
             const int64_t at = indices[i];                                                                             \
             if (at >= part.row_first && at < part.row_last)                                                            \
-                to[at * s->inner + part.column_first] = FN(TYPE, combine##_together)(                                  \
-                    to[at * s->inner + part.column_first], from[i * s->inner + part.column_first]);                    \
+                to[at * s->inner] = FN(TYPE, combine##_together)(to[at * s->inner], from[i * s->inner]);               \
         }                                                                                                              \
         for (int64_t i = 0; columns > 1 && i < s->length; i++) {                                                       \
             if (indices[i] < part.row_first || indices[i] >= part.row_last)                                            \
                 continue;                                                                                              \
-            const T *u = from + i * s->inner + part.column_first;                                                      \
-            T *d = to + indices[i] * s->inner + part.column_first;                                                     \
+            const T *u = from + i * s->inner;                                                                          \
+            T *d = to + indices[i] * s->inner;                                                                         \
             LANES for (int64_t c = 0; c < columns; c++) d[c] = FN(TYPE, combine##_together)(d[c], u[c]);               \
         }                                                                                                              \
     }
