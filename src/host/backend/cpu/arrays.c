@@ -18,7 +18,7 @@ typedef struct job {
  *
  * A unit is some lines next to each other, or one piece of them. */
 
-enum { LINES_ABREAST = 64 };
+enum { LINES_ABREAST = 64, LONG = 16 * 1024 * 1024 };
 
 typedef struct units {
     int64_t blocks; /* of lines: in each of the outer ones of inner lines, or of outer lines of neighbours */
@@ -50,6 +50,9 @@ static int64_t scan_lines(const job *j, int64_t unit, cpu_lines *l)
                      .step = a->reverse ? -a->inner : a->inner,
                      .lanes = smaller(LINES_ABREAST, (columns ? a->inner : a->outer) - first),
                      .lane_step = columns ? 1 : a->length};
+    const int64_t line = 64, all = a->outer * a->length * a->inner * size;
+    l->streams = !columns && all >= LONG && length % (line / size) == 0 && a->length * size % line == 0 &&
+                 a->piece * size % line == 0 && (intptr_t)j->result % line == 0;
     return outer * a->inner + first;
 }
 

@@ -180,6 +180,7 @@ typedef struct cpu_lines {
     int64_t length, step, lanes, lane_step;
     void *carry;  /* of each line: the accumulator before, and then after it */
     void *factor; /* y NULL: of each line, the product of c's elements */
+    bool streams; /* elements are neighbours; y is long, and starts at cache lines wherever 64 bytes of elements do */
 } cpu_lines;
 typedef void (*cpu_scan_fn)(const cpu_lines *);
 

@@ -109,11 +109,14 @@
 
 #define TYPE f32
 #define WIDE f64
+#define SCAN_INDEX int32_t
 #define REAL
 #define INIT(real, i32, u8) real
 #include "vector_dtype.h"
+#undef SCAN_INDEX
 #define TYPE f64
 #define WIDE f64
+#define SCAN_INDEX int64_t
 #define REAL
 #define INIT(real, i32, u8) real
 #include "vector_dtype.h"
