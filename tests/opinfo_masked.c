@@ -134,7 +134,8 @@ static clg_var median(call *c)
 {
     masked m = masked_of(c, -1);
     const bool scalar = rank_of(m.x) == 0;
-    const int axis = scalar ? 0 : axis_in(m.x, arg_axis(c, 1, "dim", 0));
+    int axis = arg_axis(c, 1, "dim", 0);
+    axis = scalar ? 0 : axis_in(m.x, axis);
     clg_var x = scalar ? clg_reshape(filled(m, NAN), CLG_SHAPE(1)) : filled(m, NAN), sorted = clg_sort(x, axis, false);
     clg_var count = clg_count_nonzero(clg_equal(x, x), CLG_AXES(axis), true);
     clg_var one = clg_full(c->graph, CLG_I32, CLG_SCALAR, 1);

@@ -128,14 +128,124 @@ static clg_var tensorsolve(call *c)
     return clg_reshape(clg_solve(clg_reshape(a, CLG_SHAPE(n, n)), clg_reshape(b, CLG_SHAPE(n, 1))), shape);
 }
 
+/* ---------------------------------------------------------------- of factors that are given */
+
+static clg_var unit_lower(clg_var lu) { return unit_diagonal(clg_tril(lu, 0)); }
+
+/* The rows of a matrix in the order of swaps, row i with row pivots[i] - 1, one after the other; back: undone. They are
+ * read on the host, one matrix's behind the other's. */
+static clg_var swapped(call *c, clg_var x, const cJSON *given, bool back)
+{
+    const cJSON *number_of = cJSON_GetObjectItem(given, "tensor");
+    const opinfo_tensor *pivots = &c->sample->tensors[number_of ? number_of->valueint : 0];
+    const int64_t n = extent(x, -2), swaps = pivots->shape.rank ? pivots->shape.dim[pivots->shape.rank - 1] : 0;
+    int64_t matrices = 1;
+    for (int i = 0; i + 1 < pivots->shape.rank; i++)
+        matrices *= pivots->shape.dim[i];
+    int32_t order[512];
+    if (!number_of || matrices * n > 512)
+        return skip_sample(c, "many rows");
+    for (int64_t m = 0; m < matrices; m++) {
+        int32_t *rows = order + m * n;
+        for (int64_t i = 0; i < n; i++)
+            rows[i] = (int32_t)i;
+        for (int64_t k = 0; k < swaps; k++) {
+            const int64_t i = back ? swaps - 1 - k : k, j = (int64_t)opinfo_element(pivots, m * swaps + i) - 1;
+            const int32_t row = rows[i];
+            rows[i] = rows[j];
+            rows[j] = row;
+        }
+    }
+    clg_shape shape = pivots->shape;
+    shape.dim[shape.rank - 1] = n;
+    clg_var at = clg_array(c->graph, CLG_I32, shape, order);
+    clg_shape wide = clg_shape_of(x);
+    for (int i = 0; i < shape.rank - 1; i++)
+        wide.dim[i] = shape.dim[i];
+    return clg_gather_elements(x, clg_broadcast_to(clg_expand_dims(at, CLG_AXES(-1)), wide), -2);
+}
+
+/* P L U x = b, or with the transposed product. */
+static clg_var solve_by_factors(call *c, clg_var lu, const cJSON *pivots, clg_var b, bool transposed)
+{
+    clg_var l = unit_lower(lu);
+    if (!transposed)
+        return clg_solve_triangular(lu, clg_solve_triangular(l, swapped(c, b, pivots, false), false), true);
+    b = clg_solve_triangular(clg_transpose(lu), b, false);
+    return swapped(c, clg_solve_triangular(clg_transpose(l), b, true), pivots, true);
+}
+
+static clg_var lu_solve(call *c)
+{
+    clg_var b = arg_var(c, 0, NULL), lu = arg_var(c, 1, NULL);
+    return solve_by_factors(c, lu, arg(c, 2, NULL), b, false);
+}
+
+static clg_var linalg_lu_solve(call *c)
+{
+    clg_var lu = arg_var(c, 0, NULL), b = arg_var(c, 2, NULL);
+    const bool adjoint = arg_bool(c, -1, "adjoint", false), left = arg_bool(c, -1, "left", true);
+    const cJSON *pivots = arg(c, 1, NULL);
+    return left ? solve_by_factors(c, lu, pivots, b, adjoint)
+                : clg_transpose(solve_by_factors(c, lu, pivots, clg_transpose(b), !adjoint));
+}
+
+/* P, L and U of (m, n) matrices. */
+static clg_var lu_unpack(call *c)
+{
+    clg_var lu = arg_var(c, 0, NULL);
+    const cJSON *pivots = arg(c, 1, NULL);
+    const int64_t m = extent(lu, -2), n = extent(lu, -1), k = m < n ? m : n;
+    if (!arg_bool(c, 2, "unpack_data", true) || !arg_bool(c, 3, "unpack_pivots", true))
+        return skip_sample(c, "parts of it");
+    clg_shape square = shape_with(lu, -1, m);
+    clg_var eye = clg_broadcast_to(clg_eye(c->graph, clg_dtype_of(lu), m, m), square);
+    clg_var lower = clg_slice(lu, -1, 0, k, 1);
+    put(c, swapped(c, eye, pivots, true));
+    put(c, clg_where(clg_eye(c->graph, CLG_U8, m, k), clg_scalar_like(lu, 1), clg_tril(lower, 0)));
+    put(c, clg_triu(clg_slice(lu, -2, 0, k, 1), 0));
+    return CLG_NONE;
+}
+
+/* y with reflections I - tau v v^T from the left, the last one first (last: the first one first); v has 1 at its place
+ * and what the columns of a have below. */
+static clg_var reflected(clg_var a, clg_var tau, clg_var y, bool last)
+{
+    const int64_t m = extent(a, -2), count = extent(tau, -1);
+    clg_var below = clg_where(clg_eye(a.graph, CLG_U8, m, extent(a, -1)), clg_scalar_like(a, 1), clg_tril(a, 0));
+    for (int64_t k = 0; k < count; k++) {
+        const int64_t i = last ? k : count - 1 - k;
+        clg_var v = clg_slice(below, -1, i, i + 1, 1),
+                factor = clg_expand_dims(clg_slice(tau, -1, i, i + 1, 1), CLG_AXES(-1));
+        y = clg_sub(y, clg_mul(factor, clg_matmul(v, clg_matmul(clg_transpose(v), y))));
+    }
+    return y;
+}
+
+static clg_var householder_product(call *c)
+{
+    clg_var a = arg_var(c, 0, NULL), tau = arg_var(c, 1, NULL);
+    clg_var eye = clg_eye(c->graph, clg_dtype_of(a), extent(a, -2), extent(a, -1));
+    return reflected(a, tau, clg_broadcast_to(eye, clg_shape_of(a)), false);
+}
+
+static clg_var ormqr(call *c)
+{
+    clg_var a = arg_var(c, 0, NULL), tau = arg_var(c, 1, NULL), y = arg_var(c, 2, NULL);
+    const bool left = arg_bool(c, 3, "left", true), transpose = arg_bool(c, 4, "transpose", false);
+    return left ? reflected(a, tau, y, transpose) : clg_transpose(reflected(a, tau, clg_transpose(y), !transpose));
+}
+
 const opinfo_row opinfo_solvers[] = {
     BUILD("cholesky_inverse", cholesky_inverse),
     BUILD("cholesky_solve", cholesky_solve),
     BUILD("linalg.cholesky", cholesky),
     BUILD("linalg.cholesky_ex", cholesky_ex),
     UNARY("linalg.det", clg_determinant),
+    BUILD("linalg.householder_product", householder_product),
     UNARY("linalg.inv", clg_inverse),
     BUILD("linalg.inv_ex", inverse_ex),
+    BUILD("linalg.lu_solve", linalg_lu_solve),
     BUILD("linalg.slogdet", slogdet),
     BUILD("linalg.solve", solve),
     BUILD("linalg.solve_ex", solve_ex),
@@ -143,6 +253,9 @@ const opinfo_row opinfo_solvers[] = {
     BUILD("linalg.tensorinv", tensorinv),
     BUILD("linalg.tensorsolve", tensorsolve),
     UNARY("logdet", logdet),
+    BUILD("lu_solve", lu_solve),
+    BUILD("lu_unpack", lu_unpack),
+    BUILD("ormqr", ormqr),
     BUILD("triangular_solve", triangular_solve),
     {0},
 };
