@@ -171,13 +171,11 @@ static clg_var searchsorted(call *c)
     return clg_count_nonzero(right ? clg_less_equal(bounds, values) : clg_less(bounds, values), CLG_AXES(-1), false);
 }
 
-/* How many elements, or how much of their weights, each of `bins` parts of low..high has; the last one has high. */
-static clg_var counted(clg_var x, clg_var weights, clg_var bin, clg_var low, clg_var high, int64_t bins)
+/* The bins of elements of x, of which those that are not within low..high get number `bins`; the last one has high. */
+static clg_var within(clg_var x, clg_var bin, clg_var low, clg_var high, int64_t bins)
 {
     clg_var in = clg_mul(clg_greater_equal(x, low), clg_less_equal(x, high));
-    clg_var end = whole(x, (double)(bins - 1)), beyond = whole(x, (double)bins);
-    clg_var at = clg_where(in, clg_minimum(bin, end), beyond);
-    return clg_scatter_add(at, clg_broadcast_to(weights, clg_shape_of(x)), bins);
+    return clg_where(in, clg_minimum(bin, whole(x, (double)(bins - 1))), whole(x, (double)bins));
 }
 
 /* Bounds that are equal are those of the data; where these are equal, 1 off them on both sides. */
@@ -194,7 +192,8 @@ static clg_var histc(call *c)
         high = clg_add(high, same);
     }
     clg_var place = clg_mul(clg_sub(x, low), clg_div(number(c, (double)bins), clg_sub(high, low)));
-    return counted(x, number(c, 1), clg_cast(place, CLG_I32), low, high, bins);
+    clg_var at = within(x, clg_cast(place, CLG_I32), low, high, bins);
+    return clg_scatter_add(at, clg_broadcast_to(number(c, 1), clg_shape_of(x)), bins);
 }
 
 /* Equal distances from low to high, exactly these at the ends. */
@@ -206,35 +205,77 @@ static clg_var edges_between(call *c, clg_var low, clg_var high, int64_t bins)
     return clg_where(clg_less(i, number(c, (double)(bins + 1) / 2)), up, down);
 }
 
-static clg_var histogram(call *c)
+/* The edges that are given, or so many at equal distances, for x (n). */
+static clg_var edges_for(call *c, clg_var x, const cJSON *given)
 {
-    clg_var x = flat(arg_var(c, 0, NULL)), weights = arg_var(c, -1, "weight"), edges, low, high;
-    const bool given = cJSON_GetObjectItem(arg(c, 1, "bins"), "tensor");
-    const int64_t bins = given ? extent(arg_var(c, 1, "bins"), 0) - 1 : arg_int(c, 1, "bins", 1);
-    int64_t range[OPINFO_LIST];
     const bool empty = extent(x, 0) == 0;
-    if (arg_ints(c, -1, "range", range) >= 0)
-        return skip_sample(c, "a range");
-    if (given)
-        edges = arg_var(c, 1, "bins");
-    else {
-        low = empty ? number(c, 0) : clg_min(x, CLG_ALL_AXES, false);
-        high = empty ? number(c, 1) : clg_max(x, CLG_ALL_AXES, false);
-        clg_var half = clg_mul(clg_cast(clg_equal(low, high), c->dtype), number(c, 0.5));
-        edges = edges_between(c, clg_sub(low, half), clg_add(high, half), bins);
+    if (!cJSON_IsNumber(given))
+        return json_var(c, given);
+    clg_var low = empty ? number(c, 0) : clg_min(x, CLG_ALL_AXES, false);
+    clg_var high = empty ? number(c, 1) : clg_max(x, CLG_ALL_AXES, false);
+    clg_var half = clg_mul(clg_cast(clg_equal(low, high), c->dtype), number(c, 0.5));
+    return edges_between(c, clg_sub(low, half), clg_add(high, half), given->valueint);
+}
+
+/* The bin between edges for each of x (n). */
+static clg_var bins_of(clg_var x, clg_var edges)
+{
+    clg_var passed = clg_less_equal(edges, clg_expand_dims(x, CLG_AXES(1)));
+    clg_var bin = clg_sub(clg_count_nonzero(passed, CLG_AXES(1), false), whole(x, 1));
+    return within(x, bin, clg_index(edges, 0, 0), clg_index(edges, 0, -1), extent(edges, 0) - 1);
+}
+
+/* Histograms of points x (n, axes), edges for each axis; density: over the sum and each bin's size. */
+static clg_var histogram_of(call *c, clg_var x, const cJSON *bins, bool several)
+{
+    clg_var weights = arg_var(c, -1, "weight"), edges[CLG_MAX_RANK];
+    const int axes = (int)extent(x, 1);
+    int64_t all = 1;
+    clg_shape shape = {.rank = axes};
+    clg_var at = whole(x, 0), out = clg_full(c->graph, CLG_U8, CLG_SCALAR, 0);
+    if (has_arg(c, -1, "range") || axes > CLG_MAX_RANK)
+        return skip_sample(c, "a range, or many axes");
+    for (int i = 0; i < axes; i++) {
+        const cJSON *given = cJSON_IsArray(bins) ? cJSON_GetArrayItem(bins, i) : bins;
+        clg_var column = clg_index(x, 1, i);
+        edges[i] = edges_for(c, column, given);
+        all *= shape.dim[i] = extent(edges[i], 0) - 1;
+        clg_var bin = bins_of(column, edges[i]), count = whole(x, (double)shape.dim[i]);
+        out = clg_logical_or(out, clg_equal(bin, count));
+        at = clg_add(clg_mul(at, count), bin);
     }
-    low = clg_index(edges, 0, 0);
-    high = clg_index(edges, 0, -1);
-    clg_var passed = clg_less_equal(edges, clg_expand_dims(x, CLG_AXES(-1)));
-    clg_var bin = clg_sub(clg_count_nonzero(passed, CLG_AXES(-1), false), whole(x, 1));
-    clg_var hist = counted(x, weights.id == CLG_NONE.id ? number(c, 1) : flat(weights), bin, low, high, bins);
+    weights = clg_broadcast_to(weights.id == CLG_NONE.id ? number(c, 1) : flat(weights), CLG_SHAPE(extent(x, 0)));
+    clg_var hist = clg_scatter_add(clg_where(out, whole(x, (double)all), at), weights, all);
+    hist = clg_reshape(hist, shape);
     if (arg_bool(c, -1, "density", false)) {
-        clg_var width = clg_sub(clg_slice(edges, 0, 1, INT64_MAX, 1), clg_slice(edges, 0, 0, -1, 1));
-        hist = clg_div(clg_div(hist, clg_sum(hist, CLG_ALL_AXES, false)), width);
+        hist = clg_div(hist, clg_sum(hist, CLG_ALL_AXES, false));
+        for (int i = 0; i < axes; i++) {
+            clg_var width = clg_sub(clg_slice(edges[i], 0, 1, INT64_MAX, 1), clg_slice(edges[i], 0, 0, -1, 1));
+            clg_shape along = {.rank = axes};
+            for (int k = 0; k < axes; k++)
+                along.dim[k] = k == i ? -1 : 1;
+            hist = clg_div(hist, clg_reshape(width, along));
+        }
     }
     put(c, hist);
-    put(c, edges);
+    for (int i = 0; i < (several ? axes : 1); i++)
+        put(c, edges[i]);
     return CLG_NONE;
+}
+
+static clg_var histogram(call *c)
+{
+    clg_var x = arg_var(c, 0, NULL);
+    return histogram_of(c, clg_reshape(x, CLG_SHAPE(clg_shape_count(clg_shape_of(x)), 1)), arg(c, 1, "bins"), false);
+}
+
+static clg_var histogramdd(call *c)
+{
+    clg_var x = arg_var(c, 0, NULL);
+    int64_t points = 1;
+    for (int i = 0; i + 1 < rank_of(x); i++)
+        points *= extent(x, i);
+    return histogram_of(c, clg_reshape(x, CLG_SHAPE(points, extent(x, -1))), arg(c, 1, "bins"), true);
 }
 
 /* ---------------------------------------------------------------- places of what is not 0 */
@@ -297,6 +338,7 @@ const opinfo_row opinfo_sorts[] = {
     BUILD("argsort", argsort),
     BUILD("histc", histc),
     BUILD("histogram", histogram),
+    BUILD("histogramdd", histogramdd),
     BUILD("kthvalue", kthvalue),
     BUILD("median", median),
     BUILD("mode", mode),
