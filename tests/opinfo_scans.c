@@ -28,7 +28,8 @@ static clg_var with_places(call *c, clg_var (*scan)(clg_var, int, int))
     clg_var none = clg_full(c->graph, CLG_I32, CLG_SCALAR, -1);
     put(c, y);
     y = clg_reshape(y, clg_shape_of(x));
-    put(c, clg_reshape(clg_cummax(clg_where(clg_equal(x, y), places, none), axis, 0), clg_shape_of(c->outputs[0])));
+    clg_var here = clg_logical_or(clg_equal(x, y), clg_is_nan(x));
+    put(c, clg_reshape(clg_cummax(clg_where(here, places, none), axis, 0), clg_shape_of(c->outputs[0])));
     return CLG_NONE;
 }
 

@@ -168,7 +168,8 @@ static clg_var searchsorted(call *c)
         bounds = clg_gather_elements(bounds, sorter, -1);
     bounds = rank_of(values) ? clg_expand_dims(bounds, CLG_AXES(-2)) : bounds;
     values = rank_of(values) ? clg_expand_dims(values, CLG_AXES(-1)) : values;
-    return clg_count_nonzero(right ? clg_less_equal(bounds, values) : clg_less(bounds, values), CLG_AXES(-1), false);
+    clg_var below = right ? clg_less_equal(bounds, values) : clg_less(bounds, values);
+    return clg_count_nonzero(clg_logical_or(below, clg_is_nan(values)), CLG_AXES(-1), false); /* NaN is the largest */
 }
 
 /* The bins of elements of x, of which those that are not within low..high get number `bins`; the last one has high. */
