@@ -88,6 +88,16 @@ static clg_var stopped_gradient(clg_graph *g)
     return gx;
 }
 
+static clg_var again(clg_graph *g)
+{
+    clg_var x = LEAF(CLG_F32, CLG_SHAPE(3), 3, NAN, -0.0), gx;
+    const int32_t mark = clg_graph_mark(g);
+    clg_var y = clg_square(x);
+    clg_checkpoint(g, mark);
+    clg_gradients(y, &x, 1, &gx); /* 2 x, of x again */
+    return gx;
+}
+
 /* ---------------------------------------------------------------- contractions, rows of tables */
 
 static clg_var product_by(clg_graph *g, clg_dtype dtype, double first)
@@ -301,6 +311,7 @@ static const array_case cases[] = {
     {"window", window_u8, CLG_U8, S(2, 2), {1, 2, 3, 255}},
     {"view", diagonal, CLG_F32, S(3), {NAN, -0.0, INFINITY}},
     {"view", part_of_transpose, CLG_U8, S(2, 2), {251, 254, 252, 255}},
+    {"again", again, CLG_F32, S(3), {6, NAN, -0.0}},
     {"stop_gradient", stopped, CLG_F32, S(2, 3), {NAN, -0.0, 1, INFINITY, -INFINITY, 0}},
     {"stop_gradient", stopped_gradient, CLG_F32, S(2), {3, -5}},
     {"contract", product, CLG_F32, S(2, 2), {19, 22, 43, 50}},

@@ -191,6 +191,9 @@ CLG_API clg_var clg_operand(clg_var x, int n);
 /* Leaves. An input's values are undefined until clg_write. data: shape's element count of dtype, copied. */
 CLG_API clg_var clg_input(clg_graph *graph, clg_dtype dtype, clg_shape shape);
 CLG_API clg_var clg_array(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data);
+/* An array that never changes: it cannot be written or assigned, and clg_backward gives it no gradient. What depends on
+ * constants alone is computed once, when a program that needs it is compiled. */
+CLG_API clg_var clg_constant(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data);
 CLG_API clg_var clg_scalar(clg_graph *graph, double value); /* f32 leaf of shape () */
 /* Constants: cannot be written; folded into what uses them. */
 CLG_API clg_var clg_full(clg_graph *graph, clg_dtype dtype, clg_shape shape, double value);
@@ -495,6 +498,12 @@ CLG_API clg_var clg_after(clg_var x, clg_var effect);
  * any variables; of a view (reshape, transpose, slice, ...) counts what reads it, but not views of it, which read what
  * it is a view of. A variable that y does not depend on gets zeros. On error all gxs are poisoned. */
 CLG_API clg_status clg_gradients(clg_var y, const clg_var *xs, int count, clg_var *gxs);
+
+/* The nodes made since the mark (clg_graph_mark), a block of a model for instance, are computed again in the backward
+ * pass, from what the block reads, instead of being kept until then: less memory for one more forward pass. For calls
+ * of clg_gradients and clg_backward from now on; results are the same. What the block returns is kept. Blocks follow
+ * each other: a mark within an earlier one is refused. */
+CLG_API clg_status clg_checkpoint(clg_graph *graph, int32_t mark);
 
 /* Adds d sum(y)/dx to the gradient of every floating-point leaf x that y depends on. Gradients accumulate over
  * calls until cleared. Several calls on one graph are legal. */

@@ -28,6 +28,15 @@ UNARY(reshape, clg_reshape(a, CLG_SHAPE(-1)))
 UNARY(permute, clg_permute(a, CLG_AXES(2, 0, 1)))
 UNARY(expand, clg_broadcast_to(a, CLG_SHAPE(4, 3, 7)))
 UNARY(slice, clg_slice(clg_slice(a, -1, -2, INT64_MIN, -2), 0, 1, INT64_MAX, 1))
+/* The gradient of x^3 for x, which is made of x again. */
+static clg_var build_again(const clg_var *x)
+{
+    const int32_t mark = clg_graph_mark(x[0].graph);
+    clg_var cube = clg_mul(clg_square(x[0]), x[0]), slope;
+    if (clg_checkpoint(x[0].graph, mark) != CLG_OK || clg_gradients(cube, x, 1, &slope) != CLG_OK)
+        return (clg_var){x[0].graph, -1};
+    return slope;
+}
 UNARY(stop, clg_stop_gradient(a))
 
 UNARY(pad, clg_pad(a, CLG_SHAPE(1, 2), CLG_SHAPE(0, 3), CLG_PAD_CONSTANT, 0.5))
@@ -49,8 +58,14 @@ BINARY(conv_groups, clg_conv(a, b, (clg_conv_options){.stride = CLG_SHAPE(2, 2),
 BINARY(conv_last, clg_conv(a, b, (clg_conv_options){.dilation = CLG_SHAPE(2), .layout = "NWC,WIO->NWC"}))
 BINARY(gather, clg_gather(a, b))
 BINARY(scatter_add, clg_scatter_add(a, b, CHECK_TABLE_ROWS))
-BINARY(scatter_max, clg_scatter_max(a, b, CHECK_TABLE_ROWS))
-BINARY(scatter_min, clg_scatter_min(a, b, CHECK_TABLE_ROWS))
+/* Rows without updates are infinite. */
+static clg_var bounded(clg_var x)
+{
+    return clg_maximum(clg_minimum(x, clg_full(x.graph, CLG_F32, CLG_SCALAR, 9)),
+                       clg_full(x.graph, CLG_F32, CLG_SCALAR, -9));
+}
+BINARY(scatter_max, bounded(clg_scatter_max(a, b, CHECK_TABLE_ROWS)))
+BINARY(scatter_min, bounded(clg_scatter_min(a, b, CHECK_TABLE_ROWS)))
 /* Well-conditioned matrices: x + 6 I, and x x^T + I. */
 static clg_var dominant(clg_var x)
 {
@@ -141,6 +156,7 @@ static const check_row written[] = {
     {"pad", "", build_pad, "r", -3, 3, &padded, 0, -1, {0}},
     {"window", "", build_window, "r", -3, 3, &windows, 0, -1, {0}},
     {"view", "", build_view, "rr", -3, 3, &weighted, 0, -1, {0}},
+    {"again", "", build_again, "r", -3, 3, &one, 0, -1, {0}},
     {"stop_gradient", "", build_stop, "r", -3, 3, &one, NO_GRADIENT, -1, {0}},
     {"contract", "matmul", build_matmul, "rr", -1, 1, &products, 0, -1, {0}},
     {"contract", "einsum", build_einsum, "rr", -1, 1, &heads, 0, -1, {0}},

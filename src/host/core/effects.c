@@ -13,6 +13,9 @@ clg_var clg_assign(clg_var leaf_var, clg_var value)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: leaf %s %s and value %s %s differ",
                           clg_dtype_name(clg_dtype_of(leaf_var)), shape_text(clg_shape_of(leaf_var)),
                           clg_dtype_name(clg_dtype_of(value)), shape_text(clg_shape_of(value)));
+    if (graph_leaf_of(g, leaf_var.id)->constant)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "assign: %%%d %s is a constant; an input can be assigned",
+                          (int)leaf_var.id, shape_text(clg_shape_of(leaf_var)));
     graph_leaf_of(g, leaf_var.id)->assigned = true;
     return graph_node(g, OP_ASSIGN, clg_dtype_of(value), graph_at(value)->shape, (int32_t[]){leaf_var.id, value.id, -1},
                       (graph_record){0});

@@ -2,6 +2,7 @@
  * them. Summing over broadcast axes is the rule of broadcast_to; adding up several uses of a variable is the sweep's.
  * In the rules x are the operands, y the result, gy the gradient of y; gx[i] is left alone where nothing flows. */
 #include "build.h"
+#include "checkpoint.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -167,6 +168,7 @@ RULE(extreme)
     uint32_t mask = (uint32_t)graph_at(y)->attr.integer;
     gx[0] = clg_mul(chosen, clg_div(gy, build_reduce(OP_SUM, chosen, mask)));
 }
+RULE(again) { gx[0] = gy; }
 RULE(reshape) { gx[0] = views_reshape(gy, clg_shape_of(x[0])); }
 RULE(view)
 {
@@ -347,7 +349,7 @@ static void spread(const clg_graph *g, int32_t count, uint8_t *needed)
 }
 
 /* grads[i]: the gradient of sum(y) with respect to node i, or -1. Both arrays have y.id + 1 elements. */
-static clg_status sweep(clg_var y, const uint8_t *needed, int32_t *grads)
+static clg_status sweep_with(clg_var y, const uint8_t *needed, int32_t *grads, checkpoint *c)
 {
     clg_graph *g = y.graph;
     grads[y.id] = graph_like(y, 1).id;
@@ -357,12 +359,14 @@ static clg_status sweep(clg_var y, const uint8_t *needed, int32_t *grads)
             continue;
         const int32_t src[3] = {g->nodes[i].src[0], g->nodes[i].src[1], g->nodes[i].src[2]};
         clg_var x[3], gx[3];
+        bool had_error = g->error[0];
+        if (!checkpoint_reach(g, c, i))
+            return CLG_ERROR_MEMORY;
         for (int s = 0; s < 3; s++) {
-            x[s] = graph_var(g, src[s]);
+            x[s] = graph_var(g, src[s] < 0 ? -1 : checkpoint_value(g, c, src[s]));
             gx[s] = POISON(g);
         }
-        bool had_error = g->error[0];
-        rule(graph_var(g, i), x, graph_var(g, grads[i]), gx);
+        rule(graph_var(g, checkpoint_value(g, c, i)), x, graph_var(g, grads[i]), gx);
         if (g->error[0] && !had_error)
             return CLG_ERROR_UNSUPPORTED;
         for (int s = 0; s < 3; s++) {
@@ -373,6 +377,14 @@ static clg_status sweep(clg_var y, const uint8_t *needed, int32_t *grads)
         }
     }
     return CLG_OK;
+}
+
+static clg_status sweep(clg_var y, const uint8_t *needed, int32_t *grads)
+{
+    checkpoint c;
+    clg_status status = checkpoint_begin(y.graph, y.id + 1, &c) ? sweep_with(y, needed, grads, &c) : clg_fail_memory();
+    checkpoint_end(&c);
+    return status;
 }
 
 static bool check_differentiable(const char *op, clg_var y)
@@ -442,7 +454,7 @@ clg_status clg_backward(clg_var y)
     if (!work_arrays(y, &needed, &grads))
         return CLG_ERROR_MEMORY;
     for (int32_t i = 0; i < g->leaf_count && g->leaves[i].node <= y.id; i++)
-        needed[g->leaves[i].node] = is_float(&g->nodes[g->leaves[i].node]);
+        needed[g->leaves[i].node] = is_float(&g->nodes[g->leaves[i].node]) && !g->leaves[i].constant;
     spread(g, y.id + 1, needed);
     g->in_gradient = true;
     clg_status status = sweep(y, needed, grads);

@@ -47,6 +47,7 @@ void graph_destroy(clg_graph *g)
     free(g->contractions);
     free(g->contraction_table.buckets);
     free(g->leaves);
+    free(g->regions);
 }
 
 /* ---------------------------------------------------------------- errors */
@@ -288,6 +289,8 @@ void graph_truncate(clg_graph *g, int32_t mark)
         if (n->op == OP_INPUT)
             g->leaf_count--; /* leaves are made in id order */
     }
+    while (g->region_count > 0 && g->regions[g->region_count - 1].last >= mark)
+        g->region_count--;
     for (int32_t i = 0; i < g->leaf_count; i++)
         if (g->leaves[i].grad >= mark)
             g->leaves[i].grad = -1;

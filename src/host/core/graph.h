@@ -33,9 +33,15 @@ typedef struct leaf_record {
     const char *classes_of;
     int64_t least, most; /* of the integers last written; 0, -1: none */
     bool assigned;       /* programs may give it other ones */
+    bool constant;       /* nobody may, once it is written */
     void *storage;       /* the engine's: backend buffer, NULL until needed */
     bool written;
 } leaf_record;
+
+/* Nodes that gradients compute again instead of keeping their values: checkpoint.c. */
+typedef struct graph_region {
+    int32_t first, last;
+} graph_region;
 
 struct clg_graph {
     clg_device *device;
@@ -49,6 +55,8 @@ struct clg_graph {
     intern_table shape_table, map_table, contraction_table;
     leaf_record *leaves;
     int32_t leaf_count, leaf_capacity;
+    graph_region *regions; /* in order, apart from each other */
+    int32_t region_count, region_capacity;
     bool in_gradient; /* gradient rules run: structural zeros are folded away (fold.h) */
     char error[1024];
     void *engine; /* the engine's state for this graph (run/), opaque here */

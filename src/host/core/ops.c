@@ -65,7 +65,8 @@ clg_op_info clg_op_get_info(int op)
     return info;
 }
 
-bool ops_have_map(clg_op op) { return clg_ops[op].kind == KIND_VIEW && op != OP_RESHAPE && op != OP_STOP_GRADIENT; }
+bool ops_keep_order(clg_op op) { return op == OP_RESHAPE || op == OP_AGAIN || op == OP_STOP_GRADIENT; }
+bool ops_have_map(clg_op op) { return clg_ops[op].kind == KIND_VIEW && !ops_keep_order(op); }
 
 /* ---------------------------------------------------------------- rows as functions of f64 */
 

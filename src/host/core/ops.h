@@ -63,7 +63,8 @@ typedef struct op_row {
 
 extern const op_row clg_ops[OP_COUNT];
 
-/* Whether an operation's nodes have an index map: all views but reshape and stop_gradient. */
+/* Whether an operation gives its operand's elements in their order; an index map has every other view. */
+bool ops_keep_order(clg_op op);
 bool ops_have_map(clg_op op);
 /* A MAP row's function in f64, NaN of one of integers alone; unused operands: any. */
 double ops_evaluate(clg_op op, double a, double b, double c);

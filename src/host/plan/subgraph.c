@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool subgraph_is_alias(uint8_t op) { return op == OP_RESHAPE || op == OP_STOP_GRADIENT || op == OP_AFTER; }
+bool subgraph_is_alias(uint8_t op) { return ops_keep_order((clg_op)op) || op == OP_AFTER; }
 
 static void mark(const clg_graph *g, uint8_t *needed, int32_t top, bool (*realised)(void *, int32_t), void *context)
 {

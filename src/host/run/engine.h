@@ -17,6 +17,7 @@ struct clg_device {
 };
 
 /* A value in memory: valid while the epoch is the engine's (any write to a leaf begins a new epoch). */
+#define ALWAYS UINT64_MAX /* the epoch of what depends on constants alone */
 typedef struct realised {
     int32_t node;
     uint64_t epoch;
@@ -78,6 +79,8 @@ clg_status engine_leaf(clg_graph *g, int32_t node, backend_buffer **buffer);
 realised *engine_value(const clg_graph *g, int32_t node);
 /* A node's value is in a buffer, which is the owner's; NULL: the engine's from now on, unless this fails. */
 clg_status engine_remember(clg_graph *g, int32_t node, backend_buffer *buffer, const clg_program *owner);
+/* A value that the engine has is valid from now on, whatever is written. */
+void engine_keep(const clg_graph *g, int32_t node);
 /* Forgets (and frees, where owned) values of nodes >= mark, and all of a program's if owner is not NULL. */
 void engine_forget(clg_graph *g, int32_t mark, const clg_program *owner);
 /* The buffers of a subgraph's leaves: of values in memory, or of inputs. */
@@ -120,6 +123,11 @@ void compiled_free(compiled *c);
 /* eager.c: computes a variable, whose value the engine then remembers; what it has compiled. */
 clg_status eager_compute(clg_var x);
 void eager_free_cache(clg_graph *g);
+
+/* constants.c: computes and keeps what the outputs need that depends on constant arrays alone; whether it is kept. */
+clg_status constants_compute(clg_graph *g, const int32_t *outputs, int count);
+bool constants_has(const clg_graph *g, int32_t node);
+bool constants_is_leaf(void *graph, int32_t node); /* the same, for subgraph_collect */
 
 /* print.c: prints the stages that the environment variable CLGRAD_DEBUG names. */
 void debug_print(const clg_program *program);

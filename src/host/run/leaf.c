@@ -9,6 +9,14 @@ clg_var clg_array(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void
     return x;
 }
 
+clg_var clg_constant(clg_graph *graph, clg_dtype dtype, clg_shape shape, const void *data)
+{
+    clg_var x = clg_array(graph, dtype, shape, data);
+    if (x.id >= 0)
+        graph_leaf_of(graph, x.id)->constant = true;
+    return x;
+}
+
 clg_var clg_scalar(clg_graph *graph, double value)
 {
     float v = (float)value;

@@ -44,7 +44,9 @@ static clg_status compile(clg_program *p, const clg_var *outputs, int count)
         return clg_fail_memory();
     for (int i = 0; i < count; i++)
         p->output_nodes[i] = outputs[i].id;
-    clg_status status = subgraph_collect(p->graph, p->output_nodes, count, NULL, NULL, &s);
+    clg_status status = constants_compute(p->graph, p->output_nodes, count);
+    if (status == CLG_OK)
+        status = subgraph_collect(p->graph, p->output_nodes, count, constants_is_leaf, p->graph, &s);
     if (status == CLG_OK)
         status = compiled_plan(&p->compiled, p->graph, &s);
     return status == CLG_OK ? prepare(p) : status;

@@ -56,6 +56,9 @@ clg_status clg_write(clg_var leaf, const void *data, size_t bytes)
     if (!data && bytes)
         return clg_fail(CLG_ERROR_ARGUMENT, "write: data is NULL");
     leaf_record *l = graph_leaf_of(g, leaf.id);
+    if (l->constant)
+        return clg_fail(CLG_ERROR_ARGUMENT, "write: %%%d %s is a constant; an input can be written again", (int)leaf.id,
+                        shape_text(clg_shape_of(leaf)));
     const int64_t count = clg_shape_count(clg_shape_of(leaf));
     int64_t least, most;
     clg_status status = engine_leaf(g, leaf.id, &buffer); /* there is room for it: before all of it is read */
@@ -98,7 +101,7 @@ static clg_status locate(clg_var x, backend_buffer **buffer)
             }
             /* once effects have run, their results are read from what they stand for */
             bool effect = n->op == OP_AFTER || n->op == OP_ASSIGN;
-            if (n->op != OP_RESHAPE && n->op != OP_STOP_GRADIENT && !(effect && tries))
+            if (!ops_keep_order((clg_op)n->op) && !(effect && tries))
                 break;
             id = n->src[n->op == OP_ASSIGN];
         }

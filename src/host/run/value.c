@@ -24,7 +24,7 @@ realised *engine_value(const clg_graph *g, int32_t node)
 {
     engine *e = engine_of(g);
     int32_t i = node < e->index_capacity ? e->index_of[node] - 1 : -1;
-    return i >= 0 && e->values[i].epoch == e->epoch ? &e->values[i] : NULL;
+    return i >= 0 && (e->values[i].epoch == e->epoch || e->values[i].epoch == ALWAYS) ? &e->values[i] : NULL;
 }
 
 static void release(clg_graph *g, int32_t i)
@@ -51,8 +51,15 @@ static void sweep_stale(clg_graph *g)
 {
     engine *e = engine_of(g);
     for (int32_t i = e->count; i-- > 0;)
-        if (e->values[i].epoch != e->epoch)
+        if (e->values[i].epoch != e->epoch && e->values[i].epoch != ALWAYS)
             release(g, i);
+}
+
+void engine_keep(const clg_graph *g, int32_t node)
+{
+    realised *value = engine_value(g, node);
+    if (value && !value->owner)
+        value->epoch = ALWAYS;
 }
 
 clg_status engine_remember(clg_graph *g, int32_t node, backend_buffer *buffer, const clg_program *owner)

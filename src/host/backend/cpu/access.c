@@ -230,15 +230,30 @@ static void no_row(char *d, const cpu_access *x)
         memset(d, 0, (size_t)x->size);
 }
 
+/* How many of n numbers are equal to the first one: more of them at a time as long as they are. */
+static int64_t equal_ones(const int32_t *rows, int64_t n)
+{
+    enum { LEAST = 8 };
+    int64_t count = 1, step = LEAST;
+    while (step >= LEAST) {
+        if (count < n && rows[count] != rows[0])
+            return count;
+        const bool more = count + step <= n && memcmp(rows + count - 1, rows + count, (size_t)step * sizeof *rows) == 0;
+        count += more ? step : 0;
+        step = more ? step * 2 : step / 2;
+    }
+    while (count < n && rows[count] == rows[0])
+        count++;
+    return count;
+}
+
 /* One run of a load by rows. Lanes that share a row (a whole run of a table's columns, often) are copied together. */
 static void gather_rows(char *d, const char *base, const int32_t *rows, int64_t offset, int64_t stride, int64_t n,
                         const cpu_access *x)
 {
     for (int64_t i = 0; i < n;) {
         int32_t row = rows[i];
-        int64_t end = i + 1;
-        while (end < n && rows[end] == row)
-            end++;
+        const int64_t end = i + equal_ones(rows + i, n - i);
         if (row >= 0 && row < x->row_count)
             cpu_copy_from(d + i * x->size, base + (offset + row * x->row_stride + i * stride) * x->size, stride,
                           end - i, x->size);

@@ -18,7 +18,7 @@ typedef struct job {
  *
  * A unit is some lines next to each other, or one piece of them. */
 
-enum { LINES_ABREAST = 64 };
+enum { LINES_ABREAST = 64, LONG = 16 * 1024 * 1024 };
 
 typedef struct units {
     int64_t blocks; /* of lines: in each of the outer ones of inner lines, or of outer lines of neighbours */
@@ -50,6 +50,9 @@ static int64_t scan_lines(const job *j, int64_t unit, cpu_lines *l)
                      .step = a->reverse ? -a->inner : a->inner,
                      .lanes = smaller(LINES_ABREAST, (columns ? a->inner : a->outer) - first),
                      .lane_step = columns ? 1 : a->length};
+    const int64_t line = 64, all = a->outer * a->length * a->inner * size;
+    l->streams = !columns && all >= LONG && length % (line / size) == 0 && a->length * size % line == 0 &&
+                 a->piece * size % line == 0 && (intptr_t)j->result % line == 0;
     return outer * a->inner + first;
 }
 
@@ -179,6 +182,16 @@ static void each_matrix(const void *argument, int thread, int threads)
  * Threads share the columns, or the rows when there are few columns; every element is combined in the order of the
  * updates. */
 
+/* The rows as they are without updates: neighbours, whoever works on them later. */
+static void begin_scatter(const void *argument, int thread, int threads)
+{
+    const job *j = argument;
+    const int64_t size = (int64_t)clg_dtype_size(j->step->dtype);
+    int64_t first, last;
+    cpu_share(j->a->results * j->a->inner, 64 / size, thread, threads, &first, &last);
+    j->vectors->scatter_begin[j->a->op][j->step->dtype](j->result + first * size, last - first);
+}
+
 static void scatter_part(const void *argument, int thread, int threads)
 {
     const job *j = argument;
@@ -225,6 +238,7 @@ void cpu_run_array(const plan_step *step, char *const *address, char *const *scr
     if (a->outer * a->results * a->inner == 0)
         return;
     if (kind == KIND_SCATTER) {
+        cpu_pool_run(pool, threads, begin_scatter, &j);
         cpu_pool_run(pool, threads, scatter_part, &j);
     } else if (kind == KIND_MATRIX) {
         cpu_pool_run(pool, work * a->length < CPU_PARALLEL_WORK ? 1 : cpu_pool_threads(pool), each_matrix, &j);

@@ -180,6 +180,7 @@ typedef struct cpu_lines {
     int64_t length, step, lanes, lane_step;
     void *carry;  /* of each line: the accumulator before, and then after it */
     void *factor; /* y NULL: of each line, the product of c's elements */
+    bool streams; /* elements are neighbours; y is long, and starts at cache lines wherever 64 bytes of elements do */
 } cpu_lines;
 typedef void (*cpu_scan_fn)(const cpu_lines *);
 
@@ -192,6 +193,8 @@ typedef void (*cpu_scatter_fn)(const plan_array *, const int32_t *indices, const
 
 typedef struct cpu_vectors {
     cpu_scan_fn scan[OP_COUNT][CLG_DTYPE_COUNT];
+    void (*scatter_begin[OP_COUNT][CLG_DTYPE_COUNT])(void *result,
+                                                     int64_t count); /* elements of rows without updates */
     cpu_scatter_fn scatter[OP_COUNT][CLG_DTYPE_COUNT];
     cpu_fn map[OP_COUNT][CLG_DTYPE_COUNT][CPU_FORMS]; /* by the dtype of the last operand; NULL: not defined */
     cpu_fn cast[CLG_DTYPE_COUNT][CLG_DTYPE_COUNT][2]; /* [from][to], lanes or one value */

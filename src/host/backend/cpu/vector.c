@@ -109,11 +109,14 @@
 
 #define TYPE f32
 #define WIDE f64
+#define SCAN_INDEX int32_t
 #define REAL
 #define INIT(real, i32, u8) real
 #include "vector_dtype.h"
+#undef SCAN_INDEX
 #define TYPE f64
 #define WIDE f64
+#define SCAN_INDEX int64_t
 #define REAL
 #define INIT(real, i32, u8) real
 #include "vector_dtype.h"
@@ -229,6 +232,11 @@ const cpu_vectors THIS = {
     .scatter =
         {
 #define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_scatter, f64_##ID##_scatter, i32_##ID##_scatter, u8_##ID##_scatter},
+#include "../../core/ops.def"
+        },
+    .scatter_begin =
+        {
+#define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_begin, f64_##ID##_begin, i32_##ID##_begin, u8_##ID##_begin},
 #include "../../core/ops.def"
         },
     .joins = joins,

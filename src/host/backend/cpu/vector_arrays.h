@@ -31,6 +31,79 @@
                 ((T *)l->factor)[lane + r] = f[r];                                                                     \
         }                                                                                                              \
     }
+/* Of what is long: as many lines as a vector has lanes, a square of them at a time, turned so that a vector has one
+ * element of each; whole cache lines of results go past the caches. Slower than the above where memory is not the
+ * limit, and of no use where a vector is less than a cache line. */
+#if defined(REAL) && defined(STREAM) && VECTOR_BYTES == 64
+#define WIDTH WIDTH_OF(T)
+#define V FN(TYPE, scan_vector)
+typedef T V __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+INLINE V FN(TYPE, interleave)(V a, V b, const int from)
+{
+#if defined(__clang__)
+    V y;
+    for (int l = 0; l < WIDTH; l++)
+        y[l] = l % 2 ? b[from + l / 2] : a[from + l / 2];
+    return y;
+#else
+    SCAN_INDEX __attribute__((vector_size(VECTOR_BYTES))) order;
+    UNROLL for (int l = 0; l < WIDTH; l++) order[l] = from + l / 2 + (l % 2 ? WIDTH : 0);
+    return __builtin_shuffle(a, b, order);
+#endif
+}
+
+INLINE void FN(TYPE, turn)(V *x)
+{
+    UNROLL for (int round = 1; round < WIDTH; round *= 2)
+    {
+        V y[WIDTH];
+        UNROLL for (int i = 0; i < WIDTH / 2; i++)
+        {
+            y[2 * i] = FN(TYPE, interleave)(x[i], x[i + WIDTH / 2], 0);
+            y[2 * i + 1] = FN(TYPE, interleave)(x[i], x[i + WIDTH / 2], WIDTH / 2);
+        }
+        memcpy(x, y, sizeof y);
+    }
+}
+
+INLINE void FN(TYPE, load_square)(V *square, const T *from, int64_t apart)
+{
+    UNROLL for (int r = 0; r < WIDTH; r++) memcpy(&square[r], from + r * apart, sizeof *square);
+    FN(TYPE, turn)(square);
+}
+
+#define SCAN_SQUARES(ID, has_c)                                                                                        \
+    for (; y && l->streams && lane + WIDTH <= l->lanes; lane += WIDTH) {                                               \
+        T a[WIDTH];                                                                                                    \
+        int64_t t = 0;                                                                                                 \
+        memcpy(a, carry + lane, sizeof a);                                                                             \
+        for (; t + WIDTH <= l->length; t += WIDTH) {                                                                   \
+            const int64_t at = lane * l->lane_step + (l->step > 0 ? t : -(t + WIDTH - 1));                             \
+            V b[WIDTH], m[WIDTH];                                                                                      \
+            FN(TYPE, load_square)(b, x + at, l->lane_step);                                                            \
+            if (has_c)                                                                                                 \
+                FN(TYPE, load_square)(m, c + at, l->lane_step);                                                        \
+            for (int r = 0; r < WIDTH; r++) {                                                                          \
+                T *element = (T *)&b[l->step > 0 ? r : WIDTH - 1 - r];                                                 \
+                const T *factor = (has_c) ? (const T *)&m[l->step > 0 ? r : WIDTH - 1 - r] : element;                  \
+                LANES for (int i = 0; i < WIDTH; i++) a[i] = FN(TYPE, ID##_next)(a[i], element[i], factor[i]);         \
+                memcpy(element, a, sizeof a);                                                                          \
+            }                                                                                                          \
+            FN(TYPE, turn)(b);                                                                                         \
+            UNROLL for (int r = 0; r < WIDTH; r++) STREAM(y + at + r * l->lane_step, &b[r]);                           \
+        }                                                                                                              \
+        for (; t < l->length; t++)                                                                                     \
+            for (int r = 0; r < WIDTH; r++) {                                                                          \
+                const int64_t at = (lane + r) * l->lane_step + t * l->step;                                            \
+                y[at] = a[r] = FN(TYPE, ID##_next)(a[r], x[at], (has_c) ? c[at] : x[at]);                              \
+            }                                                                                                          \
+        memcpy(carry + lane, a, sizeof a);                                                                             \
+        _mm_sfence();                                                                                                  \
+    }
+#else
+#define SCAN_SQUARES(ID, has_c)
+#endif
 #define SCAN_LINES(ID, arity, expr)                                                                                    \
     static inline T FN(TYPE, ID##_next)(T a, T b, T c)                                                                 \
     {                                                                                                                  \
@@ -54,6 +127,7 @@
                 memcpy(carry, before, (size_t)l->lanes * sizeof *carry);                                               \
             return;                                                                                                    \
         }                                                                                                              \
+        SCAN_SQUARES(ID, (arity) > 1)                                                                                  \
         for (; lane + SCAN_ABREAST <= l->lanes; lane += SCAN_ABREAST)                                                  \
             SCAN_ROWS(ID, (arity) > 1, SCAN_ABREAST)                                                                   \
         for (; lane < l->lanes; lane++)                                                                                \
@@ -98,34 +172,35 @@ static void FN(TYPE, fill)(T *to, int64_t count, T value)
 #include "../../core/ops.def"
 
 #define SCATTER(ID, name, combine, ...)                                                                                \
+    static void FN(TYPE, ID##_begin)(void *to, int64_t count)                                                          \
+    {                                                                                                                  \
+        FN(TYPE, fill)(to, count, FN(TYPE, combine##_start)());                                                        \
+    }                                                                                                                  \
     static void FN(TYPE, ID##_scatter)(const plan_array *s, const int32_t *indices, const void *updates, void *result, \
                                        cpu_area part)                                                                  \
     {                                                                                                                  \
-        const T *from = updates;                                                                                       \
-        T *to = result;                                                                                                \
+        const T *from = (const T *)updates + part.column_first;                                                        \
+        T *to = (T *)result + part.column_first;                                                                       \
         const int64_t columns = part.column_last - part.column_first;                                                  \
-        if (columns == s->inner)                                                                                       \
-            FN(TYPE, fill)                                                                                             \
-        (to + part.row_first * columns, (part.row_last - part.row_first) * columns, FN(TYPE, combine##_start)());      \
-        for (int64_t r = part.row_first; columns < s->inner && r < part.row_last; r++)                                 \
-            FN(TYPE, fill)(to + r * s->inner + part.column_first, columns, FN(TYPE, combine##_start)());               \
         for (int64_t i = 0; columns == 1 && i < s->length; i++) {                                                      \
             const int64_t at = indices[i];                                                                             \
             if (at >= part.row_first && at < part.row_last)                                                            \
-                to[at * s->inner + part.column_first] = FN(TYPE, combine##_together)(                                  \
-                    to[at * s->inner + part.column_first], from[i * s->inner + part.column_first]);                    \
+                to[at * s->inner] = FN(TYPE, combine##_together)(to[at * s->inner], from[i * s->inner]);               \
         }                                                                                                              \
         for (int64_t i = 0; columns > 1 && i < s->length; i++) {                                                       \
             if (indices[i] < part.row_first || indices[i] >= part.row_last)                                            \
                 continue;                                                                                              \
-            const T *u = from + i * s->inner + part.column_first;                                                      \
-            T *d = to + indices[i] * s->inner + part.column_first;                                                     \
+            const T *u = from + i * s->inner;                                                                          \
+            T *d = to + indices[i] * s->inner;                                                                         \
             LANES for (int64_t c = 0; c < columns; c++) d[c] = FN(TYPE, combine##_together)(d[c], u[c]);               \
         }                                                                                                              \
     }
 #include "../../core/ops.def"
 
 #undef SCAN_ABREAST
+#undef SCAN_SQUARES
+#undef WIDTH
+#undef V
 #undef SCAN_ROWS
 #undef SCAN_LINES
 #undef SCAN_LINES_NUMERIC

@@ -62,8 +62,10 @@ static clg_status scatter(const kernel_target *target, const plan_step *step, ke
     define(&t, "COLUMNS_EACH", c.columns_each);
     define(&t, "COLUMN_UNITS", c.column_units);
     define(&t, "UNITS", c.units);
-    text_add_skeleton(&t, "scatter.cl", NULL, NULL, 0);
     const bool gpu = target->strategy == STRATEGY_GPU;
+    if (!gpu && c.columns_each == a->inner)
+        text_add(&t, "#define VECTOR %s\n", body_suffix(step->dtype, 16).s);
+    text_add_skeleton(&t, "scatter.cl", NULL, NULL, 0);
     return add(list, &t, arguments, 3, c.units, gpu ? smaller((int64_t)target->group_limit, 64) : 1);
 }
 
