@@ -123,7 +123,7 @@ typedef struct opinfo_row {
 /* Each ends with a row without a name. */
 extern const opinfo_row opinfo_elementwise[], opinfo_reductions[], opinfo_views[], opinfo_joins[], opinfo_products[],
     opinfo_layers[], opinfo_losses[], opinfo_masked[], opinfo_makers[], opinfo_special[], opinfo_pictures[],
-    opinfo_indices[];
+    opinfo_indices[], opinfo_scans[], opinfo_sorts[], opinfo_scatters[], opinfo_solvers[], opinfo_resizes[];
 const opinfo_row *opinfo_find(const char *name);
 
 /* ---------------------------------------------------------------- comparing */

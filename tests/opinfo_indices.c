@@ -5,75 +5,56 @@
 
 static clg_var flat(clg_var x) { return clg_reshape(x, CLG_SHAPE(clg_shape_count(clg_shape_of(x)))); }
 
-/* The axis in front, where rows are chosen; a scalar is one row. */
-static clg_var in_front(clg_var x, int axis)
-{
-    return rank_of(x) == 0 ? clg_reshape(x, CLG_SHAPE(1)) : axis ? clg_swap_axes(x, 0, axis) : x;
-}
-
-static clg_var back(clg_var x, int axis, int rank)
-{
-    return rank == 0 ? clg_reshape(x, CLG_SCALAR) : axis ? clg_swap_axes(x, 0, axis) : x;
-}
+/* A scalar is an axis of one element. */
+static clg_var lined(clg_var x) { return rank_of(x) ? x : clg_reshape(x, CLG_SHAPE(1)); }
 
 static clg_var index_select(call *c)
 {
-    clg_var x = arg_var(c, 0, NULL);
-    const int axis = rank_of(x) ? axis_in(x, arg_axis(c, 1, "dim", 0)) : (arg_axis(c, 1, "dim", 0), 0);
-    return back(clg_gather(in_front(x, axis), flat(arg_var(c, 2, "index"))), axis, rank_of(x));
+    clg_var x = arg_var(c, 0, NULL), index = flat(arg_var(c, 2, "index"));
+    clg_var y = clg_take(lined(x), index, arg_axis(c, 1, "dim", 0));
+    return rank_of(x) ? y : clg_reshape(y, CLG_SCALAR);
+}
+
+static clg_var index_put_along(call *c, clg_var updates, clg_scatter_mode mode)
+{
+    clg_var x = arg_var(c, 0, NULL), index = flat(arg_var(c, 2, "index"));
+    return clg_reshape(clg_scatter(lined(x), index, updates, arg_axis(c, 1, "dim", 0), mode), clg_shape_of(x));
 }
 
 static clg_var index_add(call *c)
 {
-    clg_var x = arg_var(c, 0, NULL), index = flat(arg_var(c, 2, "index")), source = arg_var(c, 3, "source");
-    const int axis = rank_of(x) ? axis_in(x, arg_axis(c, 1, "dim", 0)) : (arg_axis(c, 1, "dim", 0), 0);
-    clg_var rows = in_front(x, axis), added = clg_scatter_add(index, in_front(source, axis), extent(rows, 0));
-    added = clg_mul(added, number(c, arg_number(c, -1, "alpha", 1)));
-    return back(clg_add(rows, added), axis, rank_of(x));
-}
-
-/* 1 for the rows that indices name, of as many axes as rows has. */
-static clg_var named(clg_var rows, clg_var index)
-{
-    clg_var hit = clg_any(clg_one_hot(index, extent(rows, 0), CLG_U8), CLG_AXES(0), false);
-    clg_shape shape = {.rank = rank_of(rows)};
-    for (int i = 0; i < shape.rank; i++)
-        shape.dim[i] = i ? 1 : extent(rows, 0);
-    return clg_reshape(hit, shape);
+    clg_var source = lined(arg_var(c, 3, "source")), alpha = number(c, arg_number(c, -1, "alpha", 1));
+    return index_put_along(c, clg_mul(source, alpha), CLG_SCATTER_ADD);
 }
 
 static clg_var index_fill(call *c)
 {
-    clg_var x = arg_var(c, 0, NULL), value = arg_var(c, 3, "value");
-    const int axis = rank_of(x) ? axis_in(x, arg_axis(c, 1, "dim", 0)) : (arg_axis(c, 1, "dim", 0), 0);
-    clg_var rows = in_front(x, axis);
-    return back(clg_where(named(rows, flat(arg_var(c, 2, "index"))), value, rows), axis, rank_of(x));
+    clg_var x = lined(arg_var(c, 0, NULL)), index = arg_var(c, 2, "index"), value = arg_var(c, 3, "value");
+    const clg_shape shape = shape_with(x, arg_axis(c, 1, "dim", 0), clg_shape_count(clg_shape_of(index)));
+    return index_put_along(c, clg_broadcast_to(value, shape), CLG_SCATTER_SET);
 }
 
 /* Of indices that name no row twice. */
-static clg_var index_copy(call *c)
-{
-    clg_var x = arg_var(c, 0, NULL), index = flat(arg_var(c, 2, "index")), source = arg_var(c, 3, "source");
-    const int axis = rank_of(x) ? axis_in(x, arg_axis(c, 1, "dim", 0)) : (arg_axis(c, 1, "dim", 0), 0);
-    clg_var rows = in_front(x, axis), set = clg_scatter_add(index, in_front(source, axis), extent(rows, 0));
-    return back(clg_where(named(rows, index), set, rows), axis, rank_of(x));
-}
+static clg_var index_copy(call *c) { return index_put_along(c, lined(arg_var(c, 3, "source")), CLG_SCATTER_SET); }
 
-/* Of all elements in a row; negative indices count from the end. */
+/* Of all elements in a row. */
 static clg_var take(call *c)
 {
-    clg_var x = flat(arg_var(c, 0, NULL)), index = arg_var(c, 1, "index");
-    clg_var zero = clg_full(c->graph, CLG_I32, CLG_SCALAR, 0);
-    clg_var count = clg_full(c->graph, CLG_I32, CLG_SCALAR, (double)extent(x, 0));
-    return clg_gather(x, clg_where(clg_less(index, zero), clg_add(index, count), index));
+    clg_var x = arg_var(c, 0, NULL);
+    return clg_take(flat(x), arg_var(c, 1, "index"), 0);
 }
 
 static clg_var embedding(call *c)
 {
     clg_var table = arg_var(c, 0, NULL), index = arg_var(c, 1, NULL);
-    if (has_arg(c, -1, "padding_idx") || has_arg(c, -1, "max_norm") || arg_bool(c, -1, "scale_grad_by_freq", false))
-        return skip_sample(c, "rows without gradient, or scaled in place");
-    return clg_gather(table, index);
+    if (has_arg(c, -1, "max_norm") || arg_bool(c, -1, "scale_grad_by_freq", false))
+        return skip_sample(c, "rows scaled in place, or other gradients");
+    clg_var y = clg_gather(table, index);
+    if (!has_arg(c, -1, "padding_idx"))
+        return y;
+    const int64_t padding = arg_int(c, -1, "padding_idx", 0), rows = extent(table, 0);
+    clg_var row = clg_full(c->graph, CLG_I32, CLG_SCALAR, (double)(padding < 0 ? padding + rows : padding));
+    return clg_where(clg_expand_dims(clg_equal(index, row), CLG_AXES(-1)), clg_stop_gradient(y), y);
 }
 
 static clg_var one_hot(call *c)
@@ -97,31 +78,65 @@ static int64_t bound(const cJSON *slice, int i, int64_t otherwise)
     return cJSON_IsNumber(given) ? (int64_t)given->valuedouble : otherwise;
 }
 
-/* Rows along an axis by a list of integers. */
-static clg_var rows_listed(clg_var x, int axis, const cJSON *list)
+/* Whether an item in brackets is an array of indices: a list of integers, or a tensor of them. */
+static bool is_array(const cJSON *item) { return cJSON_IsArray(item) || cJSON_GetObjectItem(item, "tensor"); }
+
+static clg_var array_of(call *c, const cJSON *item)
 {
     int32_t places[OPINFO_LIST];
-    const cJSON *item;
+    const cJSON *place;
     int count = 0;
-    cJSON_ArrayForEach(item, list) if (count < OPINFO_LIST) places[count++] = item->valueint;
-    clg_var index = clg_array(x.graph, CLG_I32, CLG_SHAPE(count), places);
-    return back(clg_gather(in_front(x, axis), index), axis, rank_of(x));
+    if (!cJSON_IsArray(item))
+        return json_var(c, item);
+    cJSON_ArrayForEach(place, item) if (count < OPINFO_LIST) places[count++] = place->valueint;
+    return clg_array(c->graph, CLG_I32, CLG_SHAPE(count), places);
 }
 
-/* Integers, slices, None, "..." and at most one list of integers. */
+/* x by arrays of indices into some of its axes, which go to the front; the result's are where the first of these was if
+ * they are neighbours, else in front. */
+static clg_var by_arrays(clg_var x, clg_var *arrays, const int *axes, int count)
+{
+    clg_axes order = {0}, moved = {0};
+    clg_var sum = clg_full(x.graph, CLG_I32, CLG_SCALAR, 0);
+    if (!count)
+        return x;
+    for (int i = 0; i < count; i++) {
+        sum = clg_add(sum, arrays[i]);
+        order.axis[order.count++] = axes[i];
+    }
+    for (int i = 0, k = 0; i < rank_of(x); i++)
+        if (k < count && axes[k] == i)
+            k++;
+        else
+            order.axis[order.count++] = i;
+    for (int i = 0; i < count; i++)
+        arrays[i] = clg_broadcast_to(arrays[i], clg_shape_of(sum));
+    clg_var y = clg_gather_nd(clg_permute(x, order), clg_stack(arrays, count, -1), 0);
+    const int rank = rank_of(sum), front = axes[count - 1] - axes[0] == count - 1 ? axes[0] : 0;
+    for (int i = 0; i < rank_of(y); i++)
+        moved.axis[moved.count++] = i < front ? rank + i : i < front + rank ? i - front : i;
+    return clg_permute(y, moved);
+}
+
+/* Integers, slices, None, "..." and arrays of integers. */
 static clg_var brackets(call *c)
 {
-    clg_var x = arg_var(c, 0, NULL);
+    clg_var x = arg_var(c, 0, NULL), arrays[OPINFO_LIST];
     const cJSON *given = arg(c, 1, NULL);
-    int axis = 0, count = 1, taken = 0, lists = 0;
+    int axis = 0, count = 1, taken = 0, several = 0, axes[OPINFO_LIST];
+    bool numbers = false;
     for (int i = 0; i < count; i++) {
         const cJSON *item = in_brackets(given, i, &count);
         taken += !cJSON_IsNull(item) && !cJSON_GetObjectItem(item, "ellipsis");
-        lists += cJSON_IsArray(item);
-        if (cJSON_IsBool(item) || cJSON_GetObjectItem(item, "tensor") || lists > 1)
-            return skip_sample(c, "indices that are arrays, or several lists");
+        several += is_array(item);
+        numbers |= cJSON_IsNumber(item);
+        if (cJSON_IsBool(item) || (is_array(item) && clg_dtype_of(array_of(c, item)) != CLG_I32))
+            return skip_sample(c, "masks");
     }
+    if (several && numbers)
+        return skip_sample(c, "numbers, which count as arrays beside arrays");
     const int rank = rank_of(x);
+    several = 0;
     for (int i = 0; i < count; i++) {
         const cJSON *item = in_brackets(given, i, &count), *slice = cJSON_GetObjectItem(item, "slice");
         if (cJSON_IsNull(item))
@@ -131,13 +146,13 @@ static clg_var brackets(call *c)
         else if (slice) {
             x = clg_slice(x, axis, bound(slice, 0, 0), bound(slice, 1, INT64_MAX), bound(slice, 2, 1));
             axis++;
-        } else if (cJSON_IsArray(item)) {
-            x = rows_listed(x, axis, item);
-            axis++;
+        } else if (is_array(item)) {
+            arrays[several] = array_of(c, item);
+            axes[several++] = axis++;
         } else
             x = clg_index(x, axis, item->valueint);
     }
-    return x;
+    return by_arrays(x, arrays, axes, several);
 }
 
 /* ---------------------------------------------------------------- lists of pairs, made on the host */

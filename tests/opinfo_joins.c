@@ -167,14 +167,17 @@ static clg_var slice_scatter(call *c)
 {
     clg_var x = arg_var(c, 0, NULL), part = arg_var(c, 1, "src");
     const int axis = axis_in(x, arg_axis(c, 2, "dim", 0));
-    const int64_t n = extent(x, axis);
+    const int64_t n = extent(x, axis), step = arg_int(c, 5, "step", 1);
     int64_t start = arg_int(c, 3, "start", 0);
     start = start < 0 ? start + n : start;
     start = start < 0 ? 0 : start > n ? n : start;
     arg_int(c, 4, "end", n); /* the part's extent says where it ends */
-    if (arg_int(c, 5, "step", 1) != 1)
-        return skip_sample(c, "a step: what is put in is not one block");
-    return replaced(x, part, axis, start);
+    if (step == 1)
+        return replaced(x, part, axis, start);
+    clg_var places = clg_mul(clg_arange(c->graph, CLG_I32, extent(part, axis)),
+                             clg_full(c->graph, CLG_I32, CLG_SCALAR, (double)step));
+    places = clg_add(places, clg_full(c->graph, CLG_I32, CLG_SCALAR, (double)start));
+    return clg_scatter(x, places, part, axis, CLG_SCATTER_SET);
 }
 
 /* ---------------------------------------------------------------- sums of parts */

@@ -124,6 +124,26 @@ static clg_var softmax(call *c) { return along(c, clg_softmax, -INFINITY, 1); }
 static clg_var log_softmax(call *c) { return along(c, clg_log_softmax, -INFINITY, 1); }
 static clg_var softmin(call *c) { return along(c, clg_softmax, INFINITY, -1); }
 
+static clg_var sums(clg_var x, int axis) { return clg_cumsum(x, axis, 0); }
+static clg_var products(clg_var x, int axis) { return clg_cumprod(x, axis, 0); }
+static clg_var cumsum(call *c) { return along(c, sums, 0, 1); }
+static clg_var cumprod(call *c) { return along(c, products, 1, 1); }
+
+/* Of an even number of elements the lower one; NaN, which is sorted to the end, of none. */
+static clg_var median(call *c)
+{
+    masked m = masked_of(c, -1);
+    const bool scalar = rank_of(m.x) == 0;
+    int axis = arg_axis(c, 1, "dim", 0);
+    axis = scalar ? 0 : axis_in(m.x, axis);
+    clg_var x = scalar ? clg_reshape(filled(m, NAN), CLG_SHAPE(1)) : filled(m, NAN), sorted = clg_sort(x, axis, false);
+    clg_var count = clg_count_nonzero(clg_equal(x, x), CLG_AXES(axis), true);
+    clg_var one = clg_full(c->graph, CLG_I32, CLG_SCALAR, 1);
+    clg_var middle = clg_shift_right(clg_sub(clg_maximum(count, one), one), one);
+    clg_var y = clg_gather_elements(sorted, middle, axis);
+    return arg_bool(c, 2, "keepdim", false) && !scalar ? y : clg_squeeze(y, CLG_AXES(axis));
+}
+
 static clg_var normalize(call *c)
 {
     masked m = masked_of(c, -1);
@@ -149,10 +169,13 @@ const opinfo_row opinfo_masked[] = {
     BUILD("masked.amin", amin),
     BUILD("masked.argmax", argmax),
     BUILD("masked.argmin", argmin),
+    BUILD("masked.cumprod", cumprod),
+    BUILD("masked.cumsum", cumsum),
     BUILD("masked.log_softmax", log_softmax),
     BUILD("masked.logaddexp", logaddexp),
     BUILD("masked.logsumexp", logsumexp),
     BUILD("masked.mean", mean),
+    BUILD("masked.median", median),
     BUILD("masked.norm", norm),
     BUILD("masked.normalize", normalize),
     BUILD("masked.prod", prod),

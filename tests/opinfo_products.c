@@ -91,11 +91,10 @@ static clg_var identity_like(clg_var x)
 static clg_var matrix_power(call *c)
 {
     clg_var x = arg_var(c, 0, NULL), power = identity_like(x);
-    int64_t n = arg_int(c, 1, "n", 1);
-    if (n < 0)
-        return skip_sample(c, "the inverse of a matrix");
-    for (; n; n--)
-        power = clg_matmul(power, x);
+    const int64_t n = arg_int(c, 1, "n", 1);
+    clg_var factor = n < 0 ? clg_inverse(x) : x;
+    for (int64_t i = 0; i < (n < 0 ? -n : n); i++)
+        power = clg_matmul(power, factor);
     return power;
 }
 
@@ -268,11 +267,22 @@ static clg_var covariance(clg_var x, double corrected)
     return single || extent(x, 0) == 1 ? clg_reshape(cov, CLG_SCALAR) : cov;
 }
 
+/* Weights of observations: how often each one is there, how much it counts. */
 static clg_var cov(call *c)
 {
-    if (has_arg(c, -1, "fweights") || has_arg(c, -1, "aweights"))
-        return skip_sample(c, "weights of observations");
-    return covariance(arg_var(c, 0, NULL), arg_number(c, 1, "correction", 1));
+    clg_var often = arg_var(c, -1, "fweights"), much = arg_var(c, -1, "aweights"), x = arg_var(c, 0, NULL);
+    const double corrected = arg_number(c, 1, "correction", 1);
+    if (often.id == CLG_NONE.id && much.id == CLG_NONE.id)
+        return covariance(x, corrected);
+    clg_var one = number(c, 1), w = clg_mul(often.id == CLG_NONE.id ? one : often, much.id == CLG_NONE.id ? one : much);
+    clg_var sum = clg_sum(w, CLG_ALL_AXES, false), lost = clg_scalar_like(sum, corrected);
+    if (much.id != CLG_NONE.id)
+        lost = clg_mul(lost, clg_div(clg_sum(clg_mul(w, much), CLG_ALL_AXES, false), sum));
+    x = rank_of(x) < 2 ? clg_reshape(x, CLG_SHAPE(1, -1)) : x;
+    clg_var d = clg_sub(x, clg_div(clg_sum(clg_mul(x, w), CLG_AXES(1), true), sum));
+    clg_var all = clg_matmul(clg_mul(d, w), clg_transpose(d));
+    clg_var cov = clg_div(all, clg_maximum(clg_sub(sum, lost), number(c, 0)));
+    return extent(x, 0) == 1 ? clg_reshape(cov, CLG_SCALAR) : cov;
 }
 
 static clg_var corrcoef(clg_var x)

@@ -245,8 +245,8 @@ static clg_var renorm(call *c)
 
 /* ---------------------------------------------------------------- sums along an axis */
 
-/* The mean of neighbours times their distance: dx or differences of x. */
-static clg_var trapezoid(call *c)
+/* The mean of neighbours times their distance, dx or differences of x: the sum, or all sums from the first one on. */
+static clg_var trapezoids(call *c, bool running)
 {
     clg_var y = arg_var(c, 0, NULL);
     const int axis = axis_in(y, arg_axis(c, -1, "dim", -1));
@@ -260,9 +260,13 @@ static clg_var trapezoid(call *c)
             for (int i = axis + 1; i < rank_of(y); i++)
                 width = clg_expand_dims(width, CLG_AXES(-1));
     }
-    clg_var product = clg_mul(pairs, width);
-    return clg_mul(clg_sum(product, CLG_AXES(axis + rank_of(product) - rank_of(y)), false), number(c, 0.5));
+    clg_var product = clg_mul(clg_mul(pairs, width), number(c, 0.5));
+    const int along = axis + rank_of(product) - rank_of(y);
+    return running ? clg_cumsum(product, along, 0) : clg_sum(product, CLG_AXES(along), false);
 }
+
+static clg_var trapezoid(call *c) { return trapezoids(c, false); }
+static clg_var cumulative_trapezoid(call *c) { return trapezoids(c, true); }
 
 /* ---------------------------------------------------------------- gradient */
 
@@ -327,6 +331,7 @@ const opinfo_row opinfo_reductions[] = {
     BUILD("argmin", argmin),
     BUILD("bucketize", bucketize),
     BUILD("count_nonzero", count_nonzero),
+    BUILD("cumulative_trapezoid", cumulative_trapezoid),
     BUILD("dist", dist),
     BUILD("gradient", gradient),
     BUILD("linalg.matrix_norm", matrix_norm),

@@ -13,9 +13,10 @@ static const double usual = 2e-9, usual_f32 = 2e-5, noise = 1e-12;
 
 const opinfo_row *opinfo_find(const char *name)
 {
-    static const opinfo_row *const tables[] = {opinfo_elementwise, opinfo_reductions, opinfo_views,    opinfo_joins,
-                                               opinfo_products,    opinfo_layers,     opinfo_losses,   opinfo_masked,
-                                               opinfo_makers,      opinfo_special,    opinfo_pictures, opinfo_indices};
+    static const opinfo_row *const tables[] = {
+        opinfo_elementwise, opinfo_reductions, opinfo_views,    opinfo_joins,   opinfo_products, opinfo_layers,
+        opinfo_losses,      opinfo_masked,     opinfo_makers,   opinfo_special, opinfo_pictures, opinfo_indices,
+        opinfo_scans,       opinfo_sorts,      opinfo_scatters, opinfo_solvers, opinfo_resizes};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const opinfo_row *row = tables[t]; row->name; row++)
             if (strcmp(row->name, name) == 0)

@@ -3,6 +3,8 @@
  * operations, casts and reductions. A row of ops.def of these other kinds without a case here fails. */
 #include "support.h"
 
+#include <clgrad/functions.h>
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +166,17 @@ static clg_var scatter_max_u8(clg_graph *g)
 {
     return clg_scatter_max(LEAF(CLG_U8, CLG_SHAPE(2), 1, 1), LEAF(CLG_U8, CLG_SHAPE(2), 200, 100), 2);
 }
+/* Elements of x without updates keep the whole gradient, also where they are what the extreme of nothing is. */
+static clg_var put_slope(clg_graph *g, clg_scatter_mode mode, double edge)
+{
+    clg_var x = LEAF(CLG_F32, CLG_SHAPE(4), edge, 1, edge, 3), gx = CLG_NONE;
+    clg_var updates = LEAF(CLG_F32, CLG_SHAPE(2), mode == CLG_SCATTER_MAX ? 5 : -5, 3);
+    clg_var y = clg_scatter(x, LEAF(CLG_I32, CLG_SHAPE(2), 1, 3), updates, 0, mode);
+    clg_gradients(y, &x, 1, &gx);
+    return gx;
+}
+static clg_var put_max_slope(clg_graph *g) { return put_slope(g, CLG_SCATTER_MAX, -INFINITY); }
+static clg_var put_min_slope(clg_graph *g) { return put_slope(g, CLG_SCATTER_MIN, INFINITY); }
 static clg_var scatter_min(clg_graph *g)
 {
     return clg_scatter_min(indices(g), LEAF(CLG_F32, CLG_SHAPE(5), 1, 100, 200, NAN, 4), 3);
@@ -322,6 +335,8 @@ static const array_case cases[] = {
     {"scatter_max", scatter_max, CLG_F32, S(4), {-INFINITY, 4, 200, -INFINITY}},
     {"scatter_max", scatter_max_nan, CLG_F32, S(2), {3, NAN}},
     {"scatter_max", scatter_max_u8, CLG_U8, S(2), {0, 200}},
+    {"scatter_max", put_max_slope, CLG_F32, S(4), {1, 0, 1, 0.5}},
+    {"scatter_min", put_min_slope, CLG_F32, S(4), {1, 0, 1, 0.5}},
     {"scatter_min", scatter_min, CLG_F32, S(3), {NAN, 1, 200}},
     {"scatter_min", scatter_min_i32, CLG_I32, S(2), {INT32_MAX, -100}},
     {"cholesky", cholesky, CLG_F32, S(2, 2), {2, 0, 1, 2}},

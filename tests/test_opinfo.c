@@ -21,6 +21,7 @@ typedef struct entry {
     int first, count;  /* its samples */
     int passed[PATHS], skipped[PATHS], failed[PATHS], gradients[PATHS], second[PATHS];
     int smallest; /* of the samples that passed on the CPU path, the one to compare elsewhere; -1: none */
+    bool sloped;  /* and whether its gradients were compared */
 } entry;
 
 static opinfo_file *file;
@@ -116,12 +117,16 @@ static int64_t size_of(const opinfo_sample *s)
     return elements;
 }
 
-/* Of two samples the better one to compare where only one is: with gradients, not empty, small. */
-static bool better(const opinfo_sample *a, const opinfo_sample *b)
+/* Whether a sample is better to compare than an entry's, where only one is: not empty, with gradients, small. */
+static bool better(const opinfo_sample *a, bool sloped, const entry *e)
 {
+    const opinfo_sample *b = &file->samples[e->smallest];
     const bool slopes_a = cJSON_GetObjectItem(a->json, "second"), slopes_b = cJSON_GetObjectItem(b->json, "second");
     const bool full_a = size_of(a) > 8, full_b = size_of(b) > 8;
-    return full_a != full_b ? full_a : slopes_a != slopes_b ? slopes_a : size_of(a) < size_of(b);
+    return full_a != full_b       ? full_a
+           : sloped != e->sloped  ? sloped
+           : slopes_a != slopes_b ? slopes_a
+                                  : size_of(a) < size_of(b);
 }
 
 static void compare_entry(entry *e, clg_device *device, int path, bool all)
@@ -138,8 +143,10 @@ static void compare_entry(entry *e, clg_device *device, int path, bool all)
         e->second[path] += passed && result.second;
         e->skipped[path] += result.outcome == OPINFO_SKIPPED;
         e->failed[path] += result.outcome == OPINFO_FAILED;
-        if (!path && passed && (e->smallest < 0 || better(&file->samples[i], &file->samples[e->smallest])))
+        if (!path && passed && (e->smallest < 0 || better(&file->samples[i], result.gradients, e))) {
             e->smallest = i;
+            e->sloped = result.gradients;
+        }
         if (result.outcome == OPINFO_FAILED && e->failed[path] <= 3)
             printf("%s, sample %d: %s\n", e->name, i - e->first, result.message);
         else if (*result.message && flag("CLGRAD_OPINFO_VERBOSE"))

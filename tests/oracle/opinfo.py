@@ -265,6 +265,8 @@ def listed_for_good(path):
 
 
 def main():
+    if "PYTHONHASHSEED" not in os.environ:  # some samples come out of sets
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"})
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", default=os.path.join(here, "opinfo.gz"), help="the file (default: %(default)s)")

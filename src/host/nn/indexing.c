@@ -2,6 +2,8 @@
  * table, whose numbers are computed from the indices. */
 #include "helpers.h"
 
+#include <math.h>
+
 /* The axes of an array at an axis: those before it together, it, those behind it together. */
 typedef struct parts {
     int64_t outer, length, inner;
@@ -193,10 +195,14 @@ static clg_var put(clg_var table, clg_var rows, clg_var updates, clg_scatter_mod
     updates = clg_cast(updates, clg_dtype_of(table));
     if (mode == CLG_SCATTER_ADD)
         return clg_add(table, clg_scatter_add(rows, updates, count));
-    if (mode == CLG_SCATTER_MAX)
-        return clg_maximum(table, clg_scatter_max(rows, updates, count));
-    if (mode == CLG_SCATTER_MIN)
-        return clg_minimum(table, clg_scatter_min(rows, updates, count));
+    if (mode == CLG_SCATTER_MAX || mode == CLG_SCATTER_MIN) {
+        /* a row without updates has the extreme of nothing, with which its element shares no gradient if it is equal */
+        const bool most = mode == CLG_SCATTER_MAX;
+        clg_var found = most ? clg_scatter_max(rows, updates, count) : clg_scatter_min(rows, updates, count);
+        clg_var nothing = clg_scalar_like(table, most ? -INFINITY : INFINITY);
+        clg_var both = most ? clg_maximum(table, found) : clg_minimum(table, found);
+        return clg_where(clg_equal(found, nothing), table, both);
+    }
     if (many == 0)
         return table;
     clg_var last = clg_scatter_max(rows, clg_arange(table.graph, CLG_I32, many), count);
