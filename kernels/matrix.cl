@@ -123,18 +123,16 @@ kernel void KERNEL(global const T *matrices,
     }
 #else
     TOGETHER();
-    /* each its columns; all items take part in all rounds: PoCL 3.1 fails where some have none */
-    for (INDEX first = 0; first < M; first += ITEMS) {
-        const INDEX c = min(first + id, (INDEX)M - 1);
-        const bool own = first + id < M;
-        for (INDEX r = 0; r < N; r++) {
-            const INDEX i = UPPER ? N - 1 - r : r;
+    for (INDEX r = 0; r < N; r++) { /* each its columns; without the barrier PoCL 3.1 fails */
+        const INDEX i = UPPER ? N - 1 - r : r;
+        EACH(c, 0, M)
+        {
             T sum = x[i * M + c];
             for (INDEX k = UPPER ? i + 1 : 0; k < (UPPER ? N : i); k++)
                 sum -= TRIANGLE[i * N + k] * x[k * M + c];
-            if (own)
-                x[i * M + c] = sum / TRIANGLE[i * N + i];
+            x[i * M + c] = sum / TRIANGLE[i * N + i];
         }
+        TOGETHER();
     }
 #endif
 #undef TRIANGLE

@@ -54,7 +54,7 @@ static inline K KEY_OF(KERNEL)(const T x)
 #define SORT_LINE LINE_OF(KERNEL)
 
 #if PHASE == 0
-static inline void SORT_LINE(global const T *from, global int *restrict to, global uint *scratch)
+static inline void SORT_LINE(global const T *from, global int *to, global uint *scratch)
 {
 #if FEW
     K key[RESULTS];
