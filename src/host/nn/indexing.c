@@ -306,7 +306,8 @@ clg_var clg_scatter_nd(clg_var x, clg_var indices, clg_var updates, clg_scatter_
 
 clg_var clg_sort(clg_var x, int axis, bool descending)
 {
-    return clg_gather_elements(x, clg_argsort(x, axis, descending, -1), axis);
+    clg_var order = clg_argsort(x, axis, descending, -1);
+    return clg_is_valid(order) ? clg_gather_elements(x, order, axis) : order;
 }
 
 clg_var clg_topk(clg_var x, int64_t k, int axis, bool largest, clg_var *indices)
