@@ -152,7 +152,9 @@ static clg_var logit(call *c)
     if (!has_arg(c, 1, "eps"))
         return clg_logit(x);
     const double eps = arg_number(c, 1, "eps", 0);
-    return clg_logit(clg_clip(x, eps, 1 - eps));
+    /* the lower bound wins where they are in the wrong order, other than for clamp */
+    clg_var least = clg_scalar_like(x, eps);
+    return clg_logit(clg_where(clg_less(x, least), least, clg_clip(x, eps, 1 - eps)));
 }
 
 /* |a - b| <= atol + rtol |b|, or equal. */
