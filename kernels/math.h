@@ -70,7 +70,8 @@
 /* ---------------------------------------------------------------- types of this inclusion
  *
  * MATH_T element, MATH_C comparison result, MATH_I and MATH_U integers of the f32's shape, MATH_B u8 of the shape.
- * MATH_IF chooses between values of type MATH_T, MATH_IFU of type MATH_U. */
+ * MATH_IF chooses between values of type MATH_T, MATH_IFU of type MATH_U; MATH_ANY: whether a lane's condition holds.
+ */
 
 #if MATH_DTYPE == 0
 #define MATH_NAME f32
@@ -133,9 +134,11 @@
 #if MATH_WIDTH == 1
 #define MATH_IF(cond, x, y) ((cond) ? (MATH_T)(x) : (MATH_T)(y))
 #define MATH_IFU(cond, x, y) ((cond) ? (MATH_U)(x) : (MATH_U)(y))
+#define MATH_ANY(cond) (cond)
 #else
 #define MATH_IF(cond, x, y) select((MATH_T)(y), (MATH_T)(x), (cond))
 #define MATH_IFU(cond, x, y) select((MATH_U)(y), (MATH_U)(x), (cond))
+#define MATH_ANY(cond) any(cond)
 #endif
 
 #if MATH_DTYPE != 1 || defined(MATH_HAS_F64)
@@ -561,6 +564,7 @@ MATH_FN MATH_T FN(S, from_u8)(MATH_FROM(uchar) x) { return MATH_CONVERT(x); }
 #undef MATH_MULHI
 #undef MATH_IF
 #undef MATH_IFU
+#undef MATH_ANY
 #undef MATH_FROM
 #undef MATH_CONVERT
 #undef MATH_LOW_BYTE

@@ -21,11 +21,32 @@ MATH_FN MATH_T FN(S, floor)(MATH_T x) { return MATH_CALL(floor)(x); }
 MATH_FN MATH_T FN(S, ceil)(MATH_T x) { return MATH_CALL(ceil)(x); }
 MATH_FN MATH_T FN(S, round)(MATH_T x) { return MATH_CALL(rint)(x); }
 MATH_FN MATH_T FN(S, trunc)(MATH_T x) { return MATH_CALL(trunc)(x); }
+#if MATH_DTYPE == 0
 MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return MATH_CALL(fmod)(x, y); }
+#else
+/* As in long division, by b 2^52k downwards: each quotient has 52 bits and, rounded, is right or 1 too large, and what
+ * it leaves is exact. Libraries take a step for each bit, or work on lanes one by one. */
+MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y)
+{
+    MATH_T a = MATH_CALL(fabs)(x), b = MATH_CALL(fabs)(y);
+    MATH_C usual = (a < INFINITY) & (b > 0.0) & (b < INFINITY);
+    MATH_T r = MATH_IF(usual, a, 0.0), last = MATH_IF(usual, b, 1.0), c = last;
+    while (MATH_ANY(c * 0x1p52 <= r))
+        c = MATH_IF(c * 0x1p52 <= r, c * 0x1p52, c);
+    for (;; c = MATH_IF(c > last, c * 0x1p-52, c)) {
+        r = MATH_CALL(fma)(-MATH_CALL(trunc)(r / c), c, r);
+        r = MATH_IF(r < 0.0, r + c, r);
+        if (!MATH_ANY(c > last))
+            break;
+    }
+    r = MATH_IF(usual, r, MATH_IF((a < INFINITY) & (b == INFINITY), a, NAN));
+    return MATH_CALL(copysign)(r, x);
+}
+#endif
 /* fmod of y's sign, a zero, too */
 MATH_FN MATH_T FN(S, remainder)(MATH_T x, MATH_T y)
 {
-    MATH_T r = MATH_CALL(fmod)(x, y);
+    MATH_T r = FN(S, fmod)(x, y);
     return MATH_IF(r == 0, MATH_CALL(copysign)(r, y), MATH_IF((r < 0) != (y < 0), r + y, r));
 }
 #undef MATH_CALL
@@ -443,26 +464,21 @@ MATH_FN MATH_T FN(S, digamma_above_0)(MATH_T x)
 #if MATH_DTYPE == 1 && defined(MATH_HAS_F64)
 #define MATH_PI 3.14159265358979323846
 
-MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y) { return pow(x, y); }
-MATH_FN MATH_T FN(S, exp2)(MATH_T x) { return exp2(x); }
-MATH_FN MATH_T FN(S, expm1)(MATH_T x) { return expm1(x); }
-MATH_FN MATH_T FN(S, log1p)(MATH_T x) { return log1p(x); }
-MATH_FN MATH_T FN(S, log2)(MATH_T x) { return log2(x); }
-MATH_FN MATH_T FN(S, log10)(MATH_T x) { return log10(x); }
-MATH_FN MATH_T FN(S, tan)(MATH_T x) { return tan(x); }
-MATH_FN MATH_T FN(S, asin)(MATH_T x) { return asin(x); }
-MATH_FN MATH_T FN(S, acos)(MATH_T x) { return acos(x); }
-MATH_FN MATH_T FN(S, atan)(MATH_T x) { return atan(x); }
+#define MATH_SAME(name)                                                                                                \
+    MATH_FN MATH_T FN(S, name)(MATH_T x) { return name(x); }
+MATH_SAME(exp2)
+MATH_SAME(expm1)
+MATH_SAME(log1p)
+MATH_SAME(log2) MATH_SAME(log10) MATH_SAME(cbrt) MATH_SAME(tan) MATH_SAME(asin) MATH_SAME(acos) MATH_SAME(atan)
+    MATH_SAME(erfc) MATH_SAME(sinh) MATH_SAME(cosh) MATH_SAME(asinh) MATH_SAME(acosh) MATH_SAME(atanh)
+#undef MATH_SAME
+        MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y)
+{
+    return pow(x, y);
+}
 MATH_FN MATH_T FN(S, atan2)(MATH_T y, MATH_T x) { return atan2(y, x); }
-MATH_FN MATH_T FN(S, sinh)(MATH_T x) { return sinh(x); }
-MATH_FN MATH_T FN(S, cosh)(MATH_T x) { return cosh(x); }
-MATH_FN MATH_T FN(S, asinh)(MATH_T x) { return asinh(x); }
-MATH_FN MATH_T FN(S, acosh)(MATH_T x) { return acosh(x); }
-MATH_FN MATH_T FN(S, atanh)(MATH_T x) { return atanh(x); }
-MATH_FN MATH_T FN(S, cbrt)(MATH_T x) { return cbrt(x); }
 MATH_FN MATH_T FN(S, hypot)(MATH_T x, MATH_T y) { return hypot(x, y); }
 MATH_FN MATH_T FN(S, copysign)(MATH_T y, MATH_T x) { return copysign(y, x); }
-MATH_FN MATH_T FN(S, erfc)(MATH_T x) { return erfc(x); }
 MATH_FN MATH_T FN(S, softplus)(MATH_T x) { return MATH_IF(x < 0.0, 0.0, x) + log1p(exp(-fabs(x))); }
 #ifdef __OPENCL_C_VERSION__
 MATH_FN MATH_T FN(S, lgamma)(MATH_T x) { return lgamma(x); }
@@ -550,13 +566,14 @@ MATH_FN MATH_T FN(S, logaddexp)(MATH_T x, MATH_T y)
     return MATH_IF((x > y) | (x != x), x, y) + FN(S, log1p)(FN(S, exp)(-gap));
 }
 
-/* (-1)^(n + 1) n! zeta(n + 1, x) for integers n > 0 and x > 0: 10 terms of the sum, then Euler and Maclaurin's. The
- * first one is reflected for x < 0; n = 0 is the digamma function. */
+/* (-1)^(n + 1) n! zeta(n + 1, x) for integers n > 0 and x > 0: 10 terms of the sum, then Euler and Maclaurin's. For x <
+ * 0 and n <= 6 reflected: -pi times the nth derivative of cot(pi x) is (-1)^(n + 1) (pi / sin)^(n + 1) Q(cos), where
+ * from Q = 1 on the next Q is sin^2 Q' + (n + 1) cos Q, of positive coefficients. n = 0 is the digamma function. */
 MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
 {
     n = FN(S, round)(n);
-    MATH_T s = n + 1, sum = (MATH_T)(0), cosine, sine = FN(S, sin_pi)(x, &cosine);
-    MATH_C reflect = (n == 1) & (x < 0);
+    MATH_T s = n + 1, sum = (MATH_T)(0), c, sine = FN(S, sin_pi)(x, &c), d = c * c, half_n = n * 0.5f;
+    MATH_C reflect = (n <= 6) & (x < 0), even = FN(S, floor)(half_n) == half_n;
     MATH_T a = MATH_IF(reflect, 1 - x, x);
 #ifdef __OPENCL_C_VERSION__
 #pragma unroll 1 /* ten powers take compilers long */
@@ -571,11 +588,11 @@ MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
     t = t * (s + 7) * (s + 8) * z, tail = tail + t / 47900160;
     sum = sum + MATH_IF(term > 0, term * tail, 0);
     MATH_T y = FN(S, exp)(FN(S, lgamma)(s)) * sum;
-    y = MATH_IF(reflect, MATH_PI * MATH_PI / (sine * sine) - y, y);
-    y = MATH_IF(x == 0, INFINITY, y);
-    MATH_T half_n = n * 0.5f;
-    y = MATH_IF(FN(S, floor)(half_n) == half_n, -y, y);
-    y = MATH_IF((x >= 0) | reflect, y, NAN);
+    MATH_T q = MATH_IF(n == 1, 1, MATH_IF(n == 2, 2, MATH_IF(n == 3, 2 + 4 * d, 16 + 8 * d)));
+    q = MATH_IF(n == 5, 16 + d * (88 + 16 * d), MATH_IF(n == 6, 272 + d * (416 + 32 * d), q)) * MATH_IF(even, c, 1);
+    y = MATH_IF(reflect, FN(S, pow)(MATH_PI / sine, s) * q + MATH_IF(even, y, -y), y);
+    y = MATH_IF((x == 0) | (reflect & (sine == 0)), INFINITY, y);
+    y = MATH_IF((x >= 0) | reflect, MATH_IF(even, -y, y), NAN);
     return MATH_IF(n == 0, FN(S, digamma)(x), MATH_IF(n > 0, y, NAN));
 }
 #undef MATH_PI

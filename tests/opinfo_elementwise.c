@@ -152,7 +152,9 @@ static clg_var logit(call *c)
     if (!has_arg(c, 1, "eps"))
         return clg_logit(x);
     const double eps = arg_number(c, 1, "eps", 0);
-    return clg_logit(clg_clip(x, eps, 1 - eps));
+    /* the lower bound wins where they are in the wrong order, other than for clamp */
+    clg_var least = clg_scalar_like(x, eps);
+    return clg_logit(clg_where(clg_less(x, least), least, clg_clip(x, eps, 1 - eps)));
 }
 
 /* |a - b| <= atol + rtol |b|, or equal. */
@@ -217,12 +219,6 @@ static clg_var is_in(call *c)
     return clg_any(clg_equal(clg_expand_dims(x, CLG_AXES(-1)), set), CLG_AXES(-1), false);
 }
 
-static clg_var digamma(call *c)
-{
-    skip_second(c, "of negative numbers polygamma has orders 0 and 1 alone");
-    return clg_digamma(arg_var(c, 0, NULL));
-}
-
 static clg_var dropout_backward(call *c)
 {
     clg_var g = arg_var(c, 0, NULL), mask = arg_var(c, 1, NULL);
@@ -269,7 +265,7 @@ const opinfo_row opinfo_elementwise[] = {
     UNARY("cos", clg_cos),
     UNARY("cosh", clg_cosh),
     UNARY("deg2rad", clg_radians),
-    BUILD("digamma", digamma),
+    UNARY("digamma", clg_digamma),
     BUILD("div.floor_rounding", divide),
     BUILD("div.no_rounding_mode", divide),
     BUILD("div.trunc_rounding", divide),

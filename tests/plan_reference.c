@@ -126,21 +126,28 @@ static double ref_digamma(double x)
     return log(x) - 1 / (2 * x) - z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z / 240))) + sum;
 }
 
+/* The sum of (x + k)^-s over k = 0, 1, ..., for x > 0. */
+static double ref_zeta(double s, double x)
+{
+    double sum = 0;
+    for (; x < 300; x++)
+        sum += pow(x, -s);
+    return sum + pow(x, -s) * (0.5 + x / (s - 1) + s / (12 * x) - s * (s + 1) * (s + 2) / (720 * x * x * x));
+}
+
+/* Below 0 the sum over all integers k, without those below 0. */
 static double ref_polygamma(double n, double x)
 {
-    const double s = rint(n) + 1, sine = sin(acos(-1) * (x - rint(x)));
-    double sum = 0;
+    const double s = rint(n) + 1, near = x - floor(x), sign = fmod(s, 2) == 0 ? 1 : -1;
     n = rint(n);
     if (n == 0)
         return ref_digamma(x);
-    if (n == 1 && x < 0)
-        return pow(acos(-1) / sine, 2) - ref_polygamma(1, 1 - x);
-    if (!(n > 0 && x >= 0))
+    if (!(n > 0 && (x >= 0 || n <= 6)))
         return NAN;
-    for (; x < 300; x++)
-        sum += pow(x, -s);
-    sum += pow(x, -s) * (0.5 + x / (s - 1) + s / (12 * x) - s * (s + 1) * (s + 2) / (720 * x * x * x));
-    return (fmod(n, 2) == 0 ? -1 : 1) * exp(lgamma(s)) * sum;
+    if (x < 0 && near == 0)
+        return sign * INFINITY;
+    double sum = x < 0 ? ref_zeta(s, near) + sign * (ref_zeta(s, 1 - near) - ref_zeta(s, 1 - x)) : ref_zeta(s, x);
+    return sign * exp(lgamma(s)) * sum;
 }
 
 #define FN(S, f) ref_##f

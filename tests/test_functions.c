@@ -371,8 +371,40 @@ static void test_reductions_of_special_values(void **state)
     support_expect(slope, (double[4]){0}, 0, "the gradient of a deviation of 0");
     support_expect(clg_norm(clg_array(g, CLG_F32, CLG_SHAPE(2), (float[]){0, 1}), -1, CLG_ALL_AXES, false),
                    (double[]){0}, 0, "a norm of negative order");
+    /* no gradient flows to a row that has a 0; as in PyTorch */
+    const double rows[] = {1, 0, 3, 1, 2, 4}, norms[] = {0, 0.5714285714285714};
+    const double slopes[] = {0, 0, 0, 0.32653061224489793, 0.08163265306122448, 0.02040816326530612};
+    const double small[] = {1e-30, 2};
+    clg_var r = support_leaf(g, CLG_F32, CLG_SHAPE(2, 3), rows), tiny = support_leaf(g, CLG_F32, CLG_SHAPE(2), small);
+    clg_var norm = clg_norm(r, -1, CLG_AXES(1), false), gradient[3];
+    clg_gradients(norm, &r, 1, &gradient[0]);
+    clg_gradients(clg_norm(z, -0.5, CLG_ALL_AXES, true), &z, 1, &gradient[1]);
+    clg_gradients(clg_norm(tiny, -2, CLG_ALL_AXES, true), &tiny, 1, &gradient[2]);
+    support_expect(norm, norms, 1e-6, "norms of negative order");
+    support_expect(gradient[0], slopes, 1e-6, "the gradient of a norm of negative order");
+    support_expect(gradient[1], (double[4]){0}, 0, "the same where all is 0");
+    support_expect(gradient[2], (double[2]){0}, 0, "the same where powers overflow");
     support_expect(clg_norm(empty, INFINITY, CLG_ALL_AXES, false), (double[]){0}, 0, "the largest of nothing");
     support_expect(clg_variance(z, CLG_ALL_AXES, 4, false), (double[]){NAN}, 0, "variance without freedom");
+    clg_graph_free(g);
+}
+
+/* ---------------------------------------------------------------- parameters */
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const double values[] = {-1, NAN, 0.5, 3};
+    clg_var x = support_leaf(g, CLG_F32, CLG_SHAPE(4), values);
+    support_expect_error(clg_celu(x, 0), "celu: alpha is 0; it must be above 0");
+    support_expect_error(clg_celu(x, -1), "celu: alpha is -1");
+    support_expect_error(clg_soft_shrink(x, -0.5), "soft_shrink: bound is -0.5; it must be at least 0");
+    support_expect_error(clg_soft_shrink(x, NAN), "soft_shrink: bound is");
+    support_expect(clg_soft_shrink(x, 0), values, 0, "soft_shrink with bound 0");
+    support_expect(clg_hard_shrink(x, -1), values, 0, "hard_shrink with a bound below 0");
+    support_expect(clg_elu(x, 0), (double[]){0, NAN, 0.5, 3}, 0, "elu with alpha 0");
+    support_expect(clg_clip(x, 2, 1), (double[]){1, NAN, 1, 1}, 0, "clip with bounds in the wrong order");
     clg_graph_free(g);
 }
 
@@ -382,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_of_one_variable), cmocka_unit_test(test_gradients_of_one_variable),
         cmocka_unit_test(test_special_values),  cmocka_unit_test(test_of_two_variables),
         cmocka_unit_test(test_reductions),      cmocka_unit_test(test_reductions_of_special_values),
+        cmocka_unit_test(test_parameters),
     };
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

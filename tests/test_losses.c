@@ -233,10 +233,53 @@ static void test_vectors(void **state)
     expect_all(g, outputs, vectors, 3);
 }
 
+/* Both operands are broadcast before their norms are taken, though the axis is 1 long in one of them. */
+static void test_broadcast_cosine(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const double want[] = {-0.20127429834951427, 0.8903621085291625,  -0.7674441062533119,
+                           0.20127429834951432,  -0.8903621085291625, 0.7674441062533119};
+    clg_var x = support_leaf(g, real(), CLG_SHAPE(1, 2, 3), a), y = support_leaf(g, real(), CLG_SHAPE(2, 1, 3), b);
+    clg_var like = clg_cosine_similarity(x, y, -2);
+    assert_true(clg_shape_equal(clg_shape_of(like), CLG_SHAPE(2, 3)));
+    support_expect(like, want, tolerance(), "cosine_similarity");
+    support_expect_error(clg_cosine_similarity(x, clg_reshape(y, CLG_SHAPE(3, 2)), 0), "(3, 2)");
+    support_expect_error(clg_cosine_similarity(x, CLG_NONE, 0), "sub");
+    clg_random random = clg_random_new(support_seed(), 1);
+    const clg_var of[] = {x, support_leaf(g, real(), CLG_SHAPE(2, 1, 3), logits)};
+    if (!strcmp(clg_device_get_info(device)->type, "host"))
+        support_expect_gradients(clg_cosine_similarity(of[0], of[1], -2), of, 2, &random, "cosine_similarity");
+    clg_graph_free(g);
+}
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const clg_reduction none = CLG_REDUCE_NONE;
+    const double l1[] = {0.67, 0.15, 1.47}, squares[] = {0.22445, 0.01125, 1.08045}, slopes[] = {1, -1, -1};
+    clg_var x = support_leaf(g, real(), CLG_SHAPE(3), p), y = support_leaf(g, real(), CLG_SHAPE(3), t), slope;
+    clg_var loss = clg_smooth_l1_loss(x, y, 0, none);
+    clg_gradients(loss, &x, 1, &slope);
+    support_expect(loss, l1, 1e-6, "smooth_l1 with beta 0");
+    support_expect(slope, slopes, 0, "its slope");
+    support_expect(clg_huber_loss(x, y, INFINITY, none), squares, 1e-6, "huber with delta infinite");
+    support_expect_error(clg_smooth_l1_loss(x, y, -1, none), "smooth_l1_loss: beta is -1; it must be at least 0");
+    support_expect_error(clg_huber_loss(x, y, 0, none), "huber_loss: delta is 0; it must be above 0");
+    support_expect_error(clg_huber_loss(x, y, NAN, none), "huber_loss: delta is");
+    clg_var z = support_leaf(g, CLG_F32, CLG_SHAPE(4, 3), logits), label = clg_full(g, CLG_I32, CLG_SHAPE(4), 1);
+    const clg_cross_entropy_options more = {.label_smoothing = 1.5}, less = {.label_smoothing = -0.1};
+    support_expect_error(clg_cross_entropy(z, label, &more), "cross_entropy: label_smoothing 1.5 is not in 0..1");
+    support_expect_error(clg_nll_loss(z, label, &less), "cross_entropy: label_smoothing -0.1 is not in 0..1");
+    clg_graph_free(g);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elementwise), cmocka_unit_test(test_reductions),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_reductions),
                                        cmocka_unit_test(test_cross_entropy), cmocka_unit_test(test_labels),
-                                       cmocka_unit_test(test_vectors)};
+                                       cmocka_unit_test(test_vectors),       cmocka_unit_test(test_broadcast_cosine),
+                                       cmocka_unit_test(test_parameters)};
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

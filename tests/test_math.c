@@ -233,6 +233,83 @@ static void test_gelu_f64(void **state)
     }
 }
 
+/* The same of derivatives of the gamma function's logarithm, below 0 for orders up to 6. */
+static void test_polygamma_f64(void **state)
+{
+    (void)state;
+    static const double cases[][3] = {
+        {1, -0.5, 8.9348022005446793},    {1, -3.3, 14.817739525515929},     {2, -0.5, -0.82879664423432},
+        {2, -0.3, 67.63908119988316},     {2, -7.9, -1998.6737828651746},    {3, -1.1, 60013.837094825754},
+        {3, -20.625, 345.72476823359081}, {4, -0.125, 786384.00707585036},   {4, -3.5, -0.022300753478290833},
+        {4, -9.7, -9738.7608517725917},   {5, -0.75, 492226.75245080886},    {5, -2.0001, 1.1999999999848058e+26},
+        {6, -1.4, 413773.42951607589},    {6, -5.5, -0.0024537507916641974}, {6, -100.25, 11791224.761240596},
+        {3, 2.5, 0.22390584881725205},    {9, 0.5, 371595452.38509743}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double got = f64_polygamma(cases[i][0], cases[i][1]), want = cases[i][2];
+        if (!(fabs(got - want) <= 64 * DBL_EPSILON * fabs(want)))
+            fail_msg("polygamma(%g, %.17g): got %.17g, want %.17g", cases[i][0], cases[i][1], got, want);
+    }
+    same(f64_polygamma(7, -0.5), NAN), same(f64_polygamma(1, -INFINITY), INFINITY);
+    same(f64_polygamma(3, -2), INFINITY), same(f64_polygamma(4, -2), -INFINITY);
+}
+
+/* f32 against f64, in units of the last place of the larger one of the result and what is reflected, which may cancel.
+ */
+static void test_polygamma_ulp(void **state)
+{
+    (void)state;
+    double worst = 0;
+    float where[2] = {0, 0};
+    uint64_t random = 88172645463325252u;
+    for (int i = 0; i < support_rounds(300000); i++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        const float n = (float)(1 + i % 6), x = (float)(random >> 40) * (40.0f / (1 << 24)) - 20;
+        const double want = f64_polygamma(n, x), other = x < 0 ? f64_polygamma(n, 1 - (double)x) : 0;
+        const double most = fmax(fabs(want), fabs(other)), error = fabs((double)f32_polygamma(n, x) - want) / most;
+        if (isfinite(want) && most < 1e30 && !(error / FLT_EPSILON <= worst)) {
+            worst = error / FLT_EPSILON;
+            where[0] = n;
+            where[1] = x;
+        }
+    }
+    print_message("polygamma %.2f ULP at %g, %.9g\n", worst, (double)where[0], (double)where[1]);
+    assert_true(worst <= 32);
+}
+
+static double f64_from_bits(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Remainders are exact: of any two numbers, of some of similar size, of some with a bit or two, of subnormal ones. */
+static void test_fmod_f64(void **state)
+{
+    (void)state;
+    static const double special[] = {0,   -0.0,     1,         -1,     3,         5e-324,  -5e-324, 1.5e-323, 0x1p-1022,
+                                     NAN, INFINITY, -INFINITY, 0x1p52, 0x1.8p105, DBL_MAX, 0.1,     1e300,    0x1p1023};
+    enum { SPECIAL = sizeof special / sizeof *special };
+    for (int i = 0; i < SPECIAL * SPECIAL; i++)
+        same(f64_fmod(special[i / SPECIAL], special[i % SPECIAL]), fmod(special[i / SPECIAL], special[i % SPECIAL]));
+    uint64_t random = 88172645463325252u;
+    for (int i = 0; i < support_rounds(200000); i++) {
+        uint64_t word[2];
+        for (int k = 0; k < 2; k++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            word[k] = random;
+        }
+        if (i % 4 == 1) /* quotients up to 2^63 */
+            word[1] = (word[1] & ~(UINT64_C(0x7ff) << 52)) | ((word[0] & UINT64_C(0x7c0) << 52) + (word[1] >> 12));
+        if (i % 4 == 2) /* often multiples of each other */
+            word[0] &= UINT64_C(0xfff8) << 48, word[1] &= UINT64_C(0xfff8) << 48;
+        if (i % 4 == 3)
+            word[1] &= UINT64_MAX >> (12 + word[0] % 40);
+        same(f64_fmod(f64_from_bits(word[0]), f64_from_bits(word[1])),
+             fmod(f64_from_bits(word[0]), f64_from_bits(word[1])));
+    }
+}
+
 /* C's pow has NumPy's special cases: compare on all pairs of awkward numbers. */
 static void test_pow_special_values(void **state)
 {
@@ -298,6 +375,9 @@ int main(void)
                                        cmocka_unit_test(test_pow_ulp),
                                        cmocka_unit_test(test_special_values),
                                        cmocka_unit_test(test_gelu_f64),
+                                       cmocka_unit_test(test_polygamma_f64),
+                                       cmocka_unit_test(test_polygamma_ulp),
+                                       cmocka_unit_test(test_fmod_f64),
                                        cmocka_unit_test(test_pow_special_values),
                                        cmocka_unit_test(test_conversions),
                                        cmocka_unit_test(test_choices)};

@@ -111,6 +111,7 @@ static void test_rotary(void **state)
     support_expect(clg_rotary(support_leaf(g, CLG_F32, CLG_SHAPE(T, 2, W), x), 0, 100, 7), want, 1e-5, "rotary");
     clg_var odd = support_leaf(g, CLG_F32, CLG_SHAPE(T, 3), x), even = support_leaf(g, CLG_F32, CLG_SHAPE(T, W), x);
     support_expect_error(clg_rotary(odd, 0, 100, 0), "rotary: x (4, 3)");
+    support_expect_error(clg_rotary(even, 0, 0, 0), "rotary: base is 0; it must be above 0");
     support_expect_error(clg_rotary(clg_slice(even, 1, 0, 4, 1), 1, 100, 0), "an axis 1 before the last one");
     if (on_the_cpu()) {
         clg_var d = support_leaf(g, CLG_F64, CLG_SHAPE(1, T, W), x);

@@ -18,7 +18,8 @@ CLG_API clg_var clg_scalar_like(clg_var x, double value);
 
 CLG_API clg_var clg_reciprocal(clg_var x); /* 1 / x */
 CLG_API clg_var clg_rsqrt(clg_var x);      /* 1 / sqrt(x) */
-/* x where it lies in low..high, else the nearer bound; NaN for NaN. Gradient 1 between them, 0 at and beyond them. */
+/* x where it lies in low..high, else the nearer bound (high of all, if that is below low); NaN for NaN. Gradient 1
+ * between them, 0 at and beyond them. */
 CLG_API clg_var clg_clip(clg_var x, double low, double high);
 CLG_API clg_var clg_lerp(clg_var a, clg_var b, clg_var weight); /* a + weight (b - a) */
 CLG_API clg_var clg_xlogy(clg_var x, clg_var y);                /* x log(y); 0 where x is 0 and y is not NaN */
@@ -57,7 +58,7 @@ CLG_API clg_var clg_gelu_tanh(clg_var x);          /* gelu by x (1 + tanh(sqrt(2
 CLG_API clg_var clg_log_sigmoid(clg_var x);        /* log(sigmoid(x)) = -softplus(-x) */
 CLG_API clg_var clg_softsign(clg_var x);           /* x / (1 + |x|) */
 CLG_API clg_var clg_tanh_shrink(clg_var x);        /* x - tanh(x) */
-CLG_API clg_var clg_soft_shrink(clg_var x, double bound); /* x drawn towards 0 by bound, 0 within it */
+CLG_API clg_var clg_soft_shrink(clg_var x, double bound); /* x drawn towards 0 by bound >= 0, 0 within it */
 CLG_API clg_var clg_hard_shrink(clg_var x, double bound); /* x where |x| > bound, else 0 */
 /* The first half of x along an axis times the sigmoid of the second half (Dauphin et al. 2016); its extent is even. */
 CLG_API clg_var clg_glu(clg_var x, int axis);
@@ -117,7 +118,8 @@ CLG_API clg_var clg_gather_nd(clg_var x, clg_var indices, int batch);
 typedef enum clg_scatter_mode { CLG_SCATTER_SET, CLG_SCATTER_ADD, CLG_SCATTER_MAX, CLG_SCATTER_MIN } clg_scatter_mode;
 /* x with updates put at indices. clg_scatter: slices along an axis, of the shape of x but as many as there are indices
  * (one axis of them). clg_scatter_elements, clg_scatter_nd: where clg_gather_elements and clg_gather_nd (batch 0) of x
- * would take them (ONNX ScatterElements, ScatterND). Updates are cast to x's dtype. */
+ * would take them (ONNX ScatterElements, ScatterND). Updates are cast to x's dtype. An element of x that equals the
+ * extreme of its updates takes half of the gradient; equal updates share theirs evenly. */
 CLG_API clg_var clg_scatter(clg_var x, clg_var indices, clg_var updates, int axis, clg_scatter_mode mode);
 CLG_API clg_var clg_scatter_elements(clg_var x, clg_var indices, clg_var updates, int axis, clg_scatter_mode mode);
 CLG_API clg_var clg_scatter_nd(clg_var x, clg_var indices, clg_var updates, clg_scatter_mode mode);
@@ -254,7 +256,7 @@ CLG_API clg_var clg_l1_loss(clg_var prediction, clg_var target, clg_reduction re
 CLG_API clg_var clg_l2_loss(clg_var prediction, clg_var target, clg_reduction reduction); /* (p - t)^2 */
 /* d^2 / 2 for d = |p - t| below delta, else delta (d - delta / 2) (Huber 1964); delta > 0. */
 CLG_API clg_var clg_huber_loss(clg_var prediction, clg_var target, double delta, clg_reduction reduction);
-/* huber_loss / beta (Girshick 2015). */
+/* huber_loss / beta (Girshick 2015); l1_loss for beta = 0. */
 CLG_API clg_var clg_smooth_l1_loss(clg_var prediction, clg_var target, double beta, clg_reduction reduction);
 /* -t log(p) - (1 - t) log(1 - p), each logarithm -100 at least, as PyTorch's; with logits: p = sigmoid(x), in which
  * nothing overflows. */
@@ -268,7 +270,7 @@ CLG_API clg_var clg_poisson_nll_loss(clg_var log_rate, clg_var target, clg_reduc
 CLG_API clg_var clg_gaussian_nll_loss(clg_var prediction, clg_var target, clg_var variance, clg_reduction reduction);
 /* max(0, 1 - t p), t = -1 or 1. */
 CLG_API clg_var clg_hinge_loss(clg_var prediction, clg_var target, clg_reduction reduction);
-/* a . b / (|a| |b|) along an axis, each norm at least 1e-8. */
+/* a . b / (|a| |b|) along an axis of what a and b broadcast to, each norm at least 1e-8. */
 CLG_API clg_var clg_cosine_similarity(clg_var a, clg_var b, int axis);
 /* 1 - cosine_similarity where target is 1, max(0, cosine_similarity - margin) where it is -1; a, b (n, d), target (n).
  */

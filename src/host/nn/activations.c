@@ -25,7 +25,13 @@ static clg_var exponential_below(clg_var x, double beta, double alpha, double sc
 }
 
 clg_var clg_elu(clg_var x, double alpha) { return exponential_below(x, 1, alpha, 1); }
-clg_var clg_celu(clg_var x, double alpha) { return exponential_below(x, 1, alpha, alpha); }
+
+clg_var clg_celu(clg_var x, double alpha)
+{
+    if (!(alpha > 0))
+        return clg_refuse(x.graph, "celu: alpha is %g; it must be above 0", alpha);
+    return exponential_below(x, 1, alpha, alpha);
+}
 
 clg_var clg_selu(clg_var x)
 {
@@ -85,6 +91,8 @@ clg_var clg_tanh_shrink(clg_var x)
 
 clg_var clg_soft_shrink(clg_var x, double bound)
 {
+    if (!(bound >= 0))
+        return clg_refuse(x.graph, "soft_shrink: bound is %g; it must be at least 0", bound);
     x = as_float(x);
     clg_var above = clg_scalar_like(x, bound), below = clg_scalar_like(x, -bound);
     clg_var drawn = clg_where(clg_less(x, below), clg_add(x, above), clg_mul(x, zero_like(x)));

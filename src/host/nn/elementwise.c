@@ -19,6 +19,7 @@ clg_var clg_rsqrt(clg_var x) { return clg_reciprocal(clg_sqrt(x)); }
 /* By comparisons, which NaN fails, so that it passes through. */
 clg_var clg_clip(clg_var x, double low, double high)
 {
+    low = low > high ? high : low;
     clg_var least = clg_scalar_like(x, low), most = clg_scalar_like(x, high);
     return clg_where(clg_less_equal(x, least), least, clg_where(clg_less_equal(most, x), most, x));
 }

@@ -188,6 +188,18 @@ clg_var clg_gather_nd(clg_var x, clg_var indices, int batch)
 
 /* ---------------------------------------------------------------- putting */
 
+/* The larger, or smaller, of a table's elements and their updates. */
+static clg_var extreme(clg_var table, clg_var rows, clg_var updates, bool largest)
+{
+    const int64_t count = clg_shape_of(table).dim[0];
+    clg_var of_updates = largest ? clg_scatter_max(rows, updates, count) : clg_scatter_min(rows, updates, count);
+    clg_var of_both = largest ? clg_maximum(table, of_updates) : clg_minimum(table, of_updates);
+    if (clg_dtype_of(table) == CLG_I32 || clg_dtype_of(table) == CLG_U8)
+        return of_both;
+    /* an infinity in the table shares no gradient with updates that there are not */
+    return clg_where(clg_equal(of_updates, clg_scalar_like(table, largest ? -INFINITY : INFINITY)), table, of_both);
+}
+
 /* Updates (n, columns) put into the rows of a table by numbers (n). */
 static clg_var put(clg_var table, clg_var rows, clg_var updates, clg_scatter_mode mode)
 {
@@ -195,14 +207,8 @@ static clg_var put(clg_var table, clg_var rows, clg_var updates, clg_scatter_mod
     updates = clg_cast(updates, clg_dtype_of(table));
     if (mode == CLG_SCATTER_ADD)
         return clg_add(table, clg_scatter_add(rows, updates, count));
-    if (mode == CLG_SCATTER_MAX || mode == CLG_SCATTER_MIN) {
-        /* a row without updates has the extreme of nothing, with which its element shares no gradient if it is equal */
-        const bool most = mode == CLG_SCATTER_MAX;
-        clg_var found = most ? clg_scatter_max(rows, updates, count) : clg_scatter_min(rows, updates, count);
-        clg_var nothing = clg_scalar_like(table, most ? -INFINITY : INFINITY);
-        clg_var both = most ? clg_maximum(table, found) : clg_minimum(table, found);
-        return clg_where(clg_equal(found, nothing), table, both);
-    }
+    if (mode == CLG_SCATTER_MAX || mode == CLG_SCATTER_MIN)
+        return extreme(table, rows, updates, mode == CLG_SCATTER_MAX);
     if (many == 0)
         return table;
     clg_var last = clg_scatter_max(rows, clg_arange(table.graph, CLG_I32, many), count);
@@ -300,7 +306,8 @@ clg_var clg_scatter_nd(clg_var x, clg_var indices, clg_var updates, clg_scatter_
 
 clg_var clg_sort(clg_var x, int axis, bool descending)
 {
-    return clg_gather_elements(x, clg_argsort(x, axis, descending, -1), axis);
+    clg_var order = clg_argsort(x, axis, descending, -1);
+    return clg_is_valid(order) ? clg_gather_elements(x, order, axis) : order;
 }
 
 clg_var clg_topk(clg_var x, int64_t k, int axis, bool largest, clg_var *indices)

@@ -31,6 +31,8 @@ clg_var clg_mean_squared_error(clg_var prediction, clg_var target)
 static clg_var huber(clg_var prediction, clg_var target, double delta)
 {
     clg_var d = clg_abs(difference(prediction, target));
+    if (isinf(delta))
+        return times(clg_square(d), 0.5);
     clg_var is_near = clg_less(d, clg_scalar_like(d, delta));
     clg_var near = times(clg_square(clg_where(is_near, d, zero_like(d))), 0.5),
             far = affine(d, delta, -delta * delta / 2);
@@ -39,11 +41,17 @@ static clg_var huber(clg_var prediction, clg_var target, double delta)
 
 clg_var clg_huber_loss(clg_var prediction, clg_var target, double delta, clg_reduction reduction)
 {
+    if (!(delta > 0))
+        return clg_refuse(prediction.graph, "huber_loss: delta is %g; it must be above 0", delta);
     return reduced(huber(prediction, target, delta), reduction);
 }
 
 clg_var clg_smooth_l1_loss(clg_var prediction, clg_var target, double beta, clg_reduction reduction)
 {
+    if (!(beta >= 0))
+        return clg_refuse(prediction.graph, "smooth_l1_loss: beta is %g; it must be at least 0", beta);
+    if (beta == 0)
+        return clg_l1_loss(prediction, target, reduction);
     return reduced(times(huber(prediction, target, beta), 1 / beta), reduction);
 }
 
@@ -108,8 +116,13 @@ static clg_var product(clg_var a, clg_var b, int axis) { return clg_sum(clg_mul(
 
 clg_var clg_cosine_similarity(clg_var a, clg_var b, int axis)
 {
-    a = as_float(a);
-    b = as_float(b);
+    /* a norm is of all that a product is of, though one operand has it from broadcasting */
+    const clg_var both = difference(a, b);
+    if (!clg_is_valid(both))
+        return both;
+    const clg_shape shape = clg_shape_of(both);
+    a = clg_broadcast_to(as_float(a), shape);
+    b = clg_broadcast_to(as_float(b), shape);
     clg_var least = clg_scalar_like(a, 1e-8), far_a = clg_norm(a, 2, CLG_AXES(axis), false);
     clg_var far_b = clg_norm(b, 2, CLG_AXES(axis), false);
     return clg_div(product(a, b, axis), clg_mul(clg_maximum(far_a, least), clg_maximum(far_b, least)));
@@ -167,6 +180,8 @@ clg_var clg_nll_loss(clg_var log_probability, clg_var labels, const clg_cross_en
     const clg_shape shape = clg_shape_of(log_probability);
     if (!are_labels(log_probability, labels))
         return poisoned(log_probability.graph);
+    if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
+        return clg_refuse(labels.graph, "cross_entropy: label_smoothing %g is not in 0..1", o->label_smoothing);
     const int64_t classes = shape.dim[1];
     clg_var x = as_float(log_probability), label = clg_expand_dims(clg_cast(labels, CLG_I32), CLG_AXES(1));
     clg_var number = class_numbers(x.graph, classes, shape.rank), chosen = clg_equal(label, number);

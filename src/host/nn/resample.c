@@ -154,8 +154,8 @@ static clg_var place_of(clg_var coordinate, int64_t extent, bool align_corners)
     return align_corners ? times(from_zero, (n - 1) / 2) : affine(from_zero, n / 2, -0.5);
 }
 
-/* Thrown back at both ends, which are the outer elements or the edges of them, as often as it takes. By quotients: PoCL
- * takes seconds to run some kernels with fmod of f64. */
+/* Thrown back at both ends, which are the outer elements or the edges of them, as often as it takes. By quotients, as
+ * these need no loop. */
 static clg_var reflected(clg_var place, int64_t extent, bool align_corners)
 {
     const double low = align_corners ? 0 : -0.5, span = (double)(align_corners ? extent - 1 : extent);

@@ -88,6 +88,8 @@ clg_var clg_rotary(clg_var x, int axis, double base, double offset)
     if (rank < 2 || d < 0 || d >= rank - 1 || shape.dim[rank - 1] % 2)
         return clg_refuse(x.graph, "rotary: x %s must have an axis %d before the last one, whose extent is even",
                           words_of(shape).text, axis);
+    if (!(base > 0))
+        return clg_refuse(x.graph, "rotary: base is %g; it must be above 0", base);
     const int64_t half = shape.dim[rank - 1] / 2;
     clg_shape along = {.rank = rank};
     for (int i = 0; i < rank; i++)

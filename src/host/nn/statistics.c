@@ -41,6 +41,16 @@ clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims)
     return kept(clg_add(clg_log(clg_sum(clg_exp(clg_sub(x, most)), axes, true)), most), axes, keepdims);
 }
 
+/* 0 where one element is, or so small that its power overflows; those beside it are taken as 1 there, so that their
+ * slopes are finite. */
+static clg_var negative_norm(clg_var size, double p, clg_axes axes, bool keepdims)
+{
+    clg_var power = clg_scalar_like(size, p), root = clg_scalar_like(size, 1 / p);
+    clg_var none = clg_is_inf(clg_sum(clg_pow(clg_stop_gradient(size), power), axes, true));
+    clg_var total = clg_sum(clg_pow(clg_where(none, clg_scalar_like(size, 1), size), power), axes, true);
+    return kept(clg_where(none, zero_like(size), clg_pow(total, root)), axes, keepdims);
+}
+
 clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
 {
     x = as_float(x);
@@ -50,8 +60,8 @@ clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
         return clg_cast(clg_count_nonzero(x, axes, keepdims), clg_dtype_of(x));
     if (p == 1 || isinf(p))
         return clg_sum(clg_abs(x), axes, keepdims);
-    if (p < 0) /* 0 where one element is */
-        return clg_pow(clg_sum(clg_pow(clg_abs(x), clg_scalar_like(x, p)), axes, keepdims), clg_scalar_like(x, 1 / p));
+    if (p < 0)
+        return negative_norm(clg_abs(x), p, axes, keepdims);
     clg_var powers = p == 2 ? clg_square(x) : power_off_zero(clg_abs(x), p);
     return power_off_zero(clg_sum(powers, axes, keepdims), 1 / p);
 }
