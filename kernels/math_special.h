@@ -24,8 +24,8 @@ MATH_FN MATH_T FN(S, trunc)(MATH_T x) { return MATH_CALL(trunc)(x); }
 #if MATH_DTYPE == 0
 MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return MATH_CALL(fmod)(x, y); }
 #else
-/* As in long division, by b 2^52k downwards: each quotient has 52 bits and, rounded, is right or 1 too large, and what
- * it leaves is exact. Libraries take a step for each bit, or work on lanes one by one. */
+/* Long division, by b 2^52k downwards: quotients have 52 bits and, rounded, are right or 1 too large; what they leave
+ * is exact. Libraries may take 10000 times as long. */
 MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y)
 {
     MATH_T a = MATH_CALL(fabs)(x), b = MATH_CALL(fabs)(y);
@@ -466,13 +466,13 @@ MATH_FN MATH_T FN(S, digamma_above_0)(MATH_T x)
 
 #define MATH_SAME(name)                                                                                                \
     MATH_FN MATH_T FN(S, name)(MATH_T x) { return name(x); }
-MATH_SAME(exp2)
-MATH_SAME(expm1)
-MATH_SAME(log1p)
-MATH_SAME(log2) MATH_SAME(log10) MATH_SAME(cbrt) MATH_SAME(tan) MATH_SAME(asin) MATH_SAME(acos) MATH_SAME(atan)
-    MATH_SAME(erfc) MATH_SAME(sinh) MATH_SAME(cosh) MATH_SAME(asinh) MATH_SAME(acosh) MATH_SAME(atanh)
+/* clang-format off */
+MATH_SAME(exp2) MATH_SAME(expm1) MATH_SAME(log1p) MATH_SAME(log2) MATH_SAME(log10) MATH_SAME(cbrt) MATH_SAME(tan)
+MATH_SAME(asin) MATH_SAME(acos) MATH_SAME(atan) MATH_SAME(sinh) MATH_SAME(cosh) MATH_SAME(asinh) MATH_SAME(acosh)
+MATH_SAME(atanh) MATH_SAME(erfc)
+/* clang-format on */
 #undef MATH_SAME
-        MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y)
+            MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y)
 {
     return pow(x, y);
 }
@@ -573,7 +573,7 @@ MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
 {
     n = FN(S, round)(n);
     MATH_T s = n + 1, sum = (MATH_T)(0), c, sine = FN(S, sin_pi)(x, &c), d = c * c, half_n = n * 0.5f;
-    MATH_C reflect = (n <= 6) & (x < 0), even = FN(S, floor)(half_n) == half_n;
+    MATH_C reflect = (n <= 7) & (x < 0), even = FN(S, floor)(half_n) == half_n;
     MATH_T a = MATH_IF(reflect, 1 - x, x);
 #ifdef __OPENCL_C_VERSION__
 #pragma unroll 1 /* ten powers take compilers long */
@@ -589,7 +589,8 @@ MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
     sum = sum + MATH_IF(term > 0, term * tail, 0);
     MATH_T y = FN(S, exp)(FN(S, lgamma)(s)) * sum;
     MATH_T q = MATH_IF(n == 1, 1, MATH_IF(n == 2, 2, MATH_IF(n == 3, 2 + 4 * d, 16 + 8 * d)));
-    q = MATH_IF(n == 5, 16 + d * (88 + 16 * d), MATH_IF(n == 6, 272 + d * (416 + 32 * d), q)) * MATH_IF(even, c, 1);
+    q = MATH_IF(n == 5, 16 + d * (88 + 16 * d), MATH_IF(n == 6, 272 + d * (416 + 32 * d), q));
+    q = MATH_IF(n == 7, 272 + d * (2880 + d * (1824 + 64 * d)), q) * MATH_IF(even, c, 1);
     y = MATH_IF(reflect, FN(S, pow)(MATH_PI / sine, s) * q + MATH_IF(even, y, -y), y);
     y = MATH_IF((x == 0) | (reflect & (sine == 0)), INFINITY, y);
     y = MATH_IF((x >= 0) | reflect, MATH_IF(even, -y, y), NAN);

@@ -292,7 +292,7 @@ static const elementwise_case elementwise[] = {
     {"polygamma", CLG_F32, {3, -1.25}, 1558.2209125348509},
     {"polygamma", CLG_F32, {6, -1.25}, 11791222.068440907},
     {"polygamma", CLG_F32, {2, -1}, -INFINITY},
-    {"polygamma", CLG_F32, {7, -0.5}, NAN},
+    {"polygamma", CLG_F32, {8, -0.5}, NAN},
     {"polygamma", CLG_F32, {-1, 1}, NAN},
     {"polygamma", CLG_F32, {1, 0}, INFINITY},
     {"polygamma", CLG_F32, {2, 0}, -INFINITY},

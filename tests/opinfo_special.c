@@ -44,14 +44,26 @@ static clg_var spherical_bessel_j0(clg_var x)
     return clg_where(at_0, clg_scalar_like(x, 1), clg_div(clg_sin(safe), safe));
 }
 
+static clg_var polygamma(call *c)
+{
+    clg_var x = arg_var(c, 0, NULL);
+    return clg_polygamma(clg_scalar_like(x, (double)arg_int(c, 1, "n", 0)), x);
+}
+
 const opinfo_row opinfo_special[] = {
     BUILD("mvlgamma.mvlgamma_p_1", mvlgamma),
     BUILD("mvlgamma.mvlgamma_p_3", mvlgamma),
     BUILD("mvlgamma.mvlgamma_p_5", mvlgamma),
+    BUILD("polygamma.polygamma_n_0", polygamma),
+    BUILD("polygamma.polygamma_n_1", polygamma),
+    BUILD("polygamma.polygamma_n_2", polygamma),
+    BUILD("polygamma.polygamma_n_3", polygamma),
+    BUILD("polygamma.polygamma_n_4", polygamma),
     UNARY("special.entr", entr),
     UNARY("special.ndtr", ndtr),
     UNARY("special.ndtri", ndtri),
     UNARY("special.spherical_bessel_j0", spherical_bessel_j0),
+    BUILD("special.polygamma.special_polygamma_n_0", polygamma),
     BINARY("special.xlog1py", xlog1py),
     {0},
 };

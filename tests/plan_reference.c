@@ -142,7 +142,7 @@ static double ref_polygamma(double n, double x)
     n = rint(n);
     if (n == 0)
         return ref_digamma(x);
-    if (!(n > 0 && (x >= 0 || n <= 6)))
+    if (!(n > 0 && (x >= 0 || n <= 7)))
         return NAN;
     if (x < 0 && near == 0)
         return sign * INFINITY;

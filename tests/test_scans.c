@@ -240,6 +240,18 @@ static void test_specials(void **state)
     clg_graph_free(g);
 }
 
+/* An infinity takes all that comes from results that are infinite. */
+static void test_infinite_sums(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    const double x[] = {INFINITY, -INFINITY, 1, 1, INFINITY, INFINITY};
+    clg_var v = support_leaf(g, real(), CLG_SHAPE(2, 3), x), gv;
+    clg_gradients(clg_logcumsumexp(v, 1, 0), &v, 1, &gv);
+    support_expect(gv, (double[]){3, 0, 0, 1, 2, 1}, 1e-6, "gradient of logcumsumexp at infinity");
+    clg_graph_free(g);
+}
+
 static void test_integers(void **state)
 {
     (void)state;
@@ -481,16 +493,12 @@ static void test_zeros(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),
-                                       cmocka_unit_test(test_f32),
-                                       cmocka_unit_test(test_long),
-                                       cmocka_unit_test(test_lengths),
-                                       cmocka_unit_test(test_specials),
-                                       cmocka_unit_test(test_integers),
-                                       cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_broadcast_gradients),
-                                       cmocka_unit_test(test_long_gradients),
-                                       cmocka_unit_test(test_zeros)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),          cmocka_unit_test(test_f32),
+        cmocka_unit_test(test_long),           cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_specials),       cmocka_unit_test(test_infinite_sums),
+        cmocka_unit_test(test_integers),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_broadcast_gradients),
+        cmocka_unit_test(test_long_gradients), cmocka_unit_test(test_zeros)};
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }

@@ -247,7 +247,7 @@ CLG_API clg_var clg_erfinv(clg_var x); /* the inverse of erf; infinite at -1 and
 CLG_API clg_var clg_lgamma(clg_var x); /* log |gamma(x)|; infinity at 0, -1, -2, ... */
 /* The derivative of lgamma: -infinity at 0 (infinity at -0), NaN at -1, -2, ... */
 CLG_API clg_var clg_digamma(clg_var x);
-/* Its n-th derivative, n rounded: NaN where that is below 0, and for x < 0 where it is above 6. No gradient flows to n.
+/* Its n-th derivative, n rounded: NaN where that is below 0, and for x < 0 where it is above 7. No gradient flows to n.
  */
 CLG_API clg_var clg_polygamma(clg_var n, clg_var x);
 CLG_API clg_var clg_gelu(clg_var x);     /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016); -0 at -infinity */

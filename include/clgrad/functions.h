@@ -118,7 +118,8 @@ CLG_API clg_var clg_gather_nd(clg_var x, clg_var indices, int batch);
 typedef enum clg_scatter_mode { CLG_SCATTER_SET, CLG_SCATTER_ADD, CLG_SCATTER_MAX, CLG_SCATTER_MIN } clg_scatter_mode;
 /* x with updates put at indices. clg_scatter: slices along an axis, of the shape of x but as many as there are indices
  * (one axis of them). clg_scatter_elements, clg_scatter_nd: where clg_gather_elements and clg_gather_nd (batch 0) of x
- * would take them (ONNX ScatterElements, ScatterND). Updates are cast to x's dtype. An element of x that equals the
+ * would take them (ONNX ScatterElements, ScatterND). Of equal extremes x gets half of the gradient, the updates share
+ * the rest. Updates are cast to x's dtype. An element of x that equals the
  * extreme of its updates takes half of the gradient; equal updates share theirs evenly. */
 CLG_API clg_var clg_scatter(clg_var x, clg_var indices, clg_var updates, int axis, clg_scatter_mode mode);
 CLG_API clg_var clg_scatter_elements(clg_var x, clg_var indices, clg_var updates, int axis, clg_scatter_mode mode);

@@ -283,8 +283,9 @@ RULE(logcumsumexp)
     const int axis = scan_axis(y);
     const bool reversed = scan_is_reversed(y);
     clg_var none = graph_like(y, -INFINITY), before = scan_shift(y, axis, reversed, -INFINITY);
-    clg_var grown = clg_exp(clg_where(clg_equal(before, none), none, clg_sub(before, y)));
-    clg_var share = clg_exp(clg_where(clg_equal(y, none), zeros(y), clg_sub(x[0], y)));
+    clg_var gap = clg_where(clg_equal(before, y), zeros(y), clg_sub(before, y)); /* of infinities, too */
+    clg_var grown = clg_exp(clg_where(clg_equal(before, none), none, gap));
+    clg_var share = clg_exp(clg_where(clg_equal(x[0], y), zeros(y), clg_sub(x[0], y)));
     gx[0] = clg_mul(share, recurrence_adjoint(gy, grown, axis, reversed));
 }
 /* To the element that is the extreme: the last one up to here that equals its own result. */
