@@ -24,8 +24,7 @@ MATH_FN MATH_T FN(S, trunc)(MATH_T x) { return MATH_CALL(trunc)(x); }
 #if MATH_DTYPE == 0
 MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return MATH_CALL(fmod)(x, y); }
 #else
-/* Long division, by b 2^52k downwards: quotients have 52 bits and, rounded, are right or 1 too large; what they leave
- * is exact. Libraries may take 10000 times as long. */
+/* Long division by b 2^52k, k downwards: quotients are right or 1 too large; what they leave is exact. */
 MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y)
 {
     MATH_T a = MATH_CALL(fabs)(x), b = MATH_CALL(fabs)(y);
