@@ -90,17 +90,15 @@ kernel void KERNEL(global const T *matrices,
 #endif
         }
         TOGETHER();
-        EACH(i, k + 1, N)
+        EACH(i, k + 1, work[k * N + k] == 0 ? 0 : N) /* 0: so is all below */
         {
-            if (work[i * N + k] != 0) {
-                const T factor = work[i * N + k] / work[k * N + k];
-                for (INDEX c = k + 1; c < N; c++)
-                    work[i * N + c] -= factor * work[k * N + c];
+            const T factor = work[i * N + k] / work[k * N + k];
+            for (INDEX c = k + 1; c < N; c++)
+                work[i * N + c] -= factor * work[k * N + c];
 #if OP == 2
-                for (INDEX c = 0; c < M; c++)
-                    x[i * M + c] -= factor * x[k * M + c];
+            for (INDEX c = 0; c < M; c++)
+                x[i * M + c] -= factor * x[k * M + c];
 #endif
-            }
         }
         TOGETHER();
     }
@@ -117,7 +115,7 @@ kernel void KERNEL(global const T *matrices,
             const T d = work[i * N + i];
             product *= d;
             sum += log(fabs(d));
-            sign *= (T)((d > 0) - (d < 0));
+            sign *= d != d ? d : (T)((d > 0) - (d < 0));
         }
         results[number] = MODE == 1 ? sum : MODE == 2 ? sign + 0 : product;
     }

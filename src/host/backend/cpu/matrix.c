@@ -56,9 +56,7 @@
                 swap_##S(m, x + k * m, x + pivot * m);                                                                 \
                 sign = -sign;                                                                                          \
             }                                                                                                          \
-            for (int64_t i = k + 1; i < n; i++) {                                                                      \
-                if (a[i * n + k] == 0)                                                                                 \
-                    continue;                                                                                          \
+            for (int64_t i = k + 1; i < n && a[k * n + k] != 0; i++) { /* 0: so is all below */                        \
                 const T factor = a[i * n + k] / a[k * n + k];                                                          \
                 subtract_##S(n - k - 1, factor, a + k * n + k + 1, a + i * n + k + 1);                                 \
                 subtract_##S(m, factor, x + k * m, x + i * m);                                                         \
@@ -73,7 +71,7 @@
             const T d = a[i * n + i];                                                                                  \
             product *= d;                                                                                              \
             sum += log_T(fabs_T(d));                                                                                   \
-            sign *= (T)((d > 0) - (d < 0));                                                                            \
+            sign *= d != d ? d : (T)((d > 0) - (d < 0));                                                               \
         }                                                                                                              \
         return mode == DETERMINANT_LOG ? sum : mode == DETERMINANT_SIGN ? sign + 0 : product;                          \
     }                                                                                                                  \
