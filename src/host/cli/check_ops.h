@@ -29,8 +29,8 @@ enum {
 };
 
 typedef struct check_row {
-    const char *op;      /* name in the library's table */
-    const char *variant; /* "" or what is special */
+    const char *op;                     /* name in the library's table */
+    const char *variant;                /* "" or what is special */
     clg_var (*build)(const clg_var *x); /* NULL: clg_apply of number and axes */
     const char *operands; /* one letter each: r real, c condition (u8), i index (i32, 0..CHECK_TABLE_ROWS-1) */
     double lo, hi;        /* of the reals */

@@ -105,13 +105,15 @@ typedef struct plan_operand {
 } plan_operand;
 
 /* An operation on whole dense arrays: along the middle one of the axes (outer, length, inner) of operands, of which the
- * result has `results` there. */
+ * result has `results` there.
+ *
+ *   SCAN      the operands are of the result's dtype
+ *   ARGSORT   inner is 1; the result, i32, has the first indices of each sorted line
+ *   MATRIX    of matrices (outer, length, length) and right sides (outer, length, inner); inner is length where there
+ *             are none
+ *   SCATTER   outer is 1; operand 0 has `length` indices (i32), operand 1 the updates, (length, inner) */
 typedef struct plan_array {
-    uint8_t op;                 /* of ops.def: SCAN: the operands are of the result's dtype.
-                                   ARGSORT: inner is 1; the result, i32, has the first indices of each sorted line.
-                                   MATRIX: of the matrices (outer, length, length) and right sides (outer, length, inner); inner is
-                   length where there are none.
-                   SCATTER: outer is 1; operand 0 has `length` indices (i32), operand 1 the updates, (length, inner) */
+    uint8_t op;                 /* of ops.def */
     bool reverse;               /* SCAN: from the end; ARGSORT: the largest first */
     uint8_t mode;               /* SOLVE_TRIANGULAR: whether the upper triangle is read; DETERMINANT: DETERMINANT_* */
     int32_t operand[2], result; /* buffers; -1: none */
