@@ -32,8 +32,8 @@ static units scan_units(const plan_array *a)
     return u;
 }
 
-/* The lines of a unit, and the number of its first line among all. */
-static int64_t scan_lines(const job *j, int64_t unit, cpu_lines *l)
+/* The lines of a unit. */
+static void scan_lines(const job *j, int64_t unit, cpu_lines *l)
 {
     const plan_array *a = j->a;
     const units u = scan_units(a);
@@ -53,33 +53,10 @@ static int64_t scan_lines(const job *j, int64_t unit, cpu_lines *l)
     const int64_t line = 64, all = a->outer * a->length * a->inner * size;
     l->streams = !columns && all >= LONG && length % (line / size) == 0 && a->length * size % line == 0 &&
                  a->piece * size % line == 0 && (intptr_t)j->result % line == 0;
-    return outer * a->inner + first;
 }
 
-/* What a line's accumulator is before it; shared memory holds two values for each piece of each line. */
-static void begin_lines(const job *j, char *carry, int64_t lanes)
-{
-    const clg_dtype dtype = j->step->dtype;
-    const double start = clg_ops[j->a->op].identity_value[dtype];
-    for (int64_t i = 0; i < lanes; i++)
-        switch (dtype) {
-        case CLG_F32:
-            ((float *)carry)[i] = (float)start;
-            break;
-        case CLG_F64:
-            ((double *)carry)[i] = start;
-            break;
-        case CLG_I32:
-            ((int32_t *)carry)[i] = (int32_t)start;
-            break;
-        case CLG_U8:
-            ((uint8_t *)carry)[i] = (uint8_t)start;
-            break;
-        default:
-            break;
-        }
-}
-
+/* What a unit of pieces gives: 0 of each line what it adds up to, later what comes before it; 1 the product of its
+ * factors. */
 static char *total_of(const job *j, int64_t unit, int which)
 {
     return j->shared + (unit * 2 + which) * LINES_ABREAST * (int64_t)clg_dtype_size(j->step->dtype);
@@ -99,7 +76,7 @@ static void total_pieces(const void *argument, int thread, int threads)
         l.y = NULL;
         l.carry = total_of(j, unit, 0);
         l.factor = total_of(j, unit, 1);
-        begin_lines(j, l.carry, l.lanes);
+        l.begins = true;
         j->vectors->scan[j->a->op][j->step->dtype](&l);
     }
 }
@@ -108,25 +85,23 @@ static void total_pieces(const void *argument, int thread, int threads)
 static void join_pieces(const job *j)
 {
     const plan_array *a = j->a;
+    const cpu_scan_fn scan = j->vectors->scan[a->op][j->step->dtype];
     const int64_t count = scan_units(a).count, size = (int64_t)clg_dtype_size(j->step->dtype);
     for (int64_t first = 0; first < count; first += a->pieces) {
-        char carry[LINES_ABREAST * sizeof(double)], next[sizeof carry];
-        cpu_lines l;
-        scan_lines(j, first, &l);
-        const size_t bytes = (size_t)(l.lanes * size);
-        begin_lines(j, carry, l.lanes);
+        double carry[LINES_ABREAST], next[LINES_ABREAST], before[LINES_ABREAST]; /* of any dtype */
+        cpu_lines lines, one = {.y = next, .lane_step = 1, .carry = carry, .begins = true};
+        scan_lines(j, first, &lines);
+        one.lanes = lines.lanes;
+        scan(&one); /* of no element: the accumulators before the first piece */
+        one.begins = false;
+        one.length = 1;
         for (int64_t p = 0; p < a->pieces; p++) {
-            cpu_lines one = {.x = total_of(j, first + p, 0),
-                             .c = total_of(j, first + p, 1),
-                             .y = next,
-                             .length = 1,
-                             .lanes = l.lanes,
-                             .lane_step = 1,
-                             .carry = carry};
-            char before[sizeof carry];
+            const size_t bytes = (size_t)(one.lanes * size);
             memcpy(before, carry, bytes);
-            if (p + 1 < a->pieces)
-                j->vectors->scan[a->op][j->step->dtype](&one);
+            one.x = total_of(j, first + p, 0);
+            one.c = total_of(j, first + p, 1);
+            if (p + 1 < a->pieces) /* the last one's was not made */
+                scan(&one);
             memcpy(total_of(j, first + p, 0), before, bytes);
         }
     }
@@ -138,14 +113,11 @@ static void scan_units_of(const void *argument, int thread, int threads)
     const int64_t count = scan_units(j->a).count;
     (void)threads;
     for (int64_t unit; (unit = cpu_pool_next(j->pool, thread, count)) >= 0;) {
-        char carry[LINES_ABREAST * sizeof(double)];
+        double carry[LINES_ABREAST]; /* of any dtype */
         cpu_lines l;
         scan_lines(j, unit, &l);
-        l.carry = carry;
-        if (j->a->pieces > 1)
-            l.carry = total_of(j, unit, 0);
-        else
-            begin_lines(j, carry, l.lanes);
+        l.begins = j->a->pieces == 1;
+        l.carry = l.begins ? (void *)carry : total_of(j, unit, 0);
         j->vectors->scan[j->a->op][j->step->dtype](&l);
     }
 }

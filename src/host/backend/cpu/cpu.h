@@ -179,6 +179,7 @@ typedef struct cpu_lines {
     void *y;           /* NULL: only what the lines give is wanted */
     int64_t length, step, lanes, lane_step;
     void *carry;  /* of each line: the accumulator before, and then after it */
+    bool begins;  /* the accumulators are those before a first element */
     void *factor; /* y NULL: of each line, the product of c's elements */
     bool streams; /* elements are neighbours; y is long, and starts at cache lines wherever 64 bytes of elements do */
 } cpu_lines;

@@ -124,8 +124,10 @@ enum { BLOCK = 32 }; /* elements that are looked at together: most of them are n
         for (int64_t i = 0; i < results; i++)                                                                          \
             order[i] = list[i].index;                                                                                  \
     }                                                                                                                  \
-    static void sort_##S(const T *x, int64_t length, bool descending, int32_t *order, int64_t results, char *scratch)  \
+    static void sort_##S(const void *line, int64_t length, bool descending, int32_t *order, int64_t results,           \
+                         char *scratch)                                                                                \
     {                                                                                                                  \
+        const T *x = line;                                                                                             \
         const uint##BITS##_t flip = descending ? (uint##BITS##_t)(UINT64_MAX >> (64 - (DIFFERENT))) : 0;               \
         item##BITS *items = (void *)scratch;                                                                           \
         if (is_few(length, results)) {                                                                                 \
@@ -155,20 +157,7 @@ int64_t cpu_sort_scratch(clg_dtype dtype, int64_t length, int64_t results)
 void cpu_sort_line(clg_dtype dtype, const void *x, int64_t length, bool descending, int32_t *order, int64_t results,
                    char *scratch)
 {
-    switch (dtype) {
-    case CLG_F32:
-        sort_f32(x, length, descending, order, results, scratch);
-        break;
-    case CLG_F64:
-        sort_f64(x, length, descending, order, results, scratch);
-        break;
-    case CLG_I32:
-        sort_i32(x, length, descending, order, results, scratch);
-        break;
-    case CLG_U8:
-        sort_u8(x, length, descending, order, results, scratch);
-        break;
-    default:
-        break;
-    }
+    static void (*const sorts[CLG_DTYPE_COUNT])(const void *, int64_t, bool, int32_t *, int64_t, char *) = {
+        [CLG_F32] = sort_f32, [CLG_F64] = sort_f64, [CLG_I32] = sort_i32, [CLG_U8] = sort_u8};
+    sorts[dtype](x, length, descending, order, results, scratch);
 }

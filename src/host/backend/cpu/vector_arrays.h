@@ -1,4 +1,5 @@
-/* Operations on whole arrays for one dtype: part of vector_dtype.h, which defines S, TYPE, T and INIT. */
+/* Operations on whole arrays for one dtype: part of vector_dtype.h, which defines S, TYPE, T and INIT, and each
+ * reduction's ID##_combine. */
 
 /* ---------------------------------------------------------------- scans */
 
@@ -104,7 +105,7 @@ INLINE void FN(TYPE, load_square)(V *square, const T *from, int64_t apart)
 #else
 #define SCAN_SQUARES(ID, has_c)
 #endif
-#define SCAN_LINES(ID, arity, expr)                                                                                    \
+#define SCAN_LINES(ID, arity, expr, start)                                                                             \
     static inline T FN(TYPE, ID##_next)(T a, T b, T c)                                                                 \
     {                                                                                                                  \
         (void)c;                                                                                                       \
@@ -115,6 +116,8 @@ INLINE void FN(TYPE, load_square)(V *square, const T *from, int64_t apart)
         const T *x = l->x, *c = l->c;                                                                                  \
         T *y = l->y, *carry = l->carry;                                                                                \
         int64_t lane = 0;                                                                                              \
+        for (int64_t i = 0; l->begins && i < l->lanes; i++)                                                            \
+            carry[i] = (T)(start);                                                                                     \
         if (l->lane_step == 1 && y) { /* columns side by side */                                                       \
             const T *before = carry;                                                                                   \
             for (int64_t t = 0; t < l->length; t++) {                                                                  \
@@ -133,13 +136,14 @@ INLINE void FN(TYPE, load_square)(V *square, const T *from, int64_t apart)
         for (; lane < l->lanes; lane++)                                                                                \
             SCAN_ROWS(ID, (arity) > 1, 1)                                                                              \
     }
-#define SCAN_LINES_NUMERIC(ID, arity, expr) SCAN_LINES(ID, arity, expr)
+#define SCAN_LINES_NUMERIC(ID, arity, expr, start) SCAN_LINES(ID, arity, expr, start)
 #ifdef REAL
-#define SCAN_LINES_FLOATING(ID, arity, expr) SCAN_LINES(ID, arity, expr)
+#define SCAN_LINES_FLOATING(ID, arity, expr, start) SCAN_LINES(ID, arity, expr, start)
 #else
-#define SCAN_LINES_FLOATING(ID, arity, expr)
+#define SCAN_LINES_FLOATING(ID, arity, expr, start)
 #endif
-#define SCAN(ID, name, builder, arity, types, expr, ...) SCAN_LINES_##types(ID, arity, expr)
+#define SCAN(ID, name, builder, arity, types, expr, real, i32, u8, ...)                                                \
+    SCAN_LINES_##types(ID, arity, expr, INIT(real, i32, u8))
 #include "../../core/ops.def"
 
 /* ---------------------------------------------------------------- rows brought together by index */
@@ -167,8 +171,7 @@ static void FN(TYPE, fill)(T *to, int64_t count, T value)
 }
 
 #define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
-    static inline T FN(TYPE, ID##_start)(void) { return (T)INIT(real, i32, u8); }                                      \
-    static inline T FN(TYPE, ID##_together)(T a, T b) { return (T)(expr); }
+    static inline T FN(TYPE, ID##_start)(void) { return (T)INIT(real, i32, u8); }
 #include "../../core/ops.def"
 
 #define SCATTER(ID, name, combine, ...)                                                                                \
@@ -185,14 +188,14 @@ static void FN(TYPE, fill)(T *to, int64_t count, T value)
         for (int64_t i = 0; columns == 1 && i < s->length; i++) {                                                      \
             const int64_t at = indices[i];                                                                             \
             if (at >= part.row_first && at < part.row_last)                                                            \
-                to[at * s->inner] = FN(TYPE, combine##_together)(to[at * s->inner], from[i * s->inner]);               \
+                to[at * s->inner] = FN(TYPE, combine##_combine)(to[at * s->inner], from[i * s->inner]);                \
         }                                                                                                              \
         for (int64_t i = 0; columns > 1 && i < s->length; i++) {                                                       \
             if (indices[i] < part.row_first || indices[i] >= part.row_last)                                            \
                 continue;                                                                                              \
             const T *u = from + i * s->inner;                                                                          \
             T *d = to + indices[i] * s->inner;                                                                         \
-            LANES for (int64_t c = 0; c < columns; c++) d[c] = FN(TYPE, combine##_together)(d[c], u[c]);               \
+            LANES for (int64_t c = 0; c < columns; c++) d[c] = FN(TYPE, combine##_combine)(d[c], u[c]);                \
         }                                                                                                              \
     }
 #include "../../core/ops.def"

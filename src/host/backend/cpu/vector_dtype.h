@@ -22,12 +22,12 @@
 #define MAP(ID, name, builder, arity, types, expr, ...) KERNEL_##types(ID, arity, expr)
 #include "../../core/ops.def"
 
-#include "vector_arrays.h"
-
 /* Combining two values, in the dtype and in the wide one. */
 #define REDUCE(ID, name, builder, expr, ...)                                                                           \
     static inline T FN(TYPE, ID##_combine)(T a, T b) { return (T)(expr); }
 #include "../../core/ops.def"
+#include "vector_arrays.h"
+
 #undef S
 #define S WIDE
 #define REDUCE(ID, name, builder, expr, ...)                                                                           \
