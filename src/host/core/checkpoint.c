@@ -31,29 +31,28 @@ bool checkpoint_begin(const clg_graph *g, int32_t count, checkpoint *c)
     if (g->region_count == 0)
         return true;
     c->copy = malloc(((size_t)count + 1) * sizeof *c->copy);
-    if (c->copy)
-        memset(c->copy, 0xff, (size_t)count * sizeof *c->copy);
     return c->copy != NULL;
 }
 
 void checkpoint_end(checkpoint *c) { free(c->copy); }
 
-/* What stands for a node in the region's copies. */
-static int32_t source(clg_graph *g, checkpoint *c, int32_t id)
+/* What stands for a node in the copies of a region. */
+static int32_t source(clg_graph *g, checkpoint *c, int32_t region, int32_t id)
 {
     const graph_record n = g->nodes[id];
-    if (n.op == OP_CONST || n.op == OP_IOTA || c->copy[id] >= 0)
-        return c->copy[id] >= 0 ? c->copy[id] : id;
-    const graph_record attr = {.attr.integer = c->region};
+    if (c->copy[id] >= 0)
+        return c->copy[id];
+    if (n.op == OP_CONST || n.op == OP_IOTA)
+        return id;
+    const graph_record attr = {.attr.integer = region}; /* each region reads it again by itself */
     c->copy[id] = graph_node(g, OP_AGAIN, (clg_dtype)n.dtype, n.shape, (int32_t[]){id, -1, -1}, attr).id;
     return c->copy[id];
 }
 
-/* Copies of the region's nodes up to one. */
-static bool copy_region(clg_graph *g, checkpoint *c, int32_t top)
+/* Copies of a region's nodes up to one. */
+static bool copy_region(clg_graph *g, checkpoint *c, int32_t number, int32_t top)
 {
-    const graph_region region = g->regions[c->region];
-    /* what other regions' copies read is not what this one's do */
+    const graph_region region = g->regions[number];
     memset(c->copy, 0xff, (size_t)c->count * sizeof *c->copy);
     for (int32_t i = region.first; i <= top; i++) {
         const graph_record n = g->nodes[i];
@@ -63,7 +62,7 @@ static bool copy_region(clg_graph *g, checkpoint *c, int32_t top)
             continue;
         }
         for (int s = 0; s < 3; s++)
-            src[s] = n.src[s] < 0 ? -1 : source(g, c, n.src[s]);
+            src[s] = n.src[s] < 0 ? -1 : source(g, c, number, n.src[s]);
         c->copy[i] = graph_node(g, (clg_op)n.op, (clg_dtype)n.dtype, n.shape, src, n).id;
         if (c->copy[i] < 0)
             return false;
@@ -78,10 +77,8 @@ bool checkpoint_reach(clg_graph *g, checkpoint *c, int32_t node)
     c->inside = c->region > 0 && node <= g->regions[c->region - 1].last;
     if (!c->inside || c->made == c->region)
         return true;
-    c->made = c->region--;
-    const bool good = copy_region(g, c, node);
-    c->region++;
-    return good;
+    c->made = c->region;
+    return copy_region(g, c, c->region - 1, node);
 }
 
 int32_t checkpoint_value(const clg_graph *g, const checkpoint *c, int32_t node)

@@ -5,11 +5,11 @@
 #include "graph.h"
 
 typedef struct checkpoint {
-    int32_t *copy; /* of each node that was there at the beginning: what stands for it in the region */
+    int32_t *copy; /* of each node that was there at the beginning: what stands for it in the region; -1: nothing yet */
     int32_t count;
-    int32_t region; /* those before this one are still ahead of the sweep */
-    int32_t made;   /* the region that has copies now, its number + 1 */
-    bool inside;
+    int32_t region; /* the last one that begins at or before the node reached, its number + 1; 0: none */
+    int32_t made;   /* the one that has copies now, likewise */
+    bool inside;    /* the node reached is in that region */
 } checkpoint;
 
 /* Before a sweep over the first nodes, so many; false: out of memory. */
