@@ -3,7 +3,7 @@
 #   cmake -DOUTPUT=functions_listed.c "-DFILES=clgrad.h;functions.h" -P ListFunctions.cmake
 #
 # Not those that only ask about a variable.
-cmake_minimum_required(VERSION 3.13)
+cmake_minimum_required(VERSION 3.18)
 set(questions clg_operand clg_grad clg_apply)
 set(source "/* Made by cmake/ListFunctions.cmake from the public headers: edit those. */\n")
 string(APPEND source "#include \"functions.h\"\n\nconst char *const cli_functions[] = {\n")

@@ -463,18 +463,15 @@ MATH_FN MATH_T FN(S, digamma_above_0)(MATH_T x)
 #if MATH_DTYPE == 1 && defined(MATH_HAS_F64)
 #define MATH_PI 3.14159265358979323846
 
+/* clang-format off */
 #define MATH_SAME(name)                                                                                                \
     MATH_FN MATH_T FN(S, name)(MATH_T x) { return name(x); }
-/* clang-format off */
 MATH_SAME(exp2) MATH_SAME(expm1) MATH_SAME(log1p) MATH_SAME(log2) MATH_SAME(log10) MATH_SAME(cbrt) MATH_SAME(tan)
 MATH_SAME(asin) MATH_SAME(acos) MATH_SAME(atan) MATH_SAME(sinh) MATH_SAME(cosh) MATH_SAME(asinh) MATH_SAME(acosh)
 MATH_SAME(atanh) MATH_SAME(erfc)
-/* clang-format on */
 #undef MATH_SAME
-            MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y)
-{
-    return pow(x, y);
-}
+MATH_FN MATH_T FN(S, pow)(MATH_T x, MATH_T y) { return pow(x, y); }
+/* clang-format on */
 MATH_FN MATH_T FN(S, atan2)(MATH_T y, MATH_T x) { return atan2(y, x); }
 MATH_FN MATH_T FN(S, hypot)(MATH_T x, MATH_T y) { return hypot(x, y); }
 MATH_FN MATH_T FN(S, copysign)(MATH_T y, MATH_T x) { return copysign(y, x); }
@@ -566,7 +563,7 @@ MATH_FN MATH_T FN(S, logaddexp)(MATH_T x, MATH_T y)
 }
 
 /* (-1)^(n + 1) n! zeta(n + 1, x) for integers n > 0 and x > 0: 10 terms of the sum, then Euler and Maclaurin's. For x <
- * 0 and n <= 6 reflected: -pi times the nth derivative of cot(pi x) is (-1)^(n + 1) (pi / sin)^(n + 1) Q(cos), where
+ * 0 and n <= 7 reflected: -pi times the nth derivative of cot(pi x) is (-1)^(n + 1) (pi / sin)^(n + 1) Q(cos), where
  * from Q = 1 on the next Q is sin^2 Q' + (n + 1) cos Q, of positive coefficients. n = 0 is the digamma function. */
 MATH_FN MATH_T FN(S, polygamma)(MATH_T n, MATH_T x)
 {

@@ -46,8 +46,10 @@ int clg_op_count(void) { return OP_COUNT - INTERNAL_COUNT; }
 
 clg_op_info clg_op_get_info(int op)
 {
-    static const char *const kinds[] = {"leaf", "map",    "reduce", "view",    "contract", "gather",
-                                        "sort", "matrix", "scan",   "scatter", "effect"};
+    static const char *const kinds[] = {
+        [KIND_LEAF] = "leaf",         [KIND_MAP] = "map",         [KIND_REDUCE] = "reduce", [KIND_VIEW] = "view",
+        [KIND_CONTRACT] = "contract", [KIND_GATHER] = "gather",   [KIND_SORT] = "sort",     [KIND_MATRIX] = "matrix",
+        [KIND_SCAN] = "scan",         [KIND_SCATTER] = "scatter", [KIND_EFFECT] = "effect"};
     if (op < 0 || op >= clg_op_count())
         return (clg_op_info){"", "", "", "", 0, 0, 0, ""};
     const op_row *row = &clg_ops[op];

@@ -208,10 +208,12 @@ static clg_status place_array(scheduler *f, int32_t node)
 {
     const sub_node *n = &f->s->nodes[node];
     const int arity = clg_ops[n->op].arity;
+    clg_status status = CLG_OK;
     group g;
-    for (int i = 0; i < arity; i++)
-        if (materialise(f, n->src[i]) != CLG_OK)
-            return CLG_ERROR_MEMORY;
+    for (int i = 0; i < arity && status == CLG_OK; i++)
+        status = materialise(f, n->src[i]);
+    if (status != CLG_OK)
+        return status;
     if (!group_fill(f, &g, STEP_ARRAY, group_space(f->s->shapes[n->shape], 0)))
         return CLG_ERROR_MEMORY;
     g.node = node;

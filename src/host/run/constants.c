@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 typedef struct folds {
-    const clg_graph *graph;
+    clg_graph *graph;
     int64_t
         *weight; /* of each node: elements of the largest constant array it is made of; -1: not of constants alone */
 } folds;
@@ -38,7 +38,7 @@ static void weigh(folds *f, int32_t top)
 
 static clg_status keep_all(const folds *f, const int32_t *outputs, int count, int32_t top)
 {
-    const clg_graph *g = f->graph;
+    clg_graph *g = f->graph;
     uint8_t *needed = calloc((size_t)top + 1, 1);
     clg_status status = needed ? CLG_OK : clg_fail_memory();
     for (int i = 0; i < count && needed; i++)
@@ -48,7 +48,7 @@ static clg_status keep_all(const folds *f, const int32_t *outputs, int count, in
             continue;
         if (is_kept(f, i)) {
             if (!constants_has(f->graph, i))
-                status = eager_compute(graph_var((clg_graph *)g, i));
+                status = eager_compute(graph_var(g, i));
             if (status == CLG_OK)
                 engine_keep(g, i);
             continue;
