@@ -297,7 +297,10 @@ RULE(cumulative_extreme)
     const bool reversed = scan_is_reversed(y);
     const int64_t count = clg_shape_count(shape), length = shape.dim[axis];
     gx[0] = gy;
-    if (count == 0)
+    if (count > INT32_MAX)
+        graph_fail(g, CLG_ERROR_UNSUPPORTED, "gradient: %s of shape %s has more elements than i32 indices count, %d",
+                   clg_creator(y), shape_text(shape), INT32_MAX);
+    if (count == 0 || count > INT32_MAX)
         return;
     clg_var sets = clg_maximum(clg_equal(x[0], y), clg_not_equal(x[0], x[0]));
     clg_shape lines = clg_shape_of(clg_swap_axes(y, axis, last));
