@@ -263,6 +263,10 @@ static clg_var argsort_down(clg_graph *g)
 {
     return clg_argsort(LEAF(CLG_F32, CLG_SHAPE(7), 0, NAN, -0.0, INFINITY, -INFINITY, NAN, 1), 0, true, 6);
 }
+static clg_var argsort_of_conventions(clg_graph *g) /* docs/conventions.md */
+{
+    return clg_argsort(LEAF(CLG_F32, CLG_SHAPE(6), 0, NAN, -0.0, INFINITY, NAN, 1), 0, true, -1);
+}
 static clg_var argsort_words(clg_graph *g) { return clg_argsort(words(g), 0, false, -1); }
 static clg_var argsort_u8(clg_graph *g) { return clg_argsort(bytes(g), 1, true, 1); }
 static clg_var argsort_none(clg_graph *g) { return clg_argsort(line(g), 0, true, 0); }
@@ -367,6 +371,7 @@ static const array_case cases[] = {
     {"recurrence", recurrence_back, CLG_F32, S(3), {8, 3, 0}},
     {"argsort", argsort, CLG_I32, S(7), {4, 0, 2, 6, 3, 1, 5}},
     {"argsort", argsort_down, CLG_I32, S(6), {1, 5, 3, 6, 0, 2}},
+    {"argsort", argsort_of_conventions, CLG_I32, S(6), {1, 4, 3, 5, 0, 2}},
     {"argsort", argsort_words, CLG_I32, S(2, 2), {1, 0, 0, 1}},
     {"argsort", argsort_u8, CLG_I32, S(2, 1), {2, 2}},
     {"argsort", argsort_none, CLG_I32, S(0), {0}},

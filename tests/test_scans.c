@@ -240,6 +240,17 @@ static void test_specials(void **state)
     clg_graph_free(g);
 }
 
+/* 2, 0, 3: the gradient of the sum of the products is (1 + 0 + 0, 2 + 2 3, 0). */
+static void test_a_zero_factor(void **state)
+{
+    (void)state;
+    clg_graph *g = clg_graph_new(device);
+    clg_var x = support_leaf(g, real(), CLG_SHAPE(3), (const double[]){2, 0, 3}), gx;
+    clg_gradients(clg_cumprod(x, 0, 0), &x, 1, &gx);
+    support_expect(gx, (double[]){1, 8, 0}, 0, "gradient of cumprod at a zero");
+    clg_graph_free(g);
+}
+
 /* An infinity takes all that comes from results that are infinite. */
 static void test_infinite_sums(void **state)
 {
@@ -493,12 +504,18 @@ static void test_zeros(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small),          cmocka_unit_test(test_f32),
-        cmocka_unit_test(test_long),           cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_specials),       cmocka_unit_test(test_infinite_sums),
-        cmocka_unit_test(test_integers),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_broadcast_gradients),
-        cmocka_unit_test(test_long_gradients), cmocka_unit_test(test_zeros)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),
+                                       cmocka_unit_test(test_f32),
+                                       cmocka_unit_test(test_long),
+                                       cmocka_unit_test(test_lengths),
+                                       cmocka_unit_test(test_specials),
+                                       cmocka_unit_test(test_infinite_sums),
+                                       cmocka_unit_test(test_a_zero_factor),
+                                       cmocka_unit_test(test_integers),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_gradients),
+                                       cmocka_unit_test(test_broadcast_gradients),
+                                       cmocka_unit_test(test_long_gradients),
+                                       cmocka_unit_test(test_zeros)};
     return support_run_on_devices(&device, tests, sizeof tests / sizeof *tests);
 }
