@@ -3,20 +3,21 @@
  *
  * A template without an include guard. Before each inclusion (C) or copy of the text (OpenCL) define
  *
- *     MATH_DTYPE   0 f32, 1 f64, 2 i32, 3 u8 (the values of clg_dtype)
+ *     MATH_DTYPE   0 f32, 1 f64, 2 i32, 3 u8, 4 i64, 5 b8, 6 f16, 7 bf16 (the values of clg_dtype)
  *     MATH_WIDTH   1; in OpenCL also 4, 8, 16
  *
- * which gives the functions of one suffix S: f32, f64, i32, u8 at width 1, f32x16, u8x4, ... at others. Both
+ * which gives the functions of one suffix S: f32, f64, i32, u8, ... at width 1, f32x16, u8x4, ... at others. Both
  * macros are undefined again at the end. No inclusion needs another one before it. Defined for each suffix:
  *
  *     S_t                  the element type, as typedef: f32_t is float, f32x16_t is float16
  *     FN(S, f)             the function f of suffix S. f32, f64: exp log sin cos tanh erf gelu sigmoid sqrt abs
- *                          sign; i32, u8: abs sign. All others are in math_special.h, of which a program of OpenCL gets
- *                          a copy only if it names one
- *     SEL(S, cond, x, y)   x where cond, else y. cond: what comparing two S_t gives; x, y: S_t, or scalar constants
- *     BOOL(S, comparison)  the comparison as u8 of the same width, 0 or 1
- *     COND(S, u8)          nonzero values of a u8 of the same width as a comparison result
- *     FN(S, from_D)(x)     conversion from dtype D (f32, f64, i32, u8) of the same width, D == S included
+ *                          sign; i32, i64, u8: abs sign. All others are in math_special.h, of which a program of OpenCL
+ * gets a copy only if it names one SEL(S, cond, x, y)   x where cond, else y. cond: what comparing two S_t gives; x, y:
+ * S_t, or scalar constants BOOL(S, comparison)  the comparison as b8 of the same width, 0 or 1 COND(S, b8) nonzero
+ * values of a b8 of the same width as a comparison result FN(S, from_D)(x)     conversion from dtype D (f32, f64, i32,
+ * u8, i64, b8; for f32 f16 and bf16) of the same width, D == S included
+ *
+ * b8, f16 and bf16 are stored, not computed with: they have S_t, SEL and, f16 and bf16, from_f32.
  *
  * S itself is not defined outside: expressions of ops.def name it, so define it (or substitute it) there. OpenCL:
  * f64 and the conversions from it exist where cl_khr_fp64 is defined. Vectors of width 1 are scalars.
@@ -45,11 +46,19 @@
 #ifndef INT32_MIN
 #define INT32_MIN INT_MIN
 #define INT32_MAX INT_MAX
+#define INT64_MIN LONG_MIN
+#define INT64_MAX LONG_MAX
 #endif
 #else
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
+#define MATH_C_float float
+#define MATH_C_double double
+#define MATH_C_int int32_t
+#define MATH_C_long int64_t
+#define MATH_C_uchar uint8_t
+#define MATH_C_ushort uint16_t
 #define MATH_HAS_F64
 #define MATH_ABS(x) __builtin_fabsf(x)
 #if defined(__FMA__) || defined(__FP_FAST_FMAF) || defined(__aarch64__)
@@ -69,7 +78,8 @@
 
 /* ---------------------------------------------------------------- types of this inclusion
  *
- * MATH_T element, MATH_C comparison result, MATH_I and MATH_U integers of the f32's shape, MATH_B u8 of the shape.
+ * MATH_T element, MATH_C comparison result, MATH_I and MATH_U integers of the f32's shape (of i64: of its own),
+ * MATH_B b8 of the shape.
  * MATH_IF chooses between values of type MATH_T, MATH_IFU of type MATH_U; MATH_ANY: whether a lane's condition holds.
  */
 
@@ -85,10 +95,26 @@
 #define MATH_NAME i32
 #define MATH_BASE int
 #define MATH_CBASE int
-#else
+#elif MATH_DTYPE == 3
 #define MATH_NAME u8
 #define MATH_BASE uchar
 #define MATH_CBASE char
+#elif MATH_DTYPE == 4
+#define MATH_NAME i64
+#define MATH_BASE long
+#define MATH_CBASE long
+#elif MATH_DTYPE == 5
+#define MATH_NAME b8
+#define MATH_BASE uchar
+#define MATH_CBASE char
+#elif MATH_DTYPE == 6
+#define MATH_NAME f16
+#define MATH_BASE ushort
+#define MATH_CBASE short
+#else
+#define MATH_NAME bf16
+#define MATH_BASE ushort
+#define MATH_CBASE short
 #endif
 
 #if MATH_WIDTH == 1
@@ -102,9 +128,15 @@
 #endif
 
 #ifdef __OPENCL_C_VERSION__
+#define MATH_FROM(type) MATH_SHAPE(type)
 #define MATH_T MATH_SHAPE(MATH_BASE)
+#if MATH_DTYPE == 4
+#define MATH_I MATH_SHAPE(long)
+#define MATH_U MATH_SHAPE(ulong)
+#else
 #define MATH_I MATH_SHAPE(int)
 #define MATH_U MATH_SHAPE(uint)
+#endif
 #define MATH_B MATH_SHAPE(uchar)
 #define MATH_BITS(x) MATH_JOIN(as_, MATH_U)(x)
 #define MATH_FLOAT(bits) MATH_JOIN(as_, MATH_T)(bits)
@@ -114,18 +146,20 @@
 #define MATH_INT(x) MATH_JOIN(convert_, MATH_I)(x)
 #define MATH_MULHI(a, b) mul_hi(a, b)
 #else
-#if MATH_DTYPE == 3
-#define MATH_T uint8_t
+#define MATH_FROM(type) MATH_JOIN(MATH_C_, type)
+#define MATH_T MATH_FROM(MATH_BASE)
+#if MATH_DTYPE == 4
+#define MATH_I int64_t
+#define MATH_U uint64_t
 #else
-#define MATH_T MATH_BASE
-#endif
 #define MATH_I int32_t
 #define MATH_U uint32_t
+#endif
 #define MATH_B uint8_t
 #define MATH_BITS(x) f32_bits(x)
 #define MATH_FLOAT(bits) f32_from_bits(bits)
-#define MATH_SIGNED(u) ((int32_t)(u))
-#define MATH_UNSIGNED(i) ((uint32_t)(i))
+#define MATH_SIGNED(u) ((MATH_I)(u))
+#define MATH_UNSIGNED(i) ((MATH_U)(i))
 #define MATH_REAL(i) ((MATH_T)(i))
 #define MATH_INT(x) ((int32_t)(x))
 #define MATH_MULHI(a, b) ((uint32_t)(((uint64_t)(a) * (b)) >> 32))
@@ -482,7 +516,7 @@ MATH_FN MATH_T FN(S, abs)(MATH_T x)
 #endif
 }
 MATH_FN MATH_T FN(S, sign)(MATH_T x) { return MATH_IF(x > 0, 1, MATH_IF(x < 0, -1, MATH_IF(x == 0, 0, x))); }
-#elif MATH_DTYPE == 2
+#elif MATH_DTYPE == 2 || MATH_DTYPE == 4
 MATH_FN MATH_T FN(S, abs)(MATH_T x) { return MATH_IF(x < 0, MATH_SIGNED(0u - MATH_UNSIGNED(x)), x); }
 MATH_FN MATH_T FN(S, sign)(MATH_T x) { return MATH_IF(x > 0, 1, MATH_IF(x < 0, -1, 0)); }
 #elif MATH_DTYPE == 3
@@ -490,57 +524,11 @@ MATH_FN MATH_T FN(S, abs)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, sign)(MATH_T x) { return MATH_IF(x > (MATH_T)(0), 1, 0); }
 #endif
 
-#if MATH_DTYPE != 1 || defined(MATH_HAS_F64)
-/* Conversions. Real to integer: toward zero, saturating, NaN to 0; i32 to u8: the low 8 bits. */
-#ifdef __OPENCL_C_VERSION__
-#define MATH_FROM(type) MATH_SHAPE(type)
-#define MATH_CONVERT(x) MATH_JOIN(convert_, MATH_T)(x)
-#define MATH_LOW_BYTE(x) MATH_CONVERT((x)&255)
-#define MATH_SATURATE(x) MATH_JOIN(convert_, MATH_JOIN(MATH_T, _sat))(x)
-#if MATH_WIDTH == 1
-#define MATH_NUMBER(x, type) ((x) == (x) ? (x) : 0)
-#else
-#define MATH_NUMBER(x, type) select((type)(0), (x), (x) == (x))
-#endif
-#else
-#define MATH_FROM(type) MATH_C_##type
-#define MATH_C_float float
-#define MATH_C_double double
-#define MATH_C_int int32_t
-#define MATH_C_uchar uint8_t
-#define MATH_CONVERT(x) ((MATH_T)(x))
-#define MATH_LOW_BYTE(x) ((uint8_t)((x)&255))
-#define MATH_NUMBER(x, type) ((x) == (x) ? (x) : 0)
-#if MATH_DTYPE == 2 /* 2147483647 is not a float: compare with 2^31, which no int32_t reaches */
-#define MATH_SATURATE(x)                                                                                               \
-    ((x) >= 2147483648.0f ? INT32_MAX : (x) < -2147483648.0f ? INT32_MIN : (int32_t)((x) >= 2147483648.0f ? 0 : (x)))
-#else
-#define MATH_SATURATE(x) ((uint8_t)(int32_t)((x) < 0 ? 0 : (x) > 255 ? 255 : (x)))
-#endif
-#endif
-
-#if MATH_DTYPE <= 1
-MATH_FN MATH_T FN(S, from_f32)(MATH_FROM(float) x) { return MATH_CONVERT(x); }
-#ifdef MATH_HAS_F64
-MATH_FN MATH_T FN(S, from_f64)(MATH_FROM(double) x) { return MATH_CONVERT(x); }
-#endif
-#else
-MATH_FN MATH_T FN(S, from_f32)(MATH_FROM(float) x) { return MATH_SATURATE(MATH_NUMBER(x, MATH_FROM(float))); }
-#ifdef MATH_HAS_F64
-MATH_FN MATH_T FN(S, from_f64)(MATH_FROM(double) x) { return MATH_SATURATE(MATH_NUMBER(x, MATH_FROM(double))); }
-#endif
-#endif
-#if MATH_DTYPE == 3
-MATH_FN MATH_T FN(S, from_i32)(MATH_FROM(int) x) { return MATH_LOW_BYTE(x); }
-#else
-MATH_FN MATH_T FN(S, from_i32)(MATH_FROM(int) x) { return MATH_CONVERT(x); }
-#endif
-MATH_FN MATH_T FN(S, from_u8)(MATH_FROM(uchar) x) { return MATH_CONVERT(x); }
-#endif
-
 #ifndef __OPENCL_C_VERSION__
+#include "math_convert.h"
 #include "math_special.h"
 #endif
+//@ convert
 //@ special
 
 #undef S
@@ -568,5 +556,6 @@ MATH_FN MATH_T FN(S, from_u8)(MATH_FROM(uchar) x) { return MATH_CONVERT(x); }
 #undef MATH_FROM
 #undef MATH_CONVERT
 #undef MATH_LOW_BYTE
+#undef MATH_HALF_BITS
 #undef MATH_SATURATE
 #undef MATH_NUMBER

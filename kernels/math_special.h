@@ -3,7 +3,7 @@
  *
  *     f32, f64      pow exp2 expm1 log2 log10 log1p tan asin acos atan atan2 sinh cosh asinh acosh atanh cbrt hypot
  *                   copysign erfc erfinv softplus lgamma digamma polygamma
- *     i32           shift_left shift_right threefry
+ *     i32, i64      shift_left shift_right; i32 threefry
  *     all dtypes    floor ceil round trunc fmod remainder
  *
  * Special values are those of C's Annex F. Coefficients are minimax fits to relative errors of 2^-24 and less. */
@@ -49,18 +49,34 @@ MATH_FN MATH_T FN(S, remainder)(MATH_T x, MATH_T y)
     return MATH_IF(r == 0, MATH_CALL(copysign)(r, y), MATH_IF((r < 0) != (y < 0), r + y, r));
 }
 #undef MATH_CALL
-#elif MATH_DTYPE >= 2
+#elif MATH_DTYPE >= 2 && MATH_DTYPE <= 4
 MATH_FN MATH_T FN(S, floor)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, ceil)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, round)(MATH_T x) { return x; }
 MATH_FN MATH_T FN(S, trunc)(MATH_T x) { return x; }
-#if MATH_DTYPE == 2
+#if MATH_DTYPE != 3
+#define MATH_LAST (MATH_DTYPE == 4 ? 63 : 31)
 MATH_FN MATH_T FN(S, shift_left)(MATH_T x, MATH_T n)
 {
-    return MATH_IF((n < 0) | (n > 31), 0, MATH_SIGNED(MATH_UNSIGNED(x) << MATH_UNSIGNED(n & 31)));
+    return MATH_IF((n < 0) | (n > MATH_LAST), 0, MATH_SIGNED(MATH_UNSIGNED(x) << MATH_UNSIGNED(n & MATH_LAST)));
 }
-MATH_FN MATH_T FN(S, shift_right)(MATH_T x, MATH_T n) { return x >> MATH_IF((n < 0) | (n > 31), 31, n & 31); }
-
+MATH_FN MATH_T FN(S, shift_right)(MATH_T x, MATH_T n)
+{
+    return x >> MATH_IF((n < 0) | (n > MATH_LAST), MATH_LAST, n & MATH_LAST);
+}
+#undef MATH_LAST
+/* 0 for a divisor of 0, and without overflow for -1 */
+MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return x % MATH_IF((y == 0) | (y == -1), 1, y); }
+MATH_FN MATH_T FN(S, remainder)(MATH_T x, MATH_T y)
+{
+    MATH_T r = FN(S, fmod)(x, y);
+    return MATH_IF((r != 0) & ((r < 0) != (y < 0)), r + y, r);
+}
+#else
+MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return x % MATH_IF(y == (MATH_T)(0), 1, y); }
+MATH_FN MATH_T FN(S, remainder)(MATH_T x, MATH_T y) { return FN(S, fmod)(x, y); }
+#endif
+#if MATH_DTYPE == 2
 /* Threefry 2x32 of 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11): the first word of
  * what it makes of the counter (i, 0) and a key. */
 #define MATH_ROUND(bits)                                                                                               \
@@ -82,18 +98,6 @@ MATH_FN MATH_T FN(S, threefry)(MATH_T i, MATH_T key0, MATH_T key1)
 #undef MATH_ROUND
 #undef MATH_ROUNDS_EVEN
 #undef MATH_ROUNDS_ODD
-#endif
-/* 0 for a divisor of 0, and without overflow for -1 */
-#if MATH_DTYPE == 2
-MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return x % MATH_IF((y == 0) | (y == -1), 1, y); }
-MATH_FN MATH_T FN(S, remainder)(MATH_T x, MATH_T y)
-{
-    MATH_T r = FN(S, fmod)(x, y);
-    return MATH_IF((r != 0) & ((r < 0) != (y < 0)), r + y, r);
-}
-#else
-MATH_FN MATH_T FN(S, fmod)(MATH_T x, MATH_T y) { return x % MATH_IF(y == (MATH_T)(0), 1, y); }
-MATH_FN MATH_T FN(S, remainder)(MATH_T x, MATH_T y) { return FN(S, fmod)(x, y); }
 #endif
 #endif
 

@@ -206,6 +206,7 @@ typedef double (*ref_function)(double a, double b, double c);
 #define FUNCTION_SELECT(name, expr) FUNCTION(name, double, expr)
 #define FUNCTION_CAST(name, expr) FUNCTION(name, double, expr)
 #define FUNCTION_INTEGER(name, expr) FUNCTION(name, int32_t, expr)
+#define FUNCTION_WORD(name, expr) FUNCTION(name, int32_t, expr)
 #define MAP(ID, operation, builder, arity, types, expr, ...) FUNCTION_##types(ref_op_##ID, expr)
 #define SCAN(ID, name, builder, arity, types, expr, ...) FUNCTION_##types(ref_op_##ID, expr)
 #define REDUCE(ID, name, builder, expr, ...)                                                                           \
@@ -223,7 +224,10 @@ static const ref_function functions[OP_COUNT] = {
 #include "core/ops.def"
 };
 
-static double initial(const plan_instr *instr) { return clg_ops[instr->op].identity_value[instr->dtype]; }
+static double initial(const plan_instr *instr)
+{
+    return ops_identity_value((clg_op)instr->op, (clg_dtype)instr->dtype);
+}
 
 /* ---------------------------------------------------------------- instructions */
 
@@ -428,7 +432,7 @@ static void execute_scatter(interpreter *x)
     const clg_op op = clg_ops[s->op].combine;
     double *result = x->values[s->result];
     for (int64_t i = 0; i < s->results * s->inner; i++)
-        result[i] = clg_ops[op].identity_value[x->step->dtype];
+        result[i] = ops_identity_value(op, x->step->dtype);
     for (int64_t i = 0; i < s->length; i++) {
         int64_t row = (int64_t)x->before[s->operand[0]][i];
         for (int64_t c = 0; row >= 0 && row < s->results && c < s->inner; c++) {
@@ -442,7 +446,7 @@ static void execute_scan(interpreter *x)
 {
     const plan_array *s = &x->step->array;
     for (int64_t line = 0; line < s->outer * s->inner; line++) {
-        double a = clg_ops[s->op].identity_value[x->step->dtype];
+        double a = ops_identity_value(s->op, x->step->dtype);
         for (int64_t t = 0; t < s->length; t++) {
             const int64_t place = s->reverse ? s->length - 1 - t : t;
             const int64_t at = (line / s->inner * s->length + place) * s->inner + line % s->inner;

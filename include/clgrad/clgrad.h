@@ -1,7 +1,8 @@
 /* clgrad: gradients by backpropagation on any OpenCL device, or on the plain CPU.
  *
  * This header is the manual of the core: devices, graphs, variables, operations, gradients, programs.
- * Layers and losses are in nn.h, optimizers in optim.h, data sets in data.h, files in io.h, tuning in tune.h.
+ * Types of elements and their promotion are in dtypes.h, layers and losses in nn.h, optimizers in optim.h, data sets in
+ * data.h, files in io.h, tuning in tune.h.
  *
  * Errors. No function here prints, exits or aborts. A function that can fail returns a clg_status, or a
  * pointer that is NULL on failure. A bad operation returns a poisoned variable; operations on a poisoned
@@ -17,19 +18,12 @@
 #ifndef CLGRAD_CLGRAD_H
 #define CLGRAD_CLGRAD_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <clgrad/dtypes.h>
+
 #include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(_WIN32)
-#define CLG_API
-#else
-#define CLG_API __attribute__((visibility("default")))
 #endif
 
 /* ---------------------------------------------------------------- status and errors */
@@ -105,12 +99,7 @@ CLG_API void clg_device_on_build(clg_device *device, clg_build_watch watch, void
 /* Waits until all work queued on the device has finished. */
 CLG_API clg_status clg_device_sync(clg_device *device);
 
-/* ---------------------------------------------------------------- dtypes and shapes */
-
-typedef enum clg_dtype { CLG_F32 = 0, CLG_F64, CLG_I32, CLG_U8, CLG_DTYPE_COUNT } clg_dtype;
-
-CLG_API size_t clg_dtype_size(clg_dtype dtype);      /* bytes an element */
-CLG_API const char *clg_dtype_name(clg_dtype dtype); /* "f32", "f64", "i32", "u8" */
+/* ---------------------------------------------------------------- shapes */
 
 #define CLG_MAX_RANK 8
 #define CLG_MAX_DIMS 12 /* room in a shape: gradients of windows have more axes than a user's array may have */
@@ -208,8 +197,7 @@ CLG_API double clg_item(clg_var x);
 
 /* ---------------------------------------------------------------- operations
  *
- * Operands broadcast as in NumPy. Operands of different dtypes are cast to the larger of u8 < i32 < f32 <
- * f64; functions of a real variable (exp, divide, mean, ...) cast integers to f32. */
+ * Operands broadcast as in NumPy; those of different dtypes are cast to one (dtypes.h). */
 
 CLG_API clg_var clg_neg(clg_var x);
 CLG_API clg_var clg_add(clg_var a, clg_var b);
@@ -269,30 +257,29 @@ CLG_API clg_var clg_copysign(clg_var a, clg_var b); /* |a| with the sign of b, o
 /* NaN if either is; where equal, each gets half the gradient, where one is NaN both all of it. */
 CLG_API clg_var clg_maximum(clg_var a, clg_var b);
 CLG_API clg_var clg_minimum(clg_var a, clg_var b);
-/* Of the bits of i32, two's complement; u8 is cast to it. No gradient. */
+/* Of the bits of integers, two's complement, and of bool. No gradient. */
 CLG_API clg_var clg_bit_and(clg_var a, clg_var b);
 CLG_API clg_var clg_bit_or(clg_var a, clg_var b);
 CLG_API clg_var clg_bit_xor(clg_var a, clg_var b);
-CLG_API clg_var clg_shift_left(clg_var a, clg_var b);  /* 0 for b outside 0..31 */
-CLG_API clg_var clg_shift_right(clg_var a, clg_var b); /* with the sign: 0 or -1 for b outside 0..31 */
+CLG_API clg_var clg_shift_left(clg_var a, clg_var b);  /* 0 for b outside 0..31, of i64 0..63 */
+CLG_API clg_var clg_shift_right(clg_var a, clg_var b); /* with the sign: there 0 or -1 */
 /* 32 bits that look random, the same on every device: the first word of Threefry 2x32-20 (Salmon et al. 2011) for the
  * counter (a, 0) and the key (b, c). clg_draw_uniform and others (random.h) make numbers of it. */
 CLG_API clg_var clg_random_bits(clg_var a, clg_var b, clg_var c);
-/* Comparisons give u8: 1 where true, 0 where false. They have no gradient. */
+/* Comparisons give bool. They have no gradient. */
 CLG_API clg_var clg_less(clg_var a, clg_var b);
 CLG_API clg_var clg_less_equal(clg_var a, clg_var b);
 CLG_API clg_var clg_greater(clg_var a, clg_var b);
 CLG_API clg_var clg_greater_equal(clg_var a, clg_var b);
 CLG_API clg_var clg_equal(clg_var a, clg_var b);
 CLG_API clg_var clg_not_equal(clg_var a, clg_var b);
-/* a where condition is nonzero, else b. condition: u8 (other dtypes are compared with 0). */
+/* a where condition is true, or not 0, else b. */
 CLG_API clg_var clg_where(clg_var condition, clg_var a, clg_var b);
-/* Floats to integers truncate toward zero and saturate; NaN becomes 0. i32 to u8 keeps the low 8 bits. */
+/* Reals to integers truncate toward zero and saturate; NaN becomes 0. Integers keep their low bits. To bool: not 0. */
 CLG_API clg_var clg_cast(clg_var x, clg_dtype dtype);
 
-/* Reductions, in x's dtype: sums of integers wrap, of u8 at 256 (cast them first). keepdims keeps the reduced axes with
- * extent 1. Sum, max and min of nothing: 0, -infinity and infinity
- * (for integers the smallest and the largest value). */
+/* Reductions, in x's dtype, but sums of integers and bool are i64. keepdims keeps the reduced axes with extent 1. Sum,
+ * max and min of nothing: 0, -infinity and infinity (for integers the smallest and the largest value). */
 CLG_API clg_var clg_sum(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_max(clg_var x, clg_axes axes, bool keepdims); /* equal maxima share the gradient evenly */

@@ -18,29 +18,30 @@ clg_var clg_arange(clg_graph *graph, clg_dtype dtype, int64_t count)
 {
     if (!graph_check_leaf(graph, "arange", dtype, CLG_SHAPE(count)))
         return POISON(graph);
-    if (dtype == CLG_I32 && count - 1 > INT32_MAX)
+    const clg_dtype own = clg_dtypes[dtype].arithmetic;
+    if (own == CLG_I32 && count - 1 > INT32_MAX)
         return graph_fail(graph, CLG_ERROR_ARGUMENT, "arange: %lld is more than i32 counts, %d", (long long)count - 1,
                           INT32_MAX);
-    return graph_node(graph, OP_IOTA, dtype, graph_shape(graph, "arange", CLG_SHAPE(count)), (int32_t[]){-1, -1, -1},
-                      (graph_record){.attr.integer = 0});
+    return clg_cast(graph_node(graph, OP_IOTA, own, graph_shape(graph, "arange", CLG_SHAPE(count)),
+                               (int32_t[]){-1, -1, -1}, (graph_record){.attr.integer = 0}),
+                    dtype);
 }
 
 /* ---------------------------------------------------------------- maps */
-
-/* Rank of promotion: u8 < i32 < f32 < f64. */
-static int promotion(clg_dtype dtype)
-{
-    static const int order[CLG_DTYPE_COUNT] = {[CLG_U8] = 0, [CLG_I32] = 1, [CLG_F32] = 2, [CLG_F64] = 3};
-    return order[dtype];
-}
 
 clg_dtype build_common_dtype(const clg_var *x, int count, bool floating)
 {
     clg_dtype dtype = (clg_dtype)graph_at(x[0])->dtype;
     for (int i = 1; i < count; i++)
-        if (promotion((clg_dtype)graph_at(x[i])->dtype) > promotion(dtype))
-            dtype = (clg_dtype)graph_at(x[i])->dtype;
-    return floating && promotion(dtype) < promotion(CLG_F32) ? CLG_F32 : dtype;
+        dtype = clg_dtype_promote(dtype, (clg_dtype)graph_at(x[i])->dtype);
+    return floating && !clg_dtype_is_real(dtype) ? CLG_F32 : dtype;
+}
+
+clg_dtype build_sum_dtype(clg_op op, clg_dtype dtype)
+{
+    const op_identity identity = clg_ops[op].identity;
+    const bool adds_up = identity == IDENTITY_ZERO || identity == IDENTITY_ONE;
+    return adds_up && !clg_dtype_is_real(dtype) ? CLG_I64 : dtype;
 }
 
 /* The node of an operation over operands of one shape, or what is simpler. Gradient rules call the builders that
@@ -58,12 +59,21 @@ static clg_var map_node(clg_graph *g, fold_form form, clg_dtype dtype, int32_t s
     return graph_node(g, form.op, dtype, shape, src, (graph_record){0});
 }
 
+/* Casts from and to a dtype of storage go by way of that in which it is computed with. */
 static clg_var cast_to(clg_var x, clg_dtype dtype)
 {
-    const graph_record *n = graph_at(x);
-    if (n->dtype == dtype)
+    if (x.id < 0 || graph_at(x)->dtype == dtype)
         return x;
-    return map_node(x.graph, (fold_form){.op = OP_CAST, .x = {x, x, x}}, dtype, n->shape);
+    const clg_dtype from = clg_dtypes[graph_at(x)->dtype].arithmetic, by = clg_dtypes[dtype].arithmetic;
+    if (dtype == CLG_BOOL)
+        return clg_not_equal(x, graph_like(x, 0));
+    if (graph_at(x)->dtype != CLG_BOOL && graph_at(x)->dtype != from)
+        x = map_node(x.graph, (fold_form){.op = OP_CAST, .x = {x, x, x}}, from, graph_at(x)->shape);
+    if (by != dtype)
+        x = cast_to(x, by);
+    if (x.id < 0 || graph_at(x)->dtype == dtype)
+        return x;
+    return map_node(x.graph, (fold_form){.op = OP_CAST, .x = {x, x, x}}, dtype, graph_at(x)->shape);
 }
 
 /* Brings operands to one shape; false (with an error) if they do not broadcast. */
@@ -92,6 +102,23 @@ static bool broadcast_all(const char *name, clg_var *x, int count, int32_t *shap
     return true;
 }
 
+/* The dtype in which a row is computed, of operands of a dtype; CLG_DTYPE_COUNT: it does not take them. */
+static clg_dtype dtype_of_row(const op_row *row, clg_dtype dtype)
+{
+    switch (row->types) {
+    case TYPES_SELECT: /* it only chooses */
+        return dtype;
+    case TYPES_COMPARE:
+        return dtype == CLG_BOOL ? dtype : clg_dtypes[dtype].arithmetic;
+    case TYPES_INTEGER:
+        return clg_dtypes[dtype].real ? CLG_DTYPE_COUNT : dtype == CLG_I64 ? CLG_I64 : CLG_I32;
+    case TYPES_WORD:
+        return clg_dtypes[dtype].real ? CLG_DTYPE_COUNT : CLG_I32;
+    default:
+        return clg_dtypes[dtype].arithmetic;
+    }
+}
+
 clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c)
 {
     const op_row *row = &clg_ops[op];
@@ -102,18 +129,18 @@ clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c)
     clg_graph *g = a.graph;
     int first = row->types == TYPES_SELECT ? 1 : 0; /* the condition keeps its own dtype */
     clg_dtype dtype = build_common_dtype(x + first, row->arity - first, row->types == TYPES_FLOATING);
-    if (row->types == TYPES_INTEGER && dtype != CLG_I32 && dtype != CLG_U8)
-        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: operands must be i32 or u8, not %s", row->name,
+    const clg_dtype own = dtype_of_row(row, dtype);
+    if (own == CLG_DTYPE_COUNT)
+        return graph_fail(g, CLG_ERROR_ARGUMENT, "%s: operands must be integers or bool, not %s", row->name,
                           clg_dtype_name(dtype));
-    if (row->types == TYPES_INTEGER)
-        dtype = CLG_I32;
     for (int i = first; i < row->arity; i++)
-        x[i] = cast_to(x[i], dtype);
+        x[i] = cast_to(x[i], own);
     if (!broadcast_all(row->name, x, row->arity, &shape))
         return POISON(g);
+    const fold_form form = {.op = op, .x = {x[0], x[1], x[2]}};
     if (row->types == TYPES_COMPARE)
-        dtype = CLG_U8;
-    return map_node(g, (fold_form){.op = op, .x = {x[0], x[1], x[2]}}, dtype, shape);
+        return map_node(g, form, CLG_BOOL, shape);
+    return cast_to(map_node(g, form, own, shape), row->types == TYPES_WORD ? own : dtype);
 }
 
 /* The builders of the table's rows. */
@@ -124,6 +151,7 @@ clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c)
 #define BUILD_3(builder, ID)                                                                                           \
     clg_var clg_##builder(clg_var a, clg_var b, clg_var c) { return build_map(OP_##ID, a, b, c); }
 #define BUILD_INTEGER(arity, builder, ID) BUILD_##arity(builder, ID)
+#define BUILD_WORD(arity, builder, ID) BUILD_##arity(builder, ID)
 #define BUILD_NUMERIC(arity, builder, ID) BUILD_##arity(builder, ID)
 #define BUILD_FLOATING(arity, builder, ID) BUILD_##arity(builder, ID)
 #define BUILD_COMPARE(arity, builder, ID) BUILD_##arity(builder, ID)
@@ -136,8 +164,8 @@ clg_var clg_greater_equal(clg_var a, clg_var b) { return clg_less_equal(b, a); }
 
 clg_var clg_where(clg_var condition, clg_var a, clg_var b)
 {
-    if (clg_is_valid(condition) && clg_dtype_of(condition) != CLG_U8)
-        condition = clg_not_equal(condition, graph_like(condition, 0));
+    if (clg_is_valid(condition) && clg_dtype_of(condition) != CLG_BOOL)
+        condition = clg_cast(condition, CLG_BOOL);
     return build_map(OP_WHERE, condition, a, b);
 }
 
@@ -150,10 +178,25 @@ clg_var clg_cast(clg_var x, clg_dtype dtype)
     return cast_to(x, dtype);
 }
 
-clg_var build_as_float(clg_var x)
+clg_var build_as_float(clg_var x) { return clg_dtype_is_real(clg_dtype_of(x)) ? x : clg_cast(x, CLG_F32); }
+
+clg_var build_wide(clg_var x)
 {
-    bool integer = clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8;
-    return integer ? clg_cast(x, CLG_F32) : x;
+    x = build_as_float(x);
+    return clg_is_valid(x) ? cast_to(x, clg_dtypes[clg_dtype_of(x)].arithmetic) : x;
+}
+
+clg_var build_back(clg_var y, clg_var x)
+{
+    const clg_dtype dtype = clg_dtype_of(x);
+    return clg_dtype_is_real(dtype) && clg_dtypes[dtype].arithmetic != dtype ? clg_cast(y, dtype) : y;
+}
+
+clg_var build_index(clg_var x)
+{
+    if (clg_is_valid(x) && clg_dtype_of(x) == CLG_I64) /* what i32 does not have is out of range, and stays so */
+        x = clg_minimum(clg_maximum(x, graph_like(x, INT32_MIN)), graph_like(x, INT32_MAX));
+    return clg_cast(x, CLG_I32);
 }
 
 /* ---------------------------------------------------------------- reductions */
@@ -162,6 +205,10 @@ clg_var build_reduce(clg_op op, clg_var x, uint32_t mask)
 {
     clg_graph *g = x.graph;
     clg_shape shape = clg_shape_of(x);
+    const clg_dtype result = build_sum_dtype(op, clg_dtype_of(x)), dtype = clg_dtypes[result].arithmetic;
+    x = cast_to(x, dtype);
+    if (x.id < 0)
+        return x;
     for (int d = 0; d < shape.rank; d++)
         if (mask >> d & 1) {
             if (shape.dim[d] == 1)
@@ -169,15 +216,15 @@ clg_var build_reduce(clg_op op, clg_var x, uint32_t mask)
             shape.dim[d] = 1;
         }
     if (!mask)
-        return x;
+        return cast_to(x, result);
     int32_t id = graph_shape(g, clg_ops[op].name, shape);
     if (id < 0)
         return POISON(g);
-    clg_dtype dtype = (clg_dtype)graph_at(x)->dtype;
     fold_form form;
-    if (fold_reduce(op, x, mask, shape, &form))
-        return map_node(g, form, dtype, id);
-    return graph_node(g, op, dtype, id, (int32_t[]){x.id, -1, -1}, (graph_record){.attr.integer = mask});
+    clg_var y = fold_reduce(op, x, mask, shape, &form)
+                    ? map_node(g, form, dtype, id)
+                    : graph_node(g, op, dtype, id, (int32_t[]){x.id, -1, -1}, (graph_record){.attr.integer = mask});
+    return cast_to(y, result);
 }
 
 clg_var build_reduction(clg_op op, clg_var x, clg_axes axes, bool keepdims)
@@ -207,10 +254,9 @@ clg_var clg_mean(clg_var x, clg_axes axes, bool keepdims)
 {
     if (!graph_check("mean", &x, 1))
         return POISON(x.graph);
-    x = cast_to(x, build_common_dtype(&x, 1, true));
-    clg_var total = clg_sum(x, axes, keepdims);
+    const clg_var wide = build_wide(x), total = clg_sum(wide, axes, keepdims);
     if (total.id < 0)
         return total;
     double count = (double)clg_shape_count(clg_shape_of(x)) / (double)clg_shape_count(clg_shape_of(total));
-    return clg_mul(total, graph_like(total, 1 / count)); /* 0/0: NaN, as NumPy's mean of nothing */
+    return build_back(clg_mul(total, graph_like(total, 1 / count)), x); /* 0/0: NaN, as NumPy's mean of nothing */
 }

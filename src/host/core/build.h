@@ -17,7 +17,14 @@ clg_var views_place(clg_var x, clg_shape shape, const int64_t *before, double fi
 /* build.c */
 /* The largest dtype of some variables; floating: at least f32. */
 clg_dtype build_common_dtype(const clg_var *x, int count, bool floating);
+/* What a REDUCE or SCAN op gives for a dtype: i64 for sums and products of integers. */
+clg_dtype build_sum_dtype(clg_op op, clg_dtype dtype);
 clg_var build_as_float(clg_var x); /* integers as f32 */
+/* x in f32 or f64, for functions of several operations, that round once at the end; y as they give it for x:
+ * rounded, if x is of a dtype of storage. */
+clg_var build_wide(clg_var x);
+clg_var build_back(clg_var y, clg_var x);
+clg_var build_index(clg_var x); /* integers as i32, those beyond it as the nearest there is */
 /* A MAP op over operands (unused: any), with casts and broadcasts inserted. */
 clg_var build_map(clg_op op, clg_var a, clg_var b, clg_var c);
 clg_var build_reduction(clg_op op, clg_var x, clg_axes axes, bool keepdims);
@@ -36,8 +43,9 @@ clg_var views_assemble(clg_var y, const inverse_map *inverse, clg_shape shape);
 
 /* contract.c */
 clg_var contract_node(clg_var a, clg_var b, const contraction *c);
-/* Operands as one of f32 and f64; false (with an error naming op) if they are not variables of one graph. */
-bool contract_dtype(const char *op, clg_var *a, clg_var *b);
+/* Operands as one of f32 and f64, and the dtype to which the result is cast; false (with an error naming op) if they
+ * are not variables of one graph. */
+bool contract_operands(const char *op, clg_var *a, clg_var *b, clg_dtype *result);
 /* The gradient with respect to operand number which, x, of sum(y * gy), y the contraction of x and another variable. Of
  * x only the shape is used, if the map can be solved. */
 clg_var contract_adjoint(const contraction *c, clg_var x, clg_var with, int which, clg_var gy);
@@ -56,6 +64,8 @@ clg_var matrix_node(clg_op op, clg_var a, clg_var b, int attr);
 clg_var matrix_inverse(clg_var a);
 clg_var matrix_triangle(clg_var x, int side, double diagonal);
 
-/* gather.c: lets clg_write refuse indices outside 0..classes-1, where the indices are an input, for the sake of op. */
+/* gather.c: whether a variable, called so in the message if not, is of integers; lets clg_write refuse indices outside
+ * 0..classes-1, where the indices are an input, for the sake of op. */
+bool gather_takes(const char *op, const char *called, clg_var indices);
 bool gather_bound_input(clg_var indices, int64_t classes, const char *op);
 #endif

@@ -6,7 +6,7 @@
 
 /* ---------------------------------------------------------------- nodes */
 
-/* An operand over the axes of the result. *within: u8, 1 where it is read and 0 outside; poisoned if it is read
+/* An operand over the axes of the result. *within: bool, 1 where it is read and 0 outside; poisoned if it is read
  * everywhere. */
 static clg_var over_result(clg_var x, const affine *axis, clg_shape shape, clg_var *within)
 {
@@ -20,7 +20,7 @@ static clg_var over_result(clg_var x, const affine *axis, clg_shape shape, clg_v
         map.axis[k] = axis[k];
     }
     *within = inside ? POISON(x.graph)
-                     : views_map(OP_VIEW, graph_constant(x.graph, CLG_U8, graph_at(x)->shape, 1), shape, &map);
+                     : views_map(OP_VIEW, graph_constant(x.graph, CLG_BOOL, graph_at(x)->shape, 1), shape, &map);
     return views_map(OP_VIEW, x, shape, &map);
 }
 
@@ -70,13 +70,14 @@ clg_var contract_node(clg_var a, clg_var b, const contraction *c)
                                   (graph_record){.attr.integer = index});
 }
 
-bool contract_dtype(const char *op, clg_var *a, clg_var *b)
+bool contract_operands(const char *op, clg_var *a, clg_var *b, clg_dtype *result)
 {
-    if (!graph_check(op, (clg_var[]){*a, *b}, 2))
+    clg_var x[2] = {*a, *b};
+    if (!graph_check(op, x, 2))
         return false;
-    clg_dtype dtype = clg_dtype_of(*a) == CLG_F64 || clg_dtype_of(*b) == CLG_F64 ? CLG_F64 : CLG_F32;
-    *a = clg_cast(*a, dtype);
-    *b = clg_cast(*b, dtype);
+    *result = build_common_dtype(x, 2, true);
+    *a = clg_cast(*a, clg_dtypes[*result].arithmetic);
+    *b = clg_cast(*b, clg_dtypes[*result].arithmetic);
     return a->id >= 0 && b->id >= 0;
 }
 
@@ -191,7 +192,8 @@ clg_var clg_matmul(clg_var a, clg_var b)
     if (!shape_broadcast(left, right, &batch))
         return graph_fail(g, CLG_ERROR_ARGUMENT, "matmul: batch dimensions do not broadcast: %s x %s", shape_text(s),
                           shape_text(t));
-    if (!contract_dtype("matmul", &a, &b))
+    clg_dtype result;
+    if (!contract_operands("matmul", &a, &b, &result))
         return POISON(g);
     contraction c = {.result_rank = batch.rank + rows + columns};
     memcpy(c.extent, batch.dim, sizeof c.extent);
@@ -204,5 +206,5 @@ clg_var clg_matmul(clg_var a, clg_var b)
     c.rank = depth + 1;
     matrix_axes(c.axis[0], s, batch.rank, rows ? (int[]){row, depth} : (int[]){depth}, 1 + rows);
     matrix_axes(c.axis[1], t, batch.rank, columns ? (int[]){depth, column} : (int[]){depth}, 1 + columns);
-    return contract_node(a, b, &c);
+    return clg_cast(contract_node(a, b, &c), result);
 }

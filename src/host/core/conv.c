@@ -228,7 +228,8 @@ static bool result_shape(clg_graph *g, convolution *c, bool same, clg_shape x, c
 clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options)
 {
     convolution c = {.op = "conv"};
-    if (!contract_dtype(c.op, &x, &weights))
+    clg_dtype result;
+    if (!contract_operands(c.op, &x, &weights, &result))
         return POISON(x.graph);
     clg_graph *g = x.graph;
     clg_shape from = clg_shape_of(x), w = clg_shape_of(weights), shape;
@@ -245,7 +246,7 @@ clg_var clg_conv(clg_var x, clg_var weights, clg_conv_options options)
     weights = cut_groups(weights, &c.w, 'O', c.groups);
     clg_shape cut = cut_shape(shape, &c.y, 'C', c.groups);
     contraction k = describe(&c, cut, clg_shape_of(weights));
-    return views_reshape(contract_node(x, weights, &k), shape);
+    return clg_cast(views_reshape(contract_node(x, weights, &k), shape), result);
 }
 
 /* ---------------------------------------------------------------- transposed */
@@ -284,7 +285,8 @@ static bool transposed_shape(clg_graph *g, convolution *c, bool same, const int6
 clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
 {
     convolution c = {.op = "conv_transpose"};
-    if (!contract_dtype(c.op, &x, &weights))
+    clg_dtype result;
+    if (!contract_operands(c.op, &x, &weights, &result))
         return POISON(x.graph);
     clg_graph *g = x.graph;
     clg_shape from = clg_shape_of(x), w = clg_shape_of(weights), shape;
@@ -308,6 +310,7 @@ clg_var clg_conv_transpose(clg_var x, clg_var weights, clg_conv_options options)
     weights = cut_groups(weights, &c.w, 'O', c.groups);
     contraction k = describe(&c, clg_shape_of(x), clg_shape_of(weights));
     clg_var like = graph_constant(g, clg_dtype_of(x), graph_shape(g, c.op, cut), 0);
-    return like.id < 0 || x.id < 0 || weights.id < 0 ? POISON(g)
-                                                     : views_reshape(contract_adjoint(&k, like, weights, 0, x), shape);
+    if (like.id < 0 || x.id < 0 || weights.id < 0)
+        return POISON(g);
+    return clg_cast(views_reshape(contract_adjoint(&k, like, weights, 0, x), shape), result);
 }

@@ -276,11 +276,9 @@ clg_var clg_einsum(const char *equation, const clg_var *operands, int count)
                           equation ? equation : "(NULL)", count, MOST_OPERANDS);
     if (!graph_check("einsum", operands, count))
         return POISON(g);
-    clg_dtype dtype = CLG_F32;
+    const clg_dtype dtype = build_common_dtype(operands, count, true);
     for (int i = 0; i < count; i++)
-        dtype = clg_dtype_of(operands[i]) == CLG_F64 ? CLG_F64 : dtype;
-    for (int i = 0; i < count; i++)
-        terms[i] = (term){clg_cast(operands[i], dtype), 0, {0}};
+        terms[i] = (term){clg_cast(operands[i], clg_dtypes[dtype].arithmetic), 0, {0}};
     const char *wrong = prepare(equation, terms, count, &out);
     for (int first = 0; first + 1 < count && !wrong; first++)
         if (!contract_pair(&terms[first], count - first, &out))
@@ -288,9 +286,9 @@ clg_var clg_einsum(const char *equation, const clg_var *operands, int count)
     if (wrong)
         return graph_fail(g, CLG_ERROR_ARGUMENT, "einsum: \"%s\": %s", equation, wrong);
     if (count > 1)
-        return terms[count - 1].x;
+        return clg_cast(terms[count - 1].x, dtype);
     label_set wanted = {false};
     add_labels(wanted, &out);
     sum_unwanted(&terms[0], wanted);
-    return arrange(&terms[0], &out);
+    return clg_cast(arrange(&terms[0], &out), dtype);
 }

@@ -14,10 +14,11 @@ static bool is_const(clg_var x, double *value)
     return true;
 }
 
-/* Folding integers through f64 is exact unless the result leaves the range (where devices wrap): leave those. */
+/* Folding integers through f64 is exact unless the result leaves the range (where devices wrap), or that of the
+ * integers that f64 has: leave those. */
 static bool exact(clg_dtype dtype, double value)
 {
-    return dtype == CLG_F32 || dtype == CLG_F64 || dtype_round(dtype, value) == value;
+    return clg_dtype_is_real(dtype) || (dtype_round(dtype, value) == value && fabs(value) < 0x1p53);
 }
 
 /* ---------------------------------------------------------------- forms */
@@ -40,6 +41,7 @@ static bool becomes_constant(fold_form *form, double value)
 
 /* What rules go by, besides the form. */
 typedef struct fold_terms {
+    clg_dtype dtype; /* of the result */
     bool in_gradient;
     bool structural; /* constant zeros may be taken for structure: in gradients, and for integers, which have no NaN */
 } fold_terms;
@@ -120,9 +122,27 @@ static bool simplify_where(fold_form *form, fold_terms terms)
     return form->x[1].id == form->x[2].id && becomes_operand(form, 1);
 }
 
+/* Whether a dtype has every number of another. */
+static bool holds(clg_dtype wide, clg_dtype narrow)
+{
+    const bool real = clg_dtype_is_real(wide), integer = !clg_dtype_is_real(narrow);
+    if (!integer)
+        return real && clg_dtypes[wide].rank > clg_dtypes[narrow].rank;
+    return clg_dtype_size(wide) > clg_dtype_size(narrow) && (clg_dtypes[wide].arithmetic == wide || !real);
+}
+
+/* There and back. */
+static bool simplify_cast(fold_form *form, fold_terms terms)
+{
+    const clg_var x = form->x[0], inner = clg_operand(x, 0);
+    if (graph_at(x)->op != OP_CAST || clg_dtype_of(inner) != terms.dtype || !holds(clg_dtype_of(x), terms.dtype))
+        return false;
+    return becomes(form, OP_SAME, inner, inner);
+}
+
 static fold_rule *const rules[OP_COUNT] = {
     [OP_NEG] = simplify_neg, [OP_ADD] = simplify_add, [OP_SUB] = simplify_sub,     [OP_MUL] = simplify_mul,
-    [OP_DIV] = simplify_div, [OP_POW] = simplify_pow, [OP_WHERE] = simplify_where,
+    [OP_DIV] = simplify_div, [OP_POW] = simplify_pow, [OP_WHERE] = simplify_where, [OP_CAST] = simplify_cast,
 };
 
 static bool fold_constants(fold_form *form, clg_dtype dtype)
@@ -139,7 +159,7 @@ static bool fold_constants(fold_form *form, clg_dtype dtype)
 
 fold_form fold_map(fold_form form, clg_dtype dtype, bool in_gradient)
 {
-    fold_terms terms = {in_gradient, in_gradient || dtype == CLG_I32 || dtype == CLG_U8};
+    fold_terms terms = {dtype, in_gradient, in_gradient || !clg_dtype_is_real(dtype)};
     while (form.op != OP_SAME && form.op != OP_CONST &&
            (fold_constants(&form, dtype) || (rules[form.op] && rules[form.op](&form, terms))))
         ; /* each rule has fewer operations, or cheaper ones, than the form that it rewrites */
@@ -164,7 +184,7 @@ bool fold_reduce(clg_op op, clg_var x, uint32_t mask, clg_shape shape, fold_form
     const clg_shape from = clg_shape_of(x);
     const clg_dtype dtype = clg_dtype_of(x);
     const clg_op repeat = clg_ops[op].repeat, of = (clg_op)graph_at(x)->op;
-    bool floating = dtype == CLG_F32 || dtype == CLG_F64;
+    bool floating = clg_dtype_is_real(dtype);
     int64_t count = 1;
     double value;
     for (int d = 0; d < from.rank; d++)

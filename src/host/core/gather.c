@@ -21,18 +21,19 @@ bool gather_bound_input(clg_var indices, int64_t classes, const char *op)
     return true;
 }
 
-static bool check_indices(const char *op, clg_var indices)
+bool gather_takes(const char *op, const char *called, clg_var indices)
 {
-    if (clg_dtype_of(indices) == CLG_I32 || clg_dtype_of(indices) == CLG_U8)
+    const clg_dtype dtype = clg_dtype_of(indices);
+    if (!clg_dtype_is_real(dtype) && dtype != CLG_BOOL)
         return true;
-    graph_fail(indices.graph, CLG_ERROR_ARGUMENT, "%s: indices must be i32 or u8, not %s", op,
-               clg_dtype_name(clg_dtype_of(indices)));
+    graph_fail(indices.graph, CLG_ERROR_ARGUMENT, "%s: %s must be i32, i64 or u8, not %s", op, called,
+               clg_dtype_name(dtype));
     return false;
 }
 
 clg_var clg_gather(clg_var table, clg_var indices)
 {
-    if (!graph_check("gather", (clg_var[]){table, indices}, 2) || !check_indices("gather", indices))
+    if (!graph_check("gather", (clg_var[]){table, indices}, 2) || !gather_takes("gather", "indices", indices))
         return POISON(table.graph);
     clg_shape t = clg_shape_of(table), shape = clg_shape_of(indices);
     if (t.rank < 1 || shape.rank + t.rank - 1 > CLG_MAX_RANK)
@@ -40,7 +41,7 @@ clg_var clg_gather(clg_var table, clg_var indices)
                           shape_text(shape), shape_text(t));
     if (!gather_bound_input(indices, t.dim[0], "gather"))
         return POISON(table.graph);
-    indices = clg_cast(indices, CLG_I32);
+    indices = build_index(indices);
     for (int d = 1; d < t.rank; d++)
         shape.dim[shape.rank++] = t.dim[d];
     return graph_node(table.graph, OP_GATHER, clg_dtype_of(table), graph_shape(table.graph, "gather", shape),
@@ -50,7 +51,7 @@ clg_var clg_gather(clg_var table, clg_var indices)
 static clg_var scatter(clg_op op, clg_var indices, clg_var updates, int64_t rows)
 {
     const char *name = clg_ops[op].name;
-    if (!graph_check(name, (clg_var[]){indices, updates}, 2) || !check_indices(name, indices))
+    if (!graph_check(name, (clg_var[]){indices, updates}, 2) || !gather_takes(name, "indices", indices))
         return POISON(indices.graph);
     clg_shape i = clg_shape_of(indices), u = clg_shape_of(updates), shape = {.rank = 1, .dim = {rows}};
     bool good = rows >= 0 && u.rank >= i.rank && u.rank - i.rank + 1 <= CLG_MAX_RANK;
@@ -64,9 +65,12 @@ static clg_var scatter(clg_op op, clg_var indices, clg_var updates, int64_t rows
         shape.dim[shape.rank++] = u.dim[d];
     if (!gather_bound_input(indices, rows, name))
         return POISON(indices.graph);
-    indices = clg_cast(indices, CLG_I32);
-    return graph_node(indices.graph, op, clg_dtype_of(updates), graph_shape(indices.graph, name, shape),
-                      (int32_t[]){indices.id, updates.id, -1}, (graph_record){0});
+    indices = build_index(indices);
+    const clg_dtype dtype = clg_dtype_of(updates), own = clg_dtypes[dtype].arithmetic;
+    updates = clg_cast(updates, own);
+    return clg_cast(graph_node(indices.graph, op, own, graph_shape(indices.graph, name, shape),
+                               (int32_t[]){indices.id, updates.id, -1}, (graph_record){0}),
+                    dtype);
 }
 
 #define SCATTER(ID, name, ...)                                                                                         \

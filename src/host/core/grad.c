@@ -38,6 +38,10 @@ RULE(div)
     gx[0] = clg_div(gy, x[1]);
     gx[1] = clg_neg(clg_mul(gy, clg_div(y, x[1])));
 }
+/* Of comparisons. */
+static clg_var both(clg_var a, clg_var b) { return clg_where(a, b, graph_like(b, 0)); }
+static clg_var either(clg_var a, clg_var b) { return clg_where(a, graph_like(a, 1), b); }
+
 /* d a^b = b a^(b-1) da + a^b log(a) db. The first is taken as 0 where b is 0, the second where a^b is, and where a is
  * and b is not negative: there it is the limit along b, and the logarithm, whose slope is infinite, of another number.
  */
@@ -45,8 +49,8 @@ RULE(pow)
 {
     clg_var slope = clg_mul(x[1], clg_pow(x[0], clg_sub(x[1], graph_like(x[1], 1))));
     gx[0] = clg_mul(gy, clg_where(clg_equal(x[1], zeros(x[1])), zeros(y), slope));
-    clg_var base = clg_mul(clg_equal(x[0], zeros(x[0])), clg_less_equal(zeros(x[1]), x[1]));
-    clg_var none = clg_maximum(base, clg_equal(y, zeros(y)));
+    clg_var base = both(clg_equal(x[0], zeros(x[0])), clg_less_equal(zeros(x[1]), x[1]));
+    clg_var none = either(base, clg_equal(y, zeros(y)));
     clg_var logarithm = clg_log(clg_where(none, graph_like(x[0], 1), x[0]));
     gx[1] = clg_mul(gy, clg_mul(y, logarithm));
 }
@@ -204,7 +208,7 @@ static clg_var gather_inside(clg_var table, clg_var indices)
     int64_t rows = clg_shape_of(table).dim[0];
     clg_shape wide = clg_shape_of(indices);
     clg_var first = graph_like(indices, 0), last = graph_like(indices, (double)rows - 1);
-    clg_var inside = clg_mul(clg_less_equal(first, indices), clg_less_equal(indices, last));
+    clg_var inside = both(clg_less_equal(first, indices), clg_less_equal(indices, last));
     clg_var found = clg_gather(table, indices);
     while (wide.rank < clg_shape_of(found).rank)
         wide.dim[wide.rank++] = 1;
@@ -302,7 +306,7 @@ RULE(cumulative_extreme)
                    clg_creator(y), shape_text(shape), INT32_MAX);
     if (count == 0 || count > INT32_MAX)
         return;
-    clg_var sets = clg_maximum(clg_equal(x[0], y), clg_not_equal(x[0], x[0]));
+    clg_var sets = either(clg_equal(x[0], y), clg_not_equal(x[0], x[0]));
     clg_shape lines = clg_shape_of(clg_swap_axes(y, axis, last));
     clg_var place = clg_swap_axes(views_broadcast(clg_arange(g, CLG_I32, length), lines), axis, last);
     clg_var none = graph_like(place, reversed ? (double)length : -1);
@@ -328,8 +332,8 @@ static void gradient_REFUSE(clg_var y, const clg_var *x, clg_var gy, clg_var *gx
 
 static gradient_rule *const rules[OP_COUNT] = {
 #define MAP(ID, name, builder, arity, types, expr, cost, grad, ...) gradient_##grad,
-#define REDUCE(ID, name, builder, expr, f, i32, u8, repeat, grad, ...) gradient_##grad,
-#define SCAN(ID, name, builder, arity, types, expr, f, i32, u8, grad, ...) gradient_##grad,
+#define REDUCE(ID, name, builder, expr, identity, repeat, grad, ...) gradient_##grad,
+#define SCAN(ID, name, builder, arity, types, expr, identity, grad, ...) gradient_##grad,
 #define SCATTER(ID, name, combine, grad, formula) gradient_##grad,
 #define VIEW(ID, name, grad, formula) gradient_##grad,
 #define OTHER(ID, name, kind, arity, grad, formula) gradient_##grad,
@@ -338,7 +342,7 @@ static gradient_rule *const rules[OP_COUNT] = {
 
 /* ---------------------------------------------------------------- the reverse sweep */
 
-static bool is_float(const graph_record *n) { return n->dtype == CLG_F32 || n->dtype == CLG_F64; }
+static bool is_float(const graph_record *n) { return clg_dtype_is_real((clg_dtype)n->dtype); }
 
 /* needed[i]: node i depends on a marked node by a path along which gradients flow. */
 static void spread(const clg_graph *g, int32_t count, uint8_t *needed)

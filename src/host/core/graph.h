@@ -113,8 +113,4 @@ bool shape_broadcast(clg_shape a, clg_shape b, clg_shape *out);
 const char *shape_text(clg_shape shape);
 /* Axes as a mask of bits for a rank; false if an axis is out of range or repeated. */
 bool axes_mask(clg_axes axes, int rank, uint32_t *mask);
-/* A value as a dtype holds it: rounded as the devices do, integers as the nearest that there is. */
-double dtype_round(clg_dtype dtype, double value);
-/* A value of one dtype as another, as the devices convert it: integers wrap among themselves, as in C. */
-double dtype_convert(clg_dtype from, clg_dtype to, double value);
 #endif

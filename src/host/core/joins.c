@@ -130,7 +130,7 @@ static clg_var join_two(clg_var a, clg_var b, int axis, clg_shape shape)
         ones.dim[d] = d == axis ? length : 1;
         row.dim[d] = d == axis ? shape.dim[axis] : 1;
     }
-    clg_var first = graph_constant(a.graph, CLG_U8, graph_shape(a.graph, "concat", ones), 1);
+    clg_var first = graph_constant(a.graph, CLG_BOOL, graph_shape(a.graph, "concat", ones), 1);
     clg_var mask = views_broadcast(views_place(first, row, before, 0), shape);
     a = views_place(a, shape, before, 0);
     before[axis] = length;

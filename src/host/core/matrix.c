@@ -17,7 +17,7 @@ static bool matrices(const char *op, clg_var *a, clg_var *b)
     clg_var x[2] = {*a, b ? *b : *a};
     if (!graph_check(op, x, 2))
         return false;
-    const clg_dtype dtype = build_common_dtype(x, 2, true);
+    const clg_dtype dtype = clg_dtypes[build_common_dtype(x, 2, true)].arithmetic;
     clg_shape s = clg_shape_of(x[0]), t = clg_shape_of(x[1]), batch;
     const bool square = s.rank >= 2 && s.dim[s.rank - 1] == s.dim[s.rank - 2];
     if (!square || t.rank < 2 || t.dim[t.rank - 2] != s.dim[s.rank - 1]) {

@@ -61,18 +61,18 @@ clg_var clg_layer_norm(clg_var x, clg_var gain, clg_var bias, double epsilon)
     if (!check_row(op, "gain", gain, x, last, "the last axis") ||
         !check_row(op, "bias", bias, x, last, "the last axis"))
         return POISON(x.graph);
-    x = build_as_float(x);
-    if (!check_epsilon(op, x, epsilon))
+    const clg_var wide = build_wide(x);
+    if (!check_epsilon(op, wide, epsilon))
         return POISON(x.graph);
-    clg_var centred = clg_sub(x, clg_mean(x, CLG_AXES(-1), true));
+    clg_var centred = clg_sub(wide, clg_mean(wide, CLG_AXES(-1), true));
     clg_var variance = clg_mean(clg_square(centred), CLG_AXES(-1), true);
-    return with_gain(scaled(centred, variance, epsilon), gain, bias);
+    return build_back(with_gain(scaled(centred, variance, epsilon), gain, bias), x);
 }
 
 /* ---------------------------------------------------------------- channels */
 
 /* What normalises along the channels of x takes: NULL-terminated names of rows, which have an element for each channel.
- * The axis, counted from the front; -1 (with an error) if something is wrong. x is cast to floating point. */
+ * The axis, counted from the front; -1 (with an error) if something is wrong. x is cast to f32 or f64. */
 static int take_channels(const char *op, clg_var *x, int axis, double epsilon, const clg_var *rows,
                          const char *const *names)
 {
@@ -87,7 +87,7 @@ static int take_channels(const char *op, clg_var *x, int axis, double epsilon, c
     for (int i = 0; i < count && axis >= 0; i++)
         if (!check_row(op, names[i], rows[i], *x, axis, called))
             return -1;
-    *x = build_as_float(*x);
+    *x = build_wide(*x);
     return axis >= 0 && check_epsilon(op, *x, epsilon) ? axis : -1;
 }
 
@@ -104,6 +104,7 @@ clg_var clg_batch_norm(clg_var x, clg_var gain, clg_var bias, int channel_axis, 
                        clg_var *variance)
 {
     static const char *const names[] = {"gain", "bias", NULL};
+    const clg_var given = x;
     clg_var own_mean, own_variance;
     mean = mean ? mean : &own_mean;
     variance = variance ? variance : &own_variance;
@@ -120,7 +121,8 @@ clg_var clg_batch_norm(clg_var x, clg_var gain, clg_var bias, int channel_axis, 
     clg_var spread = clg_mean(clg_square(centred), others, true);
     *mean = clg_reshape(middle, CLG_SHAPE(shape.dim[axis]));
     *variance = clg_reshape(spread, CLG_SHAPE(shape.dim[axis]));
-    return with_gain(scaled(centred, spread, epsilon), along(gain, x, axis), along(bias, x, axis));
+    clg_var y = with_gain(scaled(centred, spread, epsilon), along(gain, x, axis), along(bias, x, axis));
+    return build_back(y, given);
 }
 
 clg_var clg_batch_norm_inference(clg_var x, clg_var gain, clg_var bias, clg_var mean, clg_var variance,
@@ -128,13 +130,14 @@ clg_var clg_batch_norm_inference(clg_var x, clg_var gain, clg_var bias, clg_var 
 {
     static const char *const names[] = {"gain", "bias", "mean", "variance", NULL};
     const char *op = "batch_norm_inference";
+    const clg_var given = x;
     int axis = take_channels(op, &x, channel_axis, epsilon, (clg_var[]){gain, bias, mean, variance}, names);
     if (axis < 0)
         return POISON(x.graph);
     if (is_none(mean) || is_none(variance))
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: mean and variance cannot be CLG_NONE", op);
-    clg_var centred = clg_sub(x, along(mean, x, axis));
-    return with_gain(scaled(centred, along(variance, x, axis), epsilon), along(gain, x, axis), along(bias, x, axis));
+    clg_var centred = clg_sub(x, along(mean, x, axis)), y = scaled(centred, along(variance, x, axis), epsilon);
+    return build_back(with_gain(y, along(gain, x, axis), along(bias, x, axis)), given);
 }
 
 /* groups: NULL for one a channel. */
@@ -142,6 +145,7 @@ static clg_var group_norm(const char *op, clg_var x, clg_var gain, clg_var bias,
                           int channel_axis, double epsilon)
 {
     static const char *const names[] = {"gain", "bias", NULL};
+    const clg_var given = x;
     int axis = take_channels(op, &x, channel_axis, epsilon, (clg_var[]){gain, bias}, names);
     if (axis < 0)
         return POISON(x.graph);
@@ -159,7 +163,7 @@ static clg_var group_norm(const char *op, clg_var x, clg_var gain, clg_var bias,
     clg_var grouped = clg_reshape(x, CLG_SHAPE(shape.dim[0], between, count, behind));
     clg_var centred = clg_sub(grouped, clg_mean(grouped, CLG_AXES(1, 3), true));
     clg_var y = scaled(centred, clg_mean(clg_square(centred), CLG_AXES(1, 3), true), epsilon);
-    return with_gain(clg_reshape(y, shape), along(gain, x, axis), along(bias, x, axis));
+    return build_back(with_gain(clg_reshape(y, shape), along(gain, x, axis), along(bias, x, axis)), given);
 }
 
 clg_var clg_group_norm(clg_var x, clg_var gain, clg_var bias, int64_t groups, int channel_axis, double epsilon)

@@ -12,27 +12,26 @@
 #define NUMERIC TYPES_NUMERIC
 #define FLOATING TYPES_FLOATING
 #define INTEGER TYPES_INTEGER
+#define WORD TYPES_WORD
 #define COMPARE TYPES_COMPARE
 #define SELECT TYPES_SELECT
 #define CAST TYPES_CAST
 
 const op_row clg_ops[OP_COUNT] = {
 #define MAP(ID, name, builder, arity, types, expr, cost, grad, lo, hi, formula)                                        \
-    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula, cost, OP_SAME, OP_SAME, {NULL}, {0}},
-#define REDUCE(ID, name, builder, expr, f, i32, u8, repeat, grad, lo, hi, formula)                                     \
-    {#name, KIND_REDUCE, 1,       TYPES_NUMERIC,       #expr,          lo, hi, #grad, formula,                         \
-     1,     OP_##repeat, OP_SAME, {#f, #f, #i32, #u8}, {f, f, i32, u8}},
-#define SCAN(ID, name, builder, arity, types, expr, f, i32, u8, grad, lo, hi, formula)                                 \
-    {#name,   KIND_SCAN,           arity,          types, #expr, lo, hi, #grad, formula, 1, OP_SAME,                   \
-     OP_SAME, {#f, #f, #i32, #u8}, {f, f, i32, u8}},
+    {#name, KIND_MAP, arity, types, #expr, lo, hi, #grad, formula, cost, OP_SAME, OP_SAME, IDENTITY_ZERO},
+#define REDUCE(ID, name, builder, expr, identity, repeat, grad, lo, hi, formula)                                       \
+    {#name, KIND_REDUCE, 1, TYPES_NUMERIC, #expr, lo, hi, #grad, formula, 1, OP_##repeat, OP_SAME, IDENTITY_##identity},
+#define SCAN(ID, name, builder, arity, types, expr, identity, grad, lo, hi, formula)                                   \
+    {#name, KIND_SCAN, arity, types, #expr, lo, hi, #grad, formula, 1, OP_SAME, OP_SAME, IDENTITY_##identity},
 #define SCATTER(ID, name, combine, grad, formula)                                                                      \
-    {#name, KIND_SCATTER, 2, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_##combine, {NULL}, {0}},
+    {#name, KIND_SCATTER, 2, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_##combine, IDENTITY_ZERO},
 #define VIEW(ID, name, grad, formula)                                                                                  \
-    {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_SAME, {NULL}, {0}},
+    {#name, KIND_VIEW, 1, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_SAME, IDENTITY_ZERO},
 #define OTHER(ID, name, kind, arity, grad, formula)                                                                    \
-    {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_SAME, {NULL}, {0}},
+    {#name, KIND_##kind, arity, TYPES_NONE, "", -3, 3, #grad, formula, 0, OP_SAME, OP_SAME, IDENTITY_ZERO},
 #define INTERNAL(ID, name, kind)                                                                                       \
-    {#name, KIND_##kind, 0, TYPES_NONE, "", -3, 3, "NONE", "", 0, OP_SAME, OP_SAME, {NULL}, {0}},
+    {#name, KIND_##kind, 0, TYPES_NONE, "", -3, 3, "NONE", "", 0, OP_SAME, OP_SAME, IDENTITY_ZERO},
 #include "ops.def"
 };
 
@@ -61,10 +60,22 @@ clg_op_info clg_op_get_info(int op)
                         row->arity,
                         row->lo,
                         row->hi,
-                        row->types == TYPES_SELECT    ? "crr"
-                        : row->types == TYPES_INTEGER ? &"iii"[3 - row->arity]
-                                                      : &"rrr"[3 - row->arity]};
+                        row->types == TYPES_SELECT                                ? "crr"
+                        : row->types == TYPES_INTEGER || row->types == TYPES_WORD ? &"iii"[3 - row->arity]
+                                                                                  : &"rrr"[3 - row->arity]};
     return info;
+}
+
+const char *ops_identity(clg_op op, clg_dtype dtype)
+{
+    const char *const texts[] = {"0", "1", clg_dtypes[dtype].lowest, clg_dtypes[dtype].highest};
+    return texts[clg_ops[op].identity];
+}
+
+double ops_identity_value(clg_op op, clg_dtype dtype)
+{
+    const double values[] = {0, 1, dtype_round(dtype, -INFINITY), dtype_round(dtype, INFINITY)};
+    return values[clg_ops[op].identity];
 }
 
 bool ops_keep_order(clg_op op) { return op == OP_RESHAPE || op == OP_AGAIN || op == OP_STOP_GRADIENT; }
@@ -85,6 +96,7 @@ bool ops_have_map(clg_op op) { return clg_ops[op].kind == KIND_VIEW && !ops_keep
 #define EVALUATE_SELECT(name, expr) EVALUATE(name, expr)
 #define EVALUATE_CAST(name, expr) EVALUATE(name, expr)
 #define EVALUATE_INTEGER(name, expr) EVALUATE(name, NAN)
+#define EVALUATE_WORD(name, expr) EVALUATE(name, NAN)
 #define MAP(ID, operation, builder, arity, types, expr, ...) EVALUATE_##types(evaluate_##ID, expr)
 #define S f64
 #include "ops.def"

@@ -2,6 +2,8 @@
 #ifndef CLG_OPS_H
 #define CLG_OPS_H
 
+#include "dtypes.h"
+
 #include <clgrad/clgrad.h>
 
 typedef enum clg_op {
@@ -37,10 +39,13 @@ typedef enum op_types {
     TYPES_NUMERIC,
     TYPES_FLOATING,
     TYPES_INTEGER,
+    TYPES_WORD,
     TYPES_COMPARE,
     TYPES_SELECT,
     TYPES_CAST
 } op_types;
+
+typedef enum op_identity { IDENTITY_ZERO, IDENTITY_ONE, IDENTITY_LOWEST, IDENTITY_HIGHEST } op_identity;
 
 /* What of a determinant DETERMINANT gives: its attribute. */
 enum { DETERMINANT_VALUE, DETERMINANT_LOG, DETERMINANT_SIGN };
@@ -54,11 +59,10 @@ typedef struct op_row {
     double lo, hi;        /* MAP, REDUCE, SCAN: where tests draw operands */
     const char *gradient; /* name of the rule, "NONE" or "REFUSE" */
     const char *formula;
-    int cost;                              /* MAP: of an element, in additions, about */
-    clg_op repeat;                         /* REDUCE: n equal elements a give a REPEAT n; OP_SAME: a */
-    clg_op combine;                        /* SCATTER: the reduction */
-    const char *identity[CLG_DTYPE_COUNT]; /* REDUCE, SCAN: text, for C and OpenCL C */
-    double identity_value[CLG_DTYPE_COUNT];
+    int cost;             /* MAP: of an element, in additions, about */
+    clg_op repeat;        /* REDUCE: n equal elements a give a REPEAT n; OP_SAME: a */
+    clg_op combine;       /* SCATTER: the reduction */
+    op_identity identity; /* REDUCE, SCAN */
 } op_row;
 
 extern const op_row clg_ops[OP_COUNT];
@@ -66,6 +70,9 @@ extern const op_row clg_ops[OP_COUNT];
 /* Whether an operation gives its operand's elements in their order; an index map has every other view. */
 bool ops_keep_order(clg_op op);
 bool ops_have_map(clg_op op);
+/* A REDUCE or SCAN row's identity for a dtype: as text for C and OpenCL C, and as a number. */
+const char *ops_identity(clg_op op, clg_dtype dtype);
+double ops_identity_value(clg_op op, clg_dtype dtype);
 /* A MAP row's function in f64, NaN of one of integers alone; unused operands: any. */
 double ops_evaluate(clg_op op, double a, double b, double c);
 #endif

@@ -36,7 +36,9 @@ static clg_var scan(clg_op op, clg_var x, clg_var coefficient, int axis, int fla
     if (flags & ~(CLG_SCAN_REVERSE | CLG_SCAN_EXCLUSIVE))
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "%s: flags are %d, not of CLG_SCAN_REVERSE, CLG_SCAN_EXCLUSIVE",
                           row->name, flags);
-    const clg_dtype dtype = build_common_dtype(operands, row->arity, row->types == TYPES_FLOATING);
+    const clg_dtype result =
+        build_sum_dtype(op, build_common_dtype(operands, row->arity, row->types == TYPES_FLOATING));
+    const clg_dtype dtype = clg_dtypes[result].arithmetic;
     x = clg_cast(x, dtype);
     if (row->arity > 1) {
         clg_shape shape;
@@ -51,9 +53,9 @@ static clg_var scan(clg_op op, clg_var x, clg_var coefficient, int axis, int fla
         return POISON(x.graph);
     const bool reverse = flags & CLG_SCAN_REVERSE;
     clg_var y = scan_node(op, x, coefficient, axis, reverse);
-    if (y.id < 0 || !(flags & CLG_SCAN_EXCLUSIVE))
-        return y;
-    return scan_shift(y, axis, reverse, row->identity_value[dtype]);
+    if (y.id >= 0 && flags & CLG_SCAN_EXCLUSIVE)
+        y = scan_shift(y, axis, reverse, ops_identity_value(op, dtype));
+    return clg_cast(y, result);
 }
 
 #define SCAN_1(builder, ID)                                                                                            \
@@ -88,6 +90,7 @@ clg_var clg_argsort(clg_var x, int axis, bool descending, int64_t count)
     if (count < -1 || count > length)
         return graph_fail(x.graph, CLG_ERROR_ARGUMENT, "argsort: %lld of %lld elements along axis %d of shape %s",
                           (long long)count, (long long)length, axis, shape_text(shape));
+    x = clg_cast(x, clg_dtypes[clg_dtype_of(x)].arithmetic);
     clg_var lines = clg_swap_axes(x, axis, -1); /* the node sorts along the last axis */
     shape = clg_shape_of(lines);
     shape.dim[shape.rank - 1] = count < 0 ? length : count;

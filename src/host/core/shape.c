@@ -76,35 +76,3 @@ bool axes_mask(clg_axes axes, int rank, uint32_t *mask)
     }
     return true;
 }
-
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[CLG_DTYPE_COUNT] = {{"f32", 4}, {"f64", 8}, {"i32", 4}, {"u8", 1}};
-
-size_t clg_dtype_size(clg_dtype dtype) { return (unsigned)dtype < CLG_DTYPE_COUNT ? dtypes[dtype].size : 0; }
-
-const char *clg_dtype_name(clg_dtype dtype)
-{
-    return (unsigned)dtype < CLG_DTYPE_COUNT ? dtypes[dtype].name : "unknown dtype";
-}
-
-double dtype_convert(clg_dtype from, clg_dtype to, double value)
-{
-    const bool integers = (from == CLG_I32 || from == CLG_U8) && (to == CLG_I32 || to == CLG_U8);
-    return integers && to == CLG_U8 ? (double)(uint8_t)(int64_t)value : dtype_round(to, value);
-}
-
-double dtype_round(clg_dtype dtype, double value)
-{
-    switch (dtype) {
-    case CLG_F32:
-        return (double)(float)value;
-    case CLG_I32:
-        return isnan(value) ? 0 : trunc(fmin(fmax(value, INT32_MIN), INT32_MAX)) + 0.0;
-    case CLG_U8:
-        return isnan(value) ? 0 : trunc(fmin(fmax(value, 0), 255)) + 0.0;
-    default:
-        return value;
-    }
-}

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const char *const names_of[CLG_DTYPE_COUNT] = {
-    [CLG_F32] = "F32", [CLG_F64] = "F64", [CLG_I32] = "I32", [CLG_U8] = "U8"};
+    [CLG_F32] = "F32", [CLG_F64] = "F64",   [CLG_I32] = "I32", [CLG_U8] = "U8",
+    [CLG_I64] = "I64", [CLG_BOOL] = "BOOL", [CLG_F16] = "F16", [CLG_BF16] = "BF16"};
 
 const char *safetensors_dtype_name(clg_dtype dtype) { return names_of[dtype]; }
 

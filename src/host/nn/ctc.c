@@ -34,10 +34,10 @@ static clg_var numbers(clg_var like, int64_t count, clg_shape shape)
     return clg_reshape(clg_arange(like.graph, CLG_I32, count), shape);
 }
 
-/* u8: whether low <= x <= high, of integers. */
+/* bool: whether low <= x <= high, of integers. */
 static clg_var within(clg_var x, int64_t low, int64_t high)
 {
-    return clg_mul(clg_less_equal(integer(x, low), x), clg_less_equal(x, integer(x, high)));
+    return clg_logical_and(clg_less_equal(integer(x, low), x), clg_less_equal(x, integer(x, high)));
 }
 
 /* ---------------------------------------------------------------- labels */
@@ -54,7 +54,7 @@ static clg_var with_blanks(clg_var labels, const paths *p, int32_t blank)
 static clg_var leaps_of(clg_var places, const paths *p)
 {
     if (p->labels == 0)
-        return clg_full(places.graph, CLG_U8, CLG_SHAPE(p->batch, 1), 0);
+        return clg_full(places.graph, CLG_BOOL, CLG_SHAPE(p->batch, 1), 0);
     clg_var later = clg_slice(places, 1, 2, p->places, 1), earlier = clg_slice(places, 1, 0, p->places - 2, 1);
     return clg_pad(clg_not_equal(later, earlier), CLG_SHAPE(0, 2), CLG_SCALAR, CLG_PAD_CONSTANT, 0);
 }
@@ -123,8 +123,6 @@ static clg_var losses(const paths *p, clg_var input_lengths, clg_var label_lengt
 
 /* ---------------------------------------------------------------- the loss */
 
-static bool is_index(clg_var x) { return clg_dtype_of(x) == CLG_I32 || clg_dtype_of(x) == CLG_U8; }
-
 static bool lengths_fit(const paths *p, const char *name, clg_var lengths)
 {
     if (is_index(lengths) && clg_shape_equal(clg_shape_of(lengths), CLG_SHAPE(p->batch)))
@@ -175,9 +173,9 @@ clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_leng
     paths p;
     if (!measure(&p, (clg_var[]){log_probability, labels, input_lengths, label_lengths}, o))
         return poisoned(log_probability.graph);
-    labels = clg_cast(labels, CLG_I32);
-    input_lengths = clg_cast(input_lengths, CLG_I32);
-    label_lengths = clg_cast(label_lengths, CLG_I32);
+    labels = as_index(labels);
+    input_lengths = as_index(input_lengths);
+    label_lengths = as_index(label_lengths);
     /* What lies beyond a row's labels may be anything. */
     clg_var used =
         clg_less(numbers(labels, p.labels, CLG_SHAPE(1, p.labels)), clg_reshape(label_lengths, CLG_SHAPE(p.batch, 1)));
@@ -185,7 +183,7 @@ clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_leng
     clg_var wrong = clg_any(clg_mul(used, clg_logical_not(known)), CLG_AXES(1), false);
     labels = clg_where(clg_mul(used, known), labels, integer(labels, o->blank));
     clg_var lengths = clg_mul(within(input_lengths, 0, p.time), within(label_lengths, 0, p.labels));
-    emit(&p, as_float(log_probability), labels, input_lengths, o->blank);
+    emit(&p, as_wide(log_probability), labels, input_lengths, o->blank);
     clg_var loss = losses(&p, clg_clip(input_lengths, 0, (double)p.time), clg_clip(label_lengths, 0, (double)p.labels));
     if (o->zero_infinity)
         loss = clg_where(clg_equal(loss, clg_scalar_like(loss, INFINITY)), zero_like(loss), loss);

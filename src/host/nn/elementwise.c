@@ -63,14 +63,20 @@ clg_var clg_degrees(clg_var radians) { return times(as_float(radians), 180 / aco
 
 /* ---------------------------------------------------------------- truth */
 
-static clg_var truth(clg_var x) { return clg_not_equal(x, zero_like(x)); }
+static clg_var truth(clg_var x) { return clg_cast(x, CLG_BOOL); }
 
-clg_var clg_logical_and(clg_var a, clg_var b) { return clg_mul(truth(a), truth(b)); }
-clg_var clg_logical_or(clg_var a, clg_var b) { return clg_maximum(truth(a), truth(b)); }
+clg_var clg_logical_and(clg_var a, clg_var b)
+{
+    return clg_where(truth(a), truth(b), clg_full(b.graph, CLG_BOOL, CLG_SCALAR, 0));
+}
+clg_var clg_logical_or(clg_var a, clg_var b)
+{
+    return clg_where(truth(a), clg_full(a.graph, CLG_BOOL, CLG_SCALAR, 1), truth(b));
+}
 clg_var clg_logical_xor(clg_var a, clg_var b) { return clg_not_equal(truth(a), truth(b)); }
 clg_var clg_logical_not(clg_var x) { return clg_equal(x, zero_like(x)); }
 
-static bool is_real(clg_var x) { return clg_dtype_of(x) == CLG_F32 || clg_dtype_of(x) == CLG_F64; }
+static bool is_real(clg_var x) { return clg_dtype_is_real(clg_dtype_of(x)); }
 
 clg_var clg_is_nan(clg_var x) { return clg_not_equal(x, x); }
 /* Integers, for which infinity would be rounded to one of them, never are. */

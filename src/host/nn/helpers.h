@@ -10,8 +10,30 @@
 /* Integers as f32. */
 static inline clg_var as_float(clg_var x)
 {
+    return clg_is_valid(x) && !clg_dtype_is_real(clg_dtype_of(x)) ? clg_cast(x, CLG_F32) : x;
+}
+
+/* What functions of several operations compute in, that round once at the end: f16 and bf16, too, as f32. */
+static inline clg_var as_wide(clg_var x)
+{
     const clg_dtype dtype = clg_dtype_of(x);
-    return clg_is_valid(x) && (dtype == CLG_I32 || dtype == CLG_U8) ? clg_cast(x, CLG_F32) : x;
+    return dtype == CLG_F16 || dtype == CLG_BF16 ? clg_cast(x, CLG_F32) : as_float(x);
+}
+
+/* y as given for x: rounded, if x is f16 or bf16. */
+static inline clg_var as_given(clg_var y, clg_var x)
+{
+    const clg_dtype dtype = clg_dtype_of(x);
+    return dtype == CLG_F16 || dtype == CLG_BF16 ? clg_cast(y, dtype) : y;
+}
+
+/* Whether a dtype may be that of indices; these as i32, where what i32 does not have stays out of every range. */
+static inline bool is_index(clg_var x) { return !clg_dtype_is_real(clg_dtype_of(x)) && clg_dtype_of(x) != CLG_BOOL; }
+static inline clg_var as_index(clg_var x)
+{
+    if (clg_is_valid(x) && clg_dtype_of(x) == CLG_I64)
+        x = clg_minimum(clg_maximum(x, clg_scalar_like(x, INT32_MIN)), clg_scalar_like(x, INT32_MAX));
+    return clg_cast(x, CLG_I32);
 }
 
 /* a x + b, x not an integer. */

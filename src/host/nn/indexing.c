@@ -31,9 +31,9 @@ static int axis_of(const char *op, clg_var x, int axis)
 /* Whether indices are integers, and rows can be counted in them. */
 static bool can_index(const char *op, clg_var indices, int64_t rows)
 {
-    const clg_dtype dtype = clg_dtype_of(indices);
-    if (dtype != CLG_I32 && dtype != CLG_U8)
-        clg_refuse(indices.graph, "%s: indices must be i32 or u8, not %s", op, clg_dtype_name(dtype));
+    if (!is_index(indices))
+        clg_refuse(indices.graph, "%s: indices must be i32, i64 or u8, not %s", op,
+                   clg_dtype_name(clg_dtype_of(indices)));
     else if (rows > INT32_MAX)
         clg_refuse(indices.graph, "%s: %lld elements are more than i32 indices count", op, (long long)rows);
     else
@@ -47,7 +47,7 @@ static clg_var number(clg_var like, int64_t value) { return clg_scalar_like(like
  * end. */
 static clg_var rows_at(clg_var indices, int64_t length, int64_t step, clg_var start)
 {
-    indices = clg_cast(indices, CLG_I32);
+    indices = as_index(indices);
     clg_var zero = number(indices, 0), end = number(indices, length);
     clg_var index = clg_where(clg_less(indices, zero), clg_add(indices, end), indices);
     clg_var inside = clg_logical_and(clg_less_equal(zero, index), clg_less(index, end));
@@ -141,7 +141,7 @@ static clg_var rows_nd(clg_var indices, clg_shape shape, int first)
 {
     const clg_shape many = clg_shape_of(indices);
     const int64_t depth = many.dim[many.rank - 1];
-    clg_var rows = number(clg_cast(indices, CLG_I32), 0), none = rows;
+    clg_var rows = number(as_index(indices), 0), none = rows;
     clg_shape left = many;
     left.rank--;
     rows = clg_broadcast_to(rows, left);
@@ -194,7 +194,7 @@ static clg_var extreme(clg_var table, clg_var rows, clg_var updates, bool larges
     const int64_t count = clg_shape_of(table).dim[0];
     clg_var of_updates = largest ? clg_scatter_max(rows, updates, count) : clg_scatter_min(rows, updates, count);
     clg_var of_both = largest ? clg_maximum(table, of_updates) : clg_minimum(table, of_updates);
-    if (clg_dtype_of(table) == CLG_I32 || clg_dtype_of(table) == CLG_U8)
+    if (!clg_dtype_is_real(clg_dtype_of(table)))
         return of_both;
     /* an infinity in the table shares no gradient with updates that there are not */
     return clg_where(clg_equal(of_updates, clg_scalar_like(table, largest ? -INFINITY : INFINITY)), table, of_both);
@@ -262,7 +262,7 @@ clg_var clg_scatter_elements(clg_var x, clg_var indices, clg_var updates, int ax
     if (!can_index(op, indices, count))
         return poisoned(x.graph);
     /* of indices' axes the extents may be smaller: each axis has its own step */
-    clg_var start = number(clg_cast(indices, CLG_I32), 0);
+    clg_var start = number(as_index(indices), 0);
     int64_t step = 1;
     for (int d = shape.rank; d-- > 0; step *= shape.dim[d])
         if (d != axis)

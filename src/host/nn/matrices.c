@@ -31,10 +31,10 @@ clg_var clg_one_hot(clg_var labels, int64_t classes, clg_dtype dtype)
 {
     if (!are_operands("one_hot", &labels, 1))
         return poisoned(labels.graph);
-    if (clg_dtype_of(labels) != CLG_I32 && clg_dtype_of(labels) != CLG_U8)
-        return clg_refuse(labels.graph, "one_hot: labels must be i32 or u8, not %s",
+    if (!is_index(labels))
+        return clg_refuse(labels.graph, "one_hot: labels must be i32, i64 or u8, not %s",
                           clg_dtype_name(clg_dtype_of(labels)));
-    clg_var index = clg_expand_dims(clg_cast(labels, CLG_I32), CLG_AXES(-1));
+    clg_var index = clg_expand_dims(as_index(labels), CLG_AXES(-1));
     return clg_cast(clg_equal(index, clg_arange(labels.graph, CLG_I32, classes)), dtype);
 }
 

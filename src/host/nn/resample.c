@@ -202,7 +202,7 @@ static taps taps_along(clg_var coordinate, int64_t extent, const sampling *s)
         at = padded(at, extent, s);
     clg_var least = zero_like(at), most = clg_scalar_like(at, (double)(extent - 1));
     return (taps){clg_cast(clg_clip(at, 0, (double)(extent - 1)), CLG_I32),
-                  clg_mul(clg_less_equal(least, at), clg_less_equal(at, most)),
+                  clg_logical_and(clg_less_equal(least, at), clg_less_equal(at, most)),
                   weights_of(clg_sub(place, base), s->mode)};
 }
 

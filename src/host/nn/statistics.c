@@ -22,23 +22,23 @@ static clg_var power_off_zero(clg_var y, double p)
 
 clg_var clg_variance(clg_var x, clg_axes axes, double correction, bool keepdims)
 {
-    x = as_float(x);
-    clg_var mean = clg_mean(x, axes, true), total = clg_sum(clg_square(clg_sub(x, mean)), axes, true);
+    clg_var wide = as_wide(x), mean = clg_mean(wide, axes, true);
+    clg_var total = clg_sum(clg_square(clg_sub(wide, mean)), axes, true);
     const double freedom = reduced_count(x, mean) - correction;
-    return kept(times(total, freedom > 0 ? 1 / freedom : NAN), axes, keepdims);
+    return as_given(kept(times(total, freedom > 0 ? 1 / freedom : NAN), axes, keepdims), x);
 }
 
 clg_var clg_std(clg_var x, clg_axes axes, double correction, bool keepdims)
 {
-    return power_off_zero(clg_variance(x, axes, correction, keepdims), 0.5);
+    return as_given(power_off_zero(clg_variance(as_wide(x), axes, correction, keepdims), 0.5), x);
 }
 
 clg_var clg_logsumexp(clg_var x, clg_axes axes, bool keepdims)
 {
-    x = as_float(x);
-    clg_var most = clg_stop_gradient(clg_max(x, axes, true));
+    clg_var wide = as_wide(x), most = clg_stop_gradient(clg_max(wide, axes, true));
     most = clg_where(clg_is_finite(most), most, zero_like(most));
-    return kept(clg_add(clg_log(clg_sum(clg_exp(clg_sub(x, most)), axes, true)), most), axes, keepdims);
+    clg_var total = clg_sum(clg_exp(clg_sub(wide, most)), axes, true);
+    return as_given(kept(clg_add(clg_log(total), most), axes, keepdims), x);
 }
 
 /* 0 where one element is, or so small that its power overflows; those beside it are taken as 1 there, so that their
@@ -51,9 +51,8 @@ static clg_var negative_norm(clg_var size, double p, clg_axes axes, bool keepdim
     return kept(clg_where(none, zero_like(size), clg_pow(total, root)), axes, keepdims);
 }
 
-clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
+static clg_var norm(clg_var x, double p, clg_axes axes, bool keepdims)
 {
-    x = as_float(x);
     if (isinf(p) && clg_shape_count(clg_shape_of(x)) > 0)
         return p > 0 ? clg_max(clg_abs(x), axes, keepdims) : clg_min(clg_abs(x), axes, keepdims);
     if (p == 0)
@@ -64,6 +63,11 @@ clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
         return negative_norm(clg_abs(x), p, axes, keepdims);
     clg_var powers = p == 2 ? clg_square(x) : power_off_zero(clg_abs(x), p);
     return power_off_zero(clg_sum(powers, axes, keepdims), 1 / p);
+}
+
+clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims)
+{
+    return as_given(norm(as_wide(x), p, axes, keepdims), x);
 }
 
 /* Reduced axes last, as one. */
@@ -84,9 +88,12 @@ static clg_var rows_of(clg_var x, clg_axes axes)
 
 clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims)
 {
-    const clg_var whole = clg_max(x, axes, true);
+    if (clg_is_valid(x) && !clg_dtype_is_real(clg_dtype_of(x)))
+        x = clg_cast(x, CLG_I64);
+    const clg_var given = x, whole = clg_max(x, axes, true);
     if (!clg_is_valid(whole))
         return whole;
+    x = as_wide(x);
     const clg_shape shape = clg_shape_of(whole);
     clg_var y = rows_of(x, axes), one = clg_scalar_like(x, 1);
     for (int64_t n = clg_shape_of(y).dim[1]; n > 1; n = clg_shape_of(y).dim[1]) {
@@ -96,12 +103,12 @@ clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims)
         y = clg_mul(clg_slice(y, 1, 0, half, 1), clg_slice(y, 1, half, 2 * half, 1));
     }
     const bool empty = clg_shape_count(shape) != clg_shape_count(clg_shape_of(y));
-    return kept(empty ? clg_broadcast_to(one, shape) : clg_reshape(y, shape), axes, keepdims);
+    return as_given(kept(empty ? clg_broadcast_to(one, shape) : clg_reshape(y, shape), axes, keepdims), given);
 }
 
 clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims)
 {
-    return clg_sum(clg_cast(clg_not_equal(x, zero_like(x)), CLG_I32), axes, keepdims);
+    return clg_sum(clg_not_equal(x, zero_like(x)), axes, keepdims);
 }
 
 clg_var clg_any(clg_var x, clg_axes axes, bool keepdims)
@@ -119,8 +126,8 @@ clg_var clg_all(clg_var x, clg_axes axes, bool keepdims)
 clg_var clg_argmin(clg_var x, int axis)
 {
     const clg_dtype dtype = clg_dtype_of(x);
-    clg_var turned = dtype == CLG_I32  ? clg_sub(clg_scalar_like(x, -1), x)
-                     : dtype == CLG_U8 ? clg_sub(clg_scalar_like(x, 255), x)
-                                       : clg_neg(x);
+    clg_var turned = clg_dtype_is_real(dtype) ? clg_neg(x)
+                     : dtype == CLG_BOOL      ? clg_logical_not(x)
+                                              : clg_sub(clg_scalar_like(x, dtype == CLG_U8 ? 255 : -1), x);
     return clg_argmax(turned, axis);
 }

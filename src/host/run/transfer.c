@@ -24,6 +24,8 @@ static void find_range(clg_dtype dtype, const void *data, int64_t count, int64_t
     } while (0)
     if (count > 0 && dtype == CLG_I32)
         FIND(int32_t);
+    else if (count > 0 && dtype == CLG_I64)
+        FIND(int64_t);
     else if (count > 0 && dtype == CLG_U8)
         FIND(uint8_t);
 #undef FIND
@@ -32,7 +34,9 @@ static void find_range(clg_dtype dtype, const void *data, int64_t count, int64_t
 static clg_status check_classes(const leaf_record *l, clg_dtype dtype, const void *data, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
-        int64_t value = dtype == CLG_I32 ? ((const int32_t *)data)[i] : ((const uint8_t *)data)[i];
+        const int64_t value = dtype == CLG_I32   ? ((const int32_t *)data)[i]
+                              : dtype == CLG_I64 ? ((const int64_t *)data)[i]
+                                                 : ((const uint8_t *)data)[i];
         if (value < 0 || value >= l->classes)
             return clg_fail(CLG_ERROR_ARGUMENT, "write: index %lld at position %lld is out of range: %s needs 0..%lld",
                             (long long)value, (long long)i, l->classes_of, (long long)l->classes - 1);
@@ -130,28 +134,14 @@ clg_status clg_read(clg_var x, void *data, size_t bytes)
 
 double clg_item(clg_var x)
 {
-    union {
-        float f32;
-        double f64;
-        int32_t i32;
-        uint8_t u8;
-    } value;
+    dtype_element value;
     if (!graph_check("item", &x, 1))
         return NAN;
     if (clg_shape_count(clg_shape_of(x)) != 1) {
         clg_fail(CLG_ERROR_ARGUMENT, "item: needs one element, not shape %s", shape_text(clg_shape_of(x)));
         return NAN;
     }
-    if (clg_read(x, &value, clg_dtype_size(clg_dtype_of(x))) != CLG_OK)
+    if (clg_read(x, value.bytes, clg_dtype_size(clg_dtype_of(x))) != CLG_OK)
         return NAN;
-    switch (clg_dtype_of(x)) {
-    case CLG_F32:
-        return (double)value.f32;
-    case CLG_F64:
-        return value.f64;
-    case CLG_I32:
-        return value.i32;
-    default:
-        return value.u8;
-    }
+    return dtype_decode(clg_dtype_of(x), value.bytes);
 }

@@ -7,11 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#define MATH_DTYPE 2
-#include "kernels/math.h"
-#define MATH_DTYPE 3
-#include "kernels/math.h"
-
 static const cpu_access *access_of(const cpu_runner *r, int32_t index) { return &r->tape->accesses[index]; }
 
 /* The part of the address that depends on the loop. */
@@ -31,12 +26,9 @@ static void fill_outside(char *d, const cpu_access *x, int64_t n)
         memset(d, 0, (size_t)(n * x->size));
         return;
     }
-    float f = (float)x->fill;
-    int32_t i = x->dtype == CLG_I32 ? i32_from_f64(x->fill) : 0;
-    uint8_t u = x->dtype == CLG_U8 ? u8_from_f64(x->fill) : 0;
-    const void *value[CLG_DTYPE_COUNT] = {&f, &x->fill, &i, &u};
+    const dtype_element value = dtype_encode(x->dtype, x->fill);
     for (int64_t k = 0; k < n; k++)
-        memcpy(d + k * x->size, value[x->dtype], (size_t)x->size);
+        memcpy(d + k * x->size, value.bytes, (size_t)x->size);
 }
 
 /* ---------------------------------------------------------------- walking runs of lanes */
@@ -222,12 +214,8 @@ void cpu_load_walk(cpu_runner *r, const cpu_entry *e, int64_t n)
 /* NaN for floating point, 0 for integers: the value of a row that does not exist. */
 static void no_row(char *d, const cpu_access *x)
 {
-    if (x->dtype == CLG_F32)
-        memcpy(d, &(float){NAN}, sizeof(float));
-    else if (x->dtype == CLG_F64)
-        memcpy(d, &(double){NAN}, sizeof(double));
-    else
-        memset(d, 0, (size_t)x->size);
+    const dtype_element value = dtype_encode(x->dtype, clg_dtype_is_real(x->dtype) ? NAN : 0);
+    memcpy(d, value.bytes, (size_t)x->size);
 }
 
 /* How many of n numbers are equal to the first one: more of them at a time as long as they are. */
@@ -316,6 +304,8 @@ static void sequence(void *to, clg_dtype dtype, int64_t first, int64_t stride, i
         SEQUENCE(double);
     else if (dtype == CLG_I32)
         SEQUENCE(int32_t);
+    else if (dtype == CLG_I64)
+        SEQUENCE(int64_t);
     else
         SEQUENCE(uint8_t);
 }
@@ -370,16 +360,9 @@ void cpu_product(cpu_runner *r, const cpu_entry *e, int64_t n)
 void cpu_constant(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
     (void)n;
-    double value = r->tape->constants[e->a];
-    void *to = r->slot[e->d];
-    if (e->b == CLG_F32)
-        *(float *)to = (float)value;
-    else if (e->b == CLG_F64)
-        *(double *)to = value;
-    else if (e->b == CLG_I32)
-        *(int32_t *)to = i32_from_f64(value);
-    else
-        *(uint8_t *)to = u8_from_f64(value);
+    const clg_dtype dtype = (clg_dtype)e->b;
+    const dtype_element value = dtype_encode(dtype, r->tape->constants[e->a]);
+    memcpy(r->slot[e->d], value.bytes, clg_dtype_size(dtype));
 }
 
 void cpu_fill(cpu_runner *r, const cpu_entry *e, int64_t n)
@@ -487,7 +470,6 @@ static void lane_dims(cpu_dim *dims, cpu_bound *bounds, cpu_access *x, const pla
 
 clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_kind section, int32_t *index)
 {
-    static const int sizes[CLG_DTYPE_COUNT] = {[CLG_F32] = 4, [CLG_F64] = 8, [CLG_I32] = 4, [CLG_U8] = 1};
     const plan_step *step = tape->step;
     const plan_access *from = &step->accesses[instr->access];
     if (!ARRAY_ROOM(tape->accesses, tape->access_count, tape->access_capacity) ||
@@ -499,7 +481,7 @@ clg_status cpu_access_add(cpu_tape *tape, const plan_instr *instr, plan_section_
     cpu_bound *bounds = tape->bounds + tape->bound_count;
     *x = (cpu_access){.buffer = instr->kind == INSTR_IOTA || instr->kind == INSTR_MASK ? -1 : instr->buffer,
                       .dtype = (clg_dtype)instr->dtype,
-                      .size = sizes[instr->dtype],
+                      .size = (int)clg_dtype_size((clg_dtype)instr->dtype),
                       .offset = from->offset,
                       .fill = instr->value,
                       .row_stride = instr->row_stride,

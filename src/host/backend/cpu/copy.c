@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+typedef uint16_t __attribute__((may_alias)) word2;
 typedef uint32_t __attribute__((may_alias)) word4;
 typedef uint64_t __attribute__((may_alias)) word8;
 
@@ -63,6 +64,7 @@ static void lines_4(word4 *d, int64_t stride, const word4 *const *line, int64_t 
                 d[i] = line[i][at];                                                                                    \
     }
 LINES(1, uint8_t)
+LINES(2, word2)
 LINES(8, word8)
 
 /* ---------------------------------------------------------------- rows */
@@ -145,12 +147,16 @@ LINES(8, word8)
             to_##name(d + i * step, s + i * extent, stride, extent);                                                   \
     }
 COPIES(1, uint8_t)
+COPIES(2, word2)
 COPIES(4, word4)
 COPIES(8, word8)
 
 /* The function for elements of a size. */
 #define BY_SIZE(function, size, ...)                                                                                   \
-    ((size) == 4 ? function##_4(__VA_ARGS__) : (size) == 8 ? function##_8(__VA_ARGS__) : function##_1(__VA_ARGS__))
+    ((size) == 4   ? function##_4(__VA_ARGS__)                                                                         \
+     : (size) == 8 ? function##_8(__VA_ARGS__)                                                                         \
+     : (size) == 2 ? function##_2(__VA_ARGS__)                                                                         \
+                   : function##_1(__VA_ARGS__))
 
 void cpu_copy_from(void *d, const void *s, int64_t stride, int64_t n, int size)
 {

@@ -16,7 +16,7 @@ void cpu_tape_measure(cpu_tape *t)
         count[t->slot_kind[i]]++;
     int element = 1;
     for (int32_t i = 0; i < step->instr_count; i++)
-        element = step->instrs[i].dtype == CLG_F64 ? 8 : step->instrs[i].dtype == CLG_U8 || element > 4 ? element : 4;
+        element = (int)larger(element, (int64_t)clg_dtype_size((clg_dtype)step->instrs[i].dtype));
     int64_t live = (count[SLOT_BLOCK] ? count[SLOT_BLOCK] : 1) * element + count[SLOT_WIDE] * 8;
     t->block = t->straight ? t->lanes : 2048;
     /* sums of columns that come from memory: short runs of long rows, each on a page of its own, are slow to get */

@@ -47,10 +47,12 @@ static uint64_t key_f64(double x)
 
 static uint32_t key_i32(int32_t x) { return (uint32_t)x ^ 0x80000000; }
 static uint32_t key_u8(uint8_t x) { return x; }
+static uint64_t key_i64(int64_t x) { return (uint64_t)x ^ UINT64_C(1) << 63; }
 
 /* dtype, C type, bits of the key, how many of them differ */
 #define SORTS(SORT)                                                                                                    \
-    SORT(f32, float, 32, 32) SORT(f64, double, 64, 64) SORT(i32, int32_t, 32, 32) SORT(u8, uint8_t, 32, 8)
+    SORT(f32, float, 32, 32)                                                                                           \
+    SORT(f64, double, 64, 64) SORT(i32, int32_t, 32, 32) SORT(u8, uint8_t, 32, 8) SORT(i64, int64_t, 64, 64)
 
 /* Items in order, among which a new one comes behind its equals. */
 #define INSERT(BITS)                                                                                                   \
@@ -150,7 +152,8 @@ int64_t cpu_sort_scratch(clg_dtype dtype, int64_t length, int64_t results)
     static const int64_t size[CLG_DTYPE_COUNT] = {[CLG_F32] = (int64_t)sizeof(item32),
                                                   [CLG_F64] = (int64_t)sizeof(item64),
                                                   [CLG_I32] = (int64_t)sizeof(item32),
-                                                  [CLG_U8] = (int64_t)sizeof(item32)};
+                                                  [CLG_U8] = (int64_t)sizeof(item32),
+                                                  [CLG_I64] = (int64_t)sizeof(item64)};
     return is_few(length, results) ? 0 : 2 * length * size[dtype];
 }
 
@@ -158,6 +161,6 @@ void cpu_sort_line(clg_dtype dtype, const void *x, int64_t length, bool descendi
                    char *scratch)
 {
     static void (*const sorts[CLG_DTYPE_COUNT])(const void *, int64_t, bool, int32_t *, int64_t, char *) = {
-        [CLG_F32] = sort_f32, [CLG_F64] = sort_f64, [CLG_I32] = sort_i32, [CLG_U8] = sort_u8};
+        [CLG_F32] = sort_f32, [CLG_F64] = sort_f64, [CLG_I32] = sort_i32, [CLG_U8] = sort_u8, [CLG_I64] = sort_i64};
     sorts[dtype](x, length, descending, order, results, scratch);
 }

@@ -29,7 +29,7 @@ typedef struct builder {
     bool wide; /* the section has lanes */
 } builder;
 
-static int dtype_bytes(int dtype) { return dtype == CLG_F64 ? 8 : dtype == CLG_U8 ? 1 : 4; }
+static int dtype_bytes(int dtype) { return (int)clg_dtype_size((clg_dtype)dtype); }
 
 /* ---------------------------------------------------------------- slots and entries */
 

@@ -34,6 +34,22 @@
 #include "kernels/math.h"
 #define MATH_DTYPE 3
 #include "kernels/math.h"
+#define MATH_DTYPE 4
+#include "kernels/math.h"
+#define MATH_DTYPE 5
+#include "kernels/math.h"
+#define MATH_DTYPE 6
+#include "kernels/math.h"
+#define MATH_DTYPE 7
+#include "kernels/math.h"
+
+/* The identities of reductions and scans, by the dtype's suffix. */
+#define DTYPE(ID, name, suffix, element, lanes, kind, rank, arithmetic, lowest, highest)                               \
+    enum { suffix##_ZERO = 0, suffix##_ONE = 1 };                                                                      \
+    static const element suffix##_LOWEST __attribute__((unused)) = lowest;                                             \
+    static const element suffix##_HIGHEST __attribute__((unused)) = highest;
+#include "../../core/dtypes.def"
+#define START(suffix, identity) FN(suffix, identity)
 
 /* An operand k of an expression: lanes, or one value for all of them where U. */
 #define OPERAND(A, k, U)                                                                                               \
@@ -111,25 +127,39 @@
 #define WIDE f64
 #define SCAN_INDEX int32_t
 #define REAL
-#define INIT(real, i32, u8) real
 #include "vector_dtype.h"
 #undef SCAN_INDEX
 #define TYPE f64
 #define WIDE f64
 #define SCAN_INDEX int64_t
 #define REAL
-#define INIT(real, i32, u8) real
 #include "vector_dtype.h"
 #define TYPE i32
 #define WIDE i32
+#define BITS
 #define WORDS
-#define INIT(real, i32, u8) i32
 #include "vector_dtype.h"
 #undef WORDS
+#define TYPE i64
+#define WIDE i64
+#include "vector_dtype.h"
+#undef BITS
 #define TYPE u8
 #define WIDE u8
-#define INIT(real, i32, u8) u8
 #include "vector_dtype.h"
+
+/* What is stored and not computed with is chosen; f16 is bf16 to that. */
+#define S bf16
+#define SELECT_NUMERIC(...)
+#define SELECT_FLOATING(...)
+#define SELECT_INTEGER(...)
+#define SELECT_WORD(...)
+#define SELECT_COMPARE(...)
+#define SELECT_CAST(...)
+#define SELECT_SELECT(ID, arity, expr) KERNEL(ID, arity, uint8_t, uint16_t, uint16_t, expr)
+#define MAP(ID, name, builder, arity, types, expr, ...) SELECT_##types(ID, arity, expr)
+#include "../../core/ops.def"
+#undef S
 
 #include "vector_join.h"
 
@@ -143,11 +173,18 @@
 #include "sweep_dtype.h"
 
 #define CAST_KERNEL(from, to) FORMS_1(from##_to_##to, FN(from, t), FN(from, t), FN(to, t), FN(to, from_##from)(a))
-#define CAST_KERNELS(from) CAST_KERNEL(from, f32) CAST_KERNEL(from, f64) CAST_KERNEL(from, i32) CAST_KERNEL(from, u8)
+#define CAST_KERNELS(from)                                                                                             \
+    CAST_KERNEL(from, f32)                                                                                             \
+    CAST_KERNEL(from, f64) CAST_KERNEL(from, i32) CAST_KERNEL(from, u8) CAST_KERNEL(from, i64)
 CAST_KERNELS(f32)
 CAST_KERNELS(f64)
 CAST_KERNELS(i32)
 CAST_KERNELS(u8)
+CAST_KERNELS(i64)
+CAST_KERNEL(f32, f16)
+CAST_KERNEL(f32, bf16)
+CAST_KERNEL(f16, f32)
+CAST_KERNEL(bf16, f32)
 
 static void stream(cpu_runner *r, const cpu_entry *e, int64_t n)
 {
@@ -174,7 +211,8 @@ extern const cpu_vectors THIS;
 
 #define ROW_NUMERIC(ID, arity)                                                                                         \
     {                                                                                                                  \
-        TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID), TABLE_##arity(i32_##ID), TABLE_##arity(u8_##ID)              \
+        TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID), TABLE_##arity(i32_##ID), TABLE_##arity(u8_##ID),             \
+            TABLE_##arity(i64_##ID)                                                                                    \
     }
 #define ROW_FLOATING(ID, arity)                                                                                        \
     {                                                                                                                  \
@@ -182,10 +220,22 @@ extern const cpu_vectors THIS;
     }
 #define ROW_INTEGER(ID, arity)                                                                                         \
     {                                                                                                                  \
+        [CLG_I32] = TABLE_##arity(i32_##ID), [CLG_I64] = TABLE_##arity(i64_##ID)                                       \
+    }
+#define ROW_WORD(ID, arity)                                                                                            \
+    {                                                                                                                  \
         [CLG_I32] = TABLE_##arity(i32_##ID)                                                                            \
     }
-#define ROW_COMPARE(ID, arity) ROW_NUMERIC(ID, arity)
-#define ROW_SELECT(ID, arity) ROW_NUMERIC(ID, arity)
+#define ROW_COMPARE(ID, arity)                                                                                         \
+    {                                                                                                                  \
+        TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID), TABLE_##arity(i32_##ID), TABLE_##arity(u8_##ID),             \
+            TABLE_##arity(i64_##ID), TABLE_##arity(u8_##ID)                                                            \
+    }
+#define ROW_SELECT(ID, arity)                                                                                          \
+    {                                                                                                                  \
+        TABLE_##arity(f32_##ID), TABLE_##arity(f64_##ID), TABLE_##arity(i32_##ID), TABLE_##arity(u8_##ID),             \
+            TABLE_##arity(i64_##ID), TABLE_##arity(u8_##ID), TABLE_##arity(bf16_##ID), TABLE_##arity(bf16_##ID)        \
+    }
 #define ROW_CAST(ID, arity)                                                                                            \
     {                                                                                                                  \
         {                                                                                                              \
@@ -194,7 +244,7 @@ extern const cpu_vectors THIS;
     }
 #define SCANS_NUMERIC(ID)                                                                                              \
     {                                                                                                                  \
-        f32_##ID##_scan, f64_##ID##_scan, i32_##ID##_scan, u8_##ID##_scan                                              \
+        f32_##ID##_scan, f64_##ID##_scan, i32_##ID##_scan, u8_##ID##_scan, i64_##ID##_scan                             \
     }
 #define SCANS_FLOATING(ID)                                                                                             \
     {                                                                                                                  \
@@ -207,7 +257,8 @@ extern const cpu_vectors THIS;
     }
 #define CAST_ROW(from)                                                                                                 \
     {                                                                                                                  \
-        TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8)                  \
+        TABLE_1(from##_to_f32), TABLE_1(from##_to_f64), TABLE_1(from##_to_i32), TABLE_1(from##_to_u8),                 \
+            TABLE_1(from##_to_i64)                                                                                     \
     }
 
 #define SWEEPS(T)                                                                                                      \
@@ -231,22 +282,33 @@ const cpu_vectors THIS = {
         },
     .scatter =
         {
-#define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_scatter, f64_##ID##_scatter, i32_##ID##_scatter, u8_##ID##_scatter},
+#define SCATTER(ID, ...)                                                                                               \
+    [OP_##ID] = {f32_##ID##_scatter, f64_##ID##_scatter, i32_##ID##_scatter, u8_##ID##_scatter, i64_##ID##_scatter},
 #include "../../core/ops.def"
         },
     .scatter_begin =
         {
-#define SCATTER(ID, ...) [OP_##ID] = {f32_##ID##_begin, f64_##ID##_begin, i32_##ID##_begin, u8_##ID##_begin},
+#define SCATTER(ID, ...)                                                                                               \
+    [OP_##ID] = {f32_##ID##_begin, f64_##ID##_begin, i32_##ID##_begin, u8_##ID##_begin, i64_##ID##_begin},
 #include "../../core/ops.def"
         },
     .joins = joins,
     .join_count = sizeof joins / sizeof joins[0],
     .sweep = {SWEEPS(f32), SWEEPS(f64)},
     .stream = stream,
-    .cast = {CAST_ROW(f32), CAST_ROW(f64), CAST_ROW(i32), CAST_ROW(u8)},
+    .cast = {{TABLE_1(f32_to_f32), TABLE_1(f32_to_f64), TABLE_1(f32_to_i32), TABLE_1(f32_to_u8),
+              TABLE_1(f32_to_i64), [CLG_F16] = TABLE_1(f32_to_f16), [CLG_BF16] = TABLE_1(f32_to_bf16)},
+             CAST_ROW(f64),
+             CAST_ROW(i32),
+             CAST_ROW(u8),
+             CAST_ROW(i64),
+             CAST_ROW(u8),
+             {TABLE_1(f16_to_f32)},
+             {TABLE_1(bf16_to_f32)}},
     .reduce =
         {
-#define REDUCE(ID, ...) [OP_##ID] = {REDUCER(f32, ID), REDUCER(f64, ID), REDUCER(i32, ID), REDUCER(u8, ID)},
+#define REDUCE(ID, ...)                                                                                                \
+    [OP_##ID] = {REDUCER(f32, ID), REDUCER(f64, ID), REDUCER(i32, ID), REDUCER(u8, ID), REDUCER(i64, ID)},
 #include "../../core/ops.def"
         },
 };

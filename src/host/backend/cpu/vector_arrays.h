@@ -1,4 +1,4 @@
-/* Operations on whole arrays for one dtype: part of vector_dtype.h, which defines S, TYPE, T and INIT, and each
+/* Operations on whole arrays for one dtype: part of vector_dtype.h, which defines S, TYPE, T and START, and each
  * reduction's ID##_combine. */
 
 /* ---------------------------------------------------------------- scans */
@@ -142,8 +142,8 @@ INLINE void FN(TYPE, load_square)(V *square, const T *from, int64_t apart)
 #else
 #define SCAN_LINES_FLOATING(ID, arity, expr, start)
 #endif
-#define SCAN(ID, name, builder, arity, types, expr, real, i32, u8, ...)                                                \
-    SCAN_LINES_##types(ID, arity, expr, INIT(real, i32, u8))
+#define SCAN(ID, name, builder, arity, types, expr, identity, ...)                                                     \
+    SCAN_LINES_##types(ID, arity, expr, START(TYPE, identity))
 #include "../../core/ops.def"
 
 /* ---------------------------------------------------------------- rows brought together by index */
@@ -170,8 +170,8 @@ static void FN(TYPE, fill)(T *to, int64_t count, T value)
         to[i] = value;
 }
 
-#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
-    static inline T FN(TYPE, ID##_start)(void) { return (T)INIT(real, i32, u8); }
+#define REDUCE(ID, name, builder, expr, identity, ...)                                                                 \
+    static inline T FN(TYPE, ID##_start)(void) { return (T)START(TYPE, identity); }
 #include "../../core/ops.def"
 
 #define SCATTER(ID, name, combine, ...)                                                                                \

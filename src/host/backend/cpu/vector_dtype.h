@@ -1,5 +1,5 @@
-/* The loops of vector.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64, i32, u8), WIDE the suffix
- * in which totals of reductions are kept, REAL if real, WORDS if i32, INIT choosing the value of an empty reduction. */
+/* The loops of vector.c for one dtype. Before each inclusion: TYPE the suffix (f32, f64, i32, u8, i64), WIDE the suffix
+ * in which totals of reductions are kept, REAL if real, BITS if i32 or i64, WORDS if i32. */
 
 #define S TYPE
 #define T FN(TYPE, t)
@@ -9,10 +9,15 @@
 #define KERNEL_COMPARE(ID, arity, expr) KERNEL(ID, arity, T, T, uint8_t, expr)
 #define KERNEL_SELECT(ID, arity, expr) KERNEL(ID, arity, uint8_t, T, T, expr)
 #define KERNEL_CAST(ID, arity, expr)
-#ifdef WORDS
+#ifdef BITS
 #define KERNEL_INTEGER(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
 #else
 #define KERNEL_INTEGER(ID, arity, expr)
+#endif
+#ifdef WORDS
+#define KERNEL_WORD(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
+#else
+#define KERNEL_WORD(ID, arity, expr)
 #endif
 #ifdef REAL
 #define KERNEL_FLOATING(ID, arity, expr) KERNEL(ID, arity, T, T, T, expr)
@@ -35,14 +40,14 @@
 #include "../../core/ops.def"
 
 /* Tiles: n results side by side. Partial values in the dtype take CPU_FLUSH positions, then join the wide total. */
-#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
+#define REDUCE(ID, name, builder, expr, identity, ...)                                                                 \
     static void FN(TYPE, ID##_tile_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                \
     {                                                                                                                  \
         T *partial = r->slot[e->d];                                                                                    \
         W *total = r->slot[e->a];                                                                                      \
         for (int64_t i = 0; i < n; i++) {                                                                              \
-            partial[i] = (T)INIT(real, i32, u8);                                                                       \
-            total[i] = (W)INIT(real, i32, u8);                                                                         \
+            partial[i] = (T)START(TYPE, identity);                                                                     \
+            total[i] = (W)START(TYPE, identity);                                                                       \
         }                                                                                                              \
     }                                                                                                                  \
     static void FN(TYPE, ID##_tile_add)(cpu_runner * r, const cpu_entry *e, int64_t n)                                 \
@@ -58,7 +63,7 @@
         LANES for (int64_t i = 0; i < n; i++)                                                                          \
         {                                                                                                              \
             total[i] = FN(TYPE, ID##_combine_wide)(total[i], partial[i]);                                              \
-            partial[i] = (T)INIT(real, i32, u8);                                                                       \
+            partial[i] = (T)START(TYPE, identity);                                                                     \
         }                                                                                                              \
     }                                                                                                                  \
     static void FN(TYPE, ID##_tile_finish)(cpu_runner * r, const cpu_entry *e, int64_t n)                              \
@@ -75,11 +80,11 @@
 #define FOLD(ID, half)                                                                                                 \
     for (int j = 0; j < (half) && (half) < ROW_LANES; j++)                                                             \
         v[j] = FN(TYPE, ID##_combine)(v[j], v[j + (half)]);
-#define REDUCE(ID, name, builder, expr, real, i32, u8, ...)                                                            \
+#define REDUCE(ID, name, builder, expr, identity, ...)                                                                 \
     static void FN(TYPE, ID##_row_init)(cpu_runner * r, const cpu_entry *e, int64_t n)                                 \
     {                                                                                                                  \
         (void)n;                                                                                                       \
-        *(W *)r->slot[e->a] = (W)INIT(real, i32, u8);                                                                  \
+        *(W *)r->slot[e->a] = (W)START(TYPE, identity);                                                                \
     }                                                                                                                  \
     static W FN(TYPE, ID##_piece)(W total, const T *b, int64_t n)                                                      \
     {                                                                                                                  \
@@ -126,12 +131,12 @@
 #undef TYPE
 #undef WIDE
 #undef REAL
-#undef INIT
 #undef ROW_LANES
 #undef FOLD
 #undef KERNEL_NUMERIC
 #undef KERNEL_COMPARE
 #undef KERNEL_SELECT
 #undef KERNEL_INTEGER
+#undef KERNEL_WORD
 #undef KERNEL_CAST
 #undef KERNEL_FLOATING

@@ -15,6 +15,7 @@
 #define VALUE_SELECT(ID, arity, expr) VALUE_##arity(ID, uint8_t, float, expr)
 #define VALUE_CAST(ID, arity, expr)
 #define VALUE_INTEGER(ID, arity, expr)
+#define VALUE_WORD(ID, arity, expr)
 #define MAP(ID, name, builder, arity, types, expr, ...) VALUE_##types(ID, arity, expr)
 #include "../../core/ops.def"
 #undef S

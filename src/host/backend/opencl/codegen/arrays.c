@@ -53,8 +53,8 @@ static clg_status scatter(const kernel_target *target, const plan_step *step, ke
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s,
              index_type(larger(a->length, a->results) * a->inner));
-    text_add(&t, "#define START %s\n#define TOGETHER(a, b) op_%s(%s, a, b)\n", row->identity[step->dtype], row->name,
-             body_suffix(step->dtype, 1).s);
+    text_add(&t, "#define START %s\n#define TOGETHER(a, b) op_%s(%s, a, b)\n",
+             ops_identity(clg_ops[a->op].combine, step->dtype), row->name, body_suffix(step->dtype, 1).s);
     define(&t, "ROWS", a->results);
     define(&t, "COLUMNS", a->inner);
     define(&t, "COUNT", a->length);
@@ -86,7 +86,7 @@ static clg_status scan_phase(const kernel_target *target, const plan_step *step,
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s,
              index_type(lines * a->length + (int64_t)EACH * group));
-    text_add(&t, "#define START ((%s_t)(%s))\n", body_suffix(step->dtype, 1).s, row->identity[step->dtype]);
+    text_add(&t, "#define START ((%s_t)(%s))\n", body_suffix(step->dtype, 1).s, ops_identity(a->op, step->dtype));
     text_add(&t, "#define NEXT(a, b, c) op_%s(%s, a, b, c)\n", row->name, body_suffix(step->dtype, 1).s);
     define(&t, "OUTER", a->outer);
     define(&t, "LENGTH", a->length);
@@ -146,7 +146,8 @@ static void print_sort(const plan_step *step, int phase, int64_t run, int64_t wi
     } keys[CLG_DTYPE_COUNT] = {[CLG_F32] = {"uint", 32, 32, 1, "0"},
                                [CLG_F64] = {"ulong", 64, 64, 2, "0"},
                                [CLG_I32] = {"uint", 32, 32, 0, "0x80000000u"},
-                               [CLG_U8] = {"uint", 32, 8, 0, "0"}};
+                               [CLG_U8] = {"uint", 32, 8, 0, "0"},
+                               [CLG_I64] = {"ulong", 64, 64, 0, "0x8000000000000000ul"}};
     const plan_array *a = &step->array;
     text_add(t, "#define T %s_t\n#define INDEX %s\n", body_suffix(step->dtype, 1).s,
              index_type(a->outer * a->length * 2));
@@ -166,7 +167,7 @@ static void print_sort(const plan_step *step, int phase, int64_t run, int64_t wi
     text_add_skeleton(t, "sort.cl", NULL, NULL, 0);
 }
 
-static int64_t key_bytes(clg_dtype dtype) { return dtype == CLG_F64 ? 8 : 4; }
+static int64_t key_bytes(clg_dtype dtype) { return clg_dtype_size(dtype) == 8 ? 8 : 4; }
 
 static clg_status sort_by_lines(const kernel_target *target, const plan_step *step, kernel_list *list)
 {

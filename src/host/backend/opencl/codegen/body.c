@@ -122,12 +122,12 @@ body_printer body_print_to(const body *b, text *out)
 
 body_suffix_text body_suffix(int dtype, int width)
 {
-    static const char *const names[CLG_DTYPE_COUNT] = {"f32", "f64", "i32", "u8"};
+    const char *name = clg_dtypes[dtype].suffix;
     body_suffix_text suffix;
     if (width == 1)
-        snprintf(suffix.s, sizeof suffix.s, "%s", names[dtype]);
+        snprintf(suffix.s, sizeof suffix.s, "%s", name);
     else
-        snprintf(suffix.s, sizeof suffix.s, "%sx%d", names[dtype], width);
+        snprintf(suffix.s, sizeof suffix.s, "%sx%d", name, width);
     return suffix;
 }
 

@@ -2,6 +2,7 @@
 #include "body.h"
 
 #include <math.h>
+#include <string.h>
 
 /* " * 512" or, where strides are arguments, " * n1"; nothing for 1. */
 static void add_stride(const body_printer *p, text *t, int64_t stride)
@@ -107,22 +108,43 @@ void body_add_constant(const body_printer *p, text *t, int dtype, double value)
 {
     if (!is_plain(value) && body_add_number(p->body, t, (kernel_number){.kind = dtype, .constant = value}))
         return;
-    if (dtype == CLG_F32 || dtype == CLG_F64) {
-        double v = dtype == CLG_F32 ? (double)(float)value : value;
-        if (isnan(v))
+    const dtype_element element = dtype_encode((clg_dtype)dtype, value);
+    uint16_t bits;
+    int64_t whole;
+    switch ((clg_dtype)dtype) {
+    case CLG_F32:
+    case CLG_F64:
+        value = dtype_decode((clg_dtype)dtype, element.bytes);
+        if (isnan(value))
             text_add(t, "NAN");
-        else if (isinf(v))
-            text_add(t, v > 0 ? "INFINITY" : "-INFINITY");
+        else if (isinf(value))
+            text_add(t, value > 0 ? "INFINITY" : "-INFINITY");
         else
-            text_add(t, dtype == CLG_F32 ? "%af" : "%a", v);
-    } else if (dtype == CLG_I32) {
+            text_add(t, dtype == CLG_F32 ? "%af" : "%a", value);
+        break;
+    case CLG_I64: /* the lowest one has no literal */
+        memcpy(&whole, element.bytes, sizeof whole);
+        text_add(t, whole == INT64_MIN ? "LONG_MIN" : "%lldL", (long long)whole);
+        break;
+    case CLG_F16:
+    case CLG_BF16:
+        memcpy(&bits, element.bytes, sizeof bits);
+        text_add(t, "%u", (unsigned)bits);
+        break;
+    default:
+        value = dtype_decode((clg_dtype)dtype, element.bytes);
         text_add(t, value <= -2147483648.0 ? "INT_MIN" : "%d", value <= -2147483648.0 ? 0 : (int)value);
-    } else {
-        text_add(t, "%d", (int)value & 255);
+        break;
     }
 }
 
-static const char *outside_rows(int dtype) { return dtype == CLG_F32 || dtype == CLG_F64 ? "NAN" : "0"; }
+/* An element of a row that does not exist: NaN, of integers 0. */
+static const char *outside_rows(int dtype)
+{
+    if (!clg_dtype_is_real((clg_dtype)dtype))
+        return "0";
+    return dtype == CLG_F16 ? "0x7e00" : dtype == CLG_BF16 ? "0x7fc0" : "NAN";
+}
 
 /* The row that a load with a row register takes in one lane: "r4" or "r4.s7". */
 static void add_row(const body_printer *p, text *t, const plan_instr *instr, int lane)
@@ -289,13 +311,12 @@ static void print_lane_range(const body_printer *p, int32_t reg, const plan_acce
 /* The value in the lanes from lo%d to hi%d, what is outside in the others. */
 static void add_selected(const body_printer *p, text *t, int32_t reg, int width, const char *value)
 {
-    static const char *const lanes[CLG_DTYPE_COUNT] = {"int", "long", "int", "char"}; /* as wide as the dtype */
     const plan_instr *instr = &p->body->step->instrs[reg];
     const char *index = p->body->index;
     text_add(t, "select((%s_t)(", body_suffix(instr->dtype, width).s);
     body_add_constant(p, t, instr->dtype, instr->value);
-    text_add(t, "), %s, WITHIN(%s, %d, min(lo%d, (%s)%d), max(hi%d, (%s)0)))", value, lanes[instr->dtype], width, reg,
-             index, width, reg, index);
+    text_add(t, "), %s, WITHIN(%s, %d, min(lo%d, (%s)%d), max(hi%d, (%s)0)))", value, clg_dtypes[instr->dtype].lanes,
+             width, reg, index, width, reg, index);
 }
 
 /* A load of which some lanes may be outside: what is read is a vector within the buffer, or the one value of all lanes.

@@ -60,14 +60,14 @@ static bool is_special(const op_row *row)
 void prelude_print(const char *const *sources, int count, text *out)
 {
     static const int widths[] = {1, 4, 8, 16};
-    static const char *const part[] = {"special"};
+    static const char *const part_names[] = {"convert", "special"};
     bool used[OP_COUNT] = {false};
-    const char *special = NULL;
+    const char *parts[] = {kernel_file_text("math_convert.h"), NULL};
     for (int i = 0; i < count; i++)
         find_operations(sources[i], used);
-    for (int op = 0; op < OP_COUNT && !special; op++)
+    for (int op = 0; op < OP_COUNT && !parts[1]; op++)
         if (used[op] && is_special(&clg_ops[op]))
-            special = kernel_file_text("math_special.h");
+            parts[1] = kernel_file_text("math_special.h");
     for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
             body_suffix_text suffix = body_suffix(dtype, widths[w]);
@@ -77,7 +77,7 @@ void prelude_print(const char *const *sources, int count, text *out)
             if (!named)
                 continue;
             text_add(out, "#define MATH_DTYPE %d\n#define MATH_WIDTH %d\n", dtype, widths[w]);
-            text_add_skeleton(out, "math.h", part, &special, 1);
+            text_add_skeleton(out, "math.h", part_names, parts, 2);
             text_add(out, "typedef struct __attribute__((packed)) { %s_t vector; } %s_packed_t;\n", suffix.s, suffix.s);
         }
     for (int op = 0; op < OP_COUNT; op++) {

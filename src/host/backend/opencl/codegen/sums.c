@@ -91,7 +91,7 @@ static void declare_sum(const inner *in, const char *prefix, int32_t reg, const 
 {
     const plan_instr *instr = &in->step->instrs[reg];
     body_suffix_text s = body_suffix(dtype, width);
-    const char *initial = clg_ops[instr->op].identity[instr->dtype];
+    const char *initial = ops_identity((clg_op)instr->op, (clg_dtype)instr->dtype);
     text *out = in->p->out;
     if (in->p->tile > 1) {
         text_line(out, "%s_t %s%d%s[%d];", s.s, prefix, reg, ending, in->p->tile);

@@ -81,7 +81,7 @@ static void print_terms(const body_printer *p, const plan_reduction *found)
     const body_suffix_text s = body_suffix(found->reduce->dtype, 1);
     char head[96];
     text_line(p->out, "for (int i = 0; i < %lld; i++) row[i] = (%s_t)(%s);", (long long)step->extent[p->body->lane],
-              s.s, clg_ops[found->reduce->op].identity[found->reduce->dtype]);
+              s.s, ops_identity((clg_op)found->reduce->op, (clg_dtype)found->reduce->dtype));
     for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++) {
         snprintf(head, sizeof head, "for (%s p%d = 0; p%d < %lld; p%d++)", p->body->index, d, d,
                  (long long)step->extent[d], d);
@@ -207,7 +207,8 @@ static void print_lanes(const body_printer *p, const plan_reduction *found, cons
 {
     const int lane = p->body->lane;
     const body_suffix_text s = body_suffix(found->reduce->dtype, p->width);
-    text_line(p->out, "%s_t s = (%s_t)(%s);", s.s, s.s, clg_ops[found->reduce->op].identity[found->reduce->dtype]);
+    text_line(p->out, "%s_t s = (%s_t)(%s);", s.s, s.s,
+              ops_identity((clg_op)found->reduce->op, (clg_dtype)found->reduce->dtype));
     for (int q = 0; q < few->count; q++) {
         open_term(p, q);
         if (!all) {

@@ -1,6 +1,8 @@
 /* The steps of a plan as launches: the kernels that code generation makes of a step, or a library's product. */
 #include "program.h"
 
+#include "../../../core/dtypes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,27 +127,11 @@ static size_t encode(const launch *l, const kernel_number *number, void *to)
 {
     const cl_long wide = number->index;
     const cl_int narrow = (cl_int)number->index;
-    cl_float f32;
-    cl_int i32;
-    cl_uchar u8;
-    switch (number->kind) {
-    case CLG_F32:
-        f32 = (cl_float)number->constant;
-        memcpy(to, &f32, sizeof f32);
-        return sizeof f32;
-    case CLG_F64:
-        memcpy(to, &number->constant, sizeof number->constant);
-        return sizeof number->constant;
-    case CLG_I32:
-        i32 = (cl_int)number->constant;
-        memcpy(to, &i32, sizeof i32);
-        return sizeof i32;
-    case CLG_U8:
-        u8 = (cl_uchar)(cl_int)number->constant;
-        memcpy(to, &u8, sizeof u8);
-        return sizeof u8;
-    default:
-        break;
+    if (number->kind < CLG_DTYPE_COUNT) {
+        const dtype_element element = dtype_encode((clg_dtype)number->kind, number->constant);
+        const size_t size = clg_dtype_size((clg_dtype)number->kind);
+        memcpy(to, element.bytes, size);
+        return size;
     }
     const bool is_wide = l->made.wide && number->kind != NUMBER_IDLE;
     memcpy(to, is_wide ? (const void *)&wide : &narrow, is_wide ? sizeof wide : sizeof narrow);
