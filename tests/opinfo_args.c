@@ -180,7 +180,7 @@ clg_dtype arg_dtype(call *c, int position, const char *name, clg_dtype otherwise
         const char *name;
         clg_dtype dtype;
     } known[] = {{"float64", CLG_F64}, {"float32", CLG_F32}, {"int32", CLG_I32},
-                 {"int64", CLG_I32},   {"uint8", CLG_U8},    {"bool", CLG_U8}};
+                 {"int64", CLG_I64},   {"uint8", CLG_U8},    {"bool", CLG_BOOL}};
     if (!value || cJSON_IsNull(value))
         return otherwise;
     for (size_t i = 0; text && i < sizeof known / sizeof *known; i++)

@@ -1,5 +1,6 @@
 /* Plans of ARRAY steps: scans, sorts and scatters of every operation and dtype, over awkward shapes. */
 #include "core/ops.h"
+#include "support_dtype.h"
 #include "plan_cases.h"
 
 typedef struct array_sizes {
@@ -32,8 +33,8 @@ static plan_builder *new_arrays(void)
 
 static bool takes(const plan_target *t, int op, int dtype)
 {
-    const bool real = dtype == CLG_F32 || dtype == CLG_F64;
-    return (dtype != CLG_F64 || t->has_f64) && (real || clg_ops[op].types != TYPES_FLOATING);
+    return (dtype != CLG_F64 || t->has_f64) && support_computes((clg_dtype)dtype) &&
+           (clg_dtype_is_real((clg_dtype)dtype) || clg_ops[op].types != TYPES_FLOATING);
 }
 
 void plan_case_scatters(const plan_target *t)
@@ -106,7 +107,7 @@ void plan_case_sorts(const plan_target *t)
         for (int i = 0; i < (t->compiles && dtype ? 4 : 2 * SIZES); i++) {
             const array_sizes n = sizes[i % SIZES];
             plan_step *s = add_array(b, OP_ARGSORT, (clg_dtype)dtype, n);
-            const bool narrow = dtype == CLG_U8 || dtype == CLG_I32;
+            const bool narrow = !clg_dtype_is_real((clg_dtype)dtype);
             s->array.reverse = i % 2 != i / SIZES;
             s->array.operand[0] =
                 plan_add_leaf(b, s->dtype, n.outer * n.length, dtype == CLG_U8 ? 0 : -90, narrow ? 90 : 9);

@@ -80,7 +80,7 @@ static void emit_epilogue(plan_builder *b, plan_step *s, int epilogue, int out)
     if (epilogue == STORES) { /* the product is read after the store */
         emit_store_new(b, s, plan_emit_op(s, OP_MUL, s->dtype, p, y, -1));
         int zero = plan_emit_constant(s, s->dtype, 0);
-        emit_store_new(b, s, plan_emit_op(s, OP_LESS, CLG_U8, zero, y, -1));
+        emit_store_new(b, s, plan_emit_op(s, OP_LESS, CLG_BOOL, zero, y, -1));
     }
 }
 

@@ -259,7 +259,7 @@ static void draw_operation(draft *f, plan_section_kind kind)
         x = plan_emit_op(s, OP_TANH, f->real, x, -1, -1);
     see(f, plan_emit_op(s, op, f->real, x, clg_ops[op].arity > 1 ? y : -1, -1));
     if (plan_below(5) == 0) { /* through u8 and a choice: the larger, where masked y; no jump to magnify rounding */
-        int less = plan_emit_op(s, plan_below(2) ? OP_LESS : OP_LESS_EQUAL, CLG_U8, x, y, -1);
+        int less = plan_emit_op(s, plan_below(2) ? OP_LESS : OP_LESS_EQUAL, CLG_BOOL, x, y, -1);
         if (masks && plan_below(2) && room_for_bounds(s, 2))
             less = draw_mask(f, dims, less, 1);
         see(f, plan_emit_op(s, OP_WHERE, f->real, less, y, x));

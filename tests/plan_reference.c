@@ -1,6 +1,8 @@
 /* A slow, independent interpreter of plans: no vectors, no blocks, registers are doubles. */
 #include "plan_reference.h"
 
+#include "support_dtype.h"
+
 #include "core/ops.h"
 
 #include <math.h>
@@ -27,49 +29,6 @@ static double wrap_integer(clg_dtype dtype, double value)
     if (dtype == CLG_I32)
         return (double)(int32_t)(uint32_t)(int64_t)value;
     return value;
-}
-
-static double convert(clg_dtype from, clg_dtype to, double value)
-{
-    bool real = from == CLG_F32 || from == CLG_F64;
-    if (to == CLG_F32)
-        return (double)(float)value;
-    if (to == CLG_F64)
-        return value;
-    if (real) { /* truncates toward zero, saturates; NaN is 0 */
-        double low = to == CLG_U8 ? 0 : INT32_MIN, high = to == CLG_U8 ? 255 : INT32_MAX;
-        return isnan(value) ? 0 : value <= low ? low : value >= high ? high : trunc(value);
-    }
-    return wrap_integer(to, value);
-}
-
-void plan_reference_encode(clg_dtype dtype, double value, void *element)
-{
-    float f = (float)value;
-    int32_t i = dtype == CLG_I32 ? (int32_t)value : 0;
-    uint8_t u = dtype == CLG_U8 ? (uint8_t)value : 0;
-    const void *from[CLG_DTYPE_COUNT] = {&f, &value, &i, &u};
-    memcpy(element, from[dtype], clg_dtype_size(dtype));
-}
-
-double plan_reference_decode(clg_dtype dtype, const void *element)
-{
-    float f;
-    double d;
-    int32_t i;
-    switch (dtype) {
-    case CLG_F32:
-        memcpy(&f, element, sizeof f);
-        return (double)f;
-    case CLG_F64:
-        memcpy(&d, element, sizeof d);
-        return d;
-    case CLG_I32:
-        memcpy(&i, element, sizeof i);
-        return i;
-    default:
-        return *(const uint8_t *)element;
-    }
 }
 
 /* ---------------------------------------------------------------- operations */
@@ -262,14 +221,14 @@ static bool is_in_buffer(interpreter *x, int32_t buffer, int64_t at)
 }
 
 /* The value of an instruction, rounded to its dtype: a constant's, and what others give outside their bounds. */
-static double value_of(const plan_instr *instr) { return convert(CLG_F64, (clg_dtype)instr->dtype, instr->value); }
+static double value_of(const plan_instr *instr) { return support_cast(CLG_F64, (clg_dtype)instr->dtype, instr->value); }
 
 static double iota(const interpreter *x, const plan_instr *instr)
 {
     const plan_access *access = &x->step->accesses[instr->access];
     if (!inside(x, access))
         return value_of(instr);
-    return convert(CLG_I32, (clg_dtype)instr->dtype, (double)address(x, access));
+    return support_cast(CLG_I32, (clg_dtype)instr->dtype, (double)address(x, access));
 }
 
 static double load(interpreter *x, const plan_instr *instr)
@@ -281,7 +240,7 @@ static double load(interpreter *x, const plan_instr *instr)
     if (instr->src[0] >= 0) {
         int64_t row = (int64_t)x->registers[instr->src[0]];
         if (row < 0 || row >= instr->row_count)
-            return instr->dtype == CLG_F32 || instr->dtype == CLG_F64 ? NAN : 0;
+            return clg_dtype_is_real((clg_dtype)instr->dtype) ? NAN : 0;
         at += row * instr->row_stride;
     }
     return is_in_buffer(x, instr->buffer, at) ? x->before[instr->buffer][at] : NAN;
@@ -293,7 +252,7 @@ static double map_value(const interpreter *x, const plan_instr *instr)
     for (int i = 0; i < clg_ops[instr->op].arity; i++)
         from[i] = x->registers[instr->src[i]];
     if (clg_ops[instr->op].types == TYPES_CAST)
-        return convert((clg_dtype)x->step->instrs[instr->src[0]].dtype, (clg_dtype)instr->dtype, from[0]);
+        return support_cast((clg_dtype)x->step->instrs[instr->src[0]].dtype, (clg_dtype)instr->dtype, from[0]);
     return wrap_integer((clg_dtype)instr->dtype, functions[instr->op](from[0], from[1], from[2]));
 }
 
@@ -302,7 +261,7 @@ static void store(interpreter *x, const plan_instr *instr)
     int64_t at = address(x, &x->step->accesses[instr->access]) + x->piece * x->step->outer_count;
     clg_dtype dtype = x->plan->buffers[instr->buffer].dtype;
     if (is_in_buffer(x, instr->buffer, at))
-        x->values[instr->buffer][at] = convert(CLG_F64, dtype, x->registers[instr->src[0]]);
+        x->values[instr->buffer][at] = support_cast(CLG_F64, dtype, x->registers[instr->src[0]]);
 }
 
 static void execute(interpreter *x, const plan_section *section)

@@ -2,6 +2,8 @@
 #ifndef PLAN_REFERENCE_H
 #define PLAN_REFERENCE_H
 
+#include "support_dtype.h"
+
 #include "plan/plan.h"
 
 /* values[i]: buffer i of the plan, plan->buffers[i].count doubles. Leaves are read, others are written; buffers that
@@ -9,7 +11,4 @@
  * values are rounded to the buffer's dtype. false: out of memory, or a load or store of a loop is not in its buffer. */
 bool plan_reference_run(const plan *p, double **values);
 
-/* A value as an element of a dtype, and back. */
-void plan_reference_encode(clg_dtype dtype, double value, void *element);
-double plan_reference_decode(clg_dtype dtype, const void *element);
 #endif

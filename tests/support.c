@@ -1,6 +1,8 @@
 /* Helpers of the engine's tests. */
 #include "support.h"
 
+#include "support_dtype.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,22 +129,8 @@ double *support_values(clg_var x)
     assert_true(data && values);
     if (clg_read(x, data, count * size) != CLG_OK)
         fail_msg("read: %s", clg_last_error());
-    for (size_t i = 0; i < count; i++) {
-        const void *at = data + i * size;
-        switch (clg_dtype_of(x)) {
-        case CLG_F32:
-            values[i] = (double)*(const float *)at;
-            break;
-        case CLG_F64:
-            values[i] = *(const double *)at;
-            break;
-        case CLG_I32:
-            values[i] = *(const int32_t *)at;
-            break;
-        default:
-            values[i] = *(const uint8_t *)at;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        values[i] = support_decode(clg_dtype_of(x), data + i * size);
     free(data);
     return values;
 }
@@ -181,13 +169,8 @@ clg_var support_leaf(clg_graph *g, clg_dtype dtype, clg_shape shape, const doubl
     size_t count = (size_t)clg_shape_count(shape), size = clg_dtype_size(dtype);
     char *data = malloc(count * size + 1);
     assert_non_null(data);
-    for (size_t i = 0; i < count; i++) {
-        float f32 = (float)values[i];
-        int32_t i32 = (int32_t)values[i];
-        uint8_t u8 = (uint8_t)values[i];
-        const void *from[] = {&f32, &values[i], &i32, &u8};
-        memcpy(data + i * size, from[dtype], size);
-    }
+    for (size_t i = 0; i < count; i++)
+        support_encode(dtype, values[i], data + i * size);
     clg_var x = clg_array(g, dtype, shape, data);
     free(data);
     return x;

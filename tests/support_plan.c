@@ -1,5 +1,6 @@
 /* Making plans, and running them on a backend. */
 #include "support_plan.h"
+#include "support_dtype.h"
 
 #include "core/ops.h"
 #include "plan_reference.h"
@@ -320,7 +321,8 @@ static double draw(const plan_builder *b, int i, int64_t element)
     double value = plan_uniform(b->lo[i], b->hi[i]);
     if (b->order[i] > 0 && element % (b->order[i] * b->order[i]) % (b->order[i] + 1) == 0)
         value += b->raised[i];
-    return b->buffers[i].dtype == CLG_U8 ? (double)((int64_t)value & 255) : value;
+    const clg_dtype dtype = b->buffers[i].dtype;
+    return dtype == CLG_U8 || dtype == CLG_BOOL ? (double)((int64_t)value & (dtype == CLG_U8 ? 255 : 1)) : value;
 }
 
 #define NO_GUARD 99 /* of guards in values: whoever reads one gets another result than the target, where it is NaN */
@@ -337,8 +339,8 @@ static void fill(const plan_builder *b, int i, uint8_t *image, double *values)
         values[e] = NO_GUARD;
         if (e < first || e >= end)
             continue;
-        plan_reference_encode(buffer->dtype, draw(b, i, e - first), image + (size_t)e * size);
-        values[e] = plan_reference_decode(buffer->dtype, image + (size_t)e * size);
+        support_encode(buffer->dtype, draw(b, i, e - first), image + (size_t)e * size);
+        values[e] = support_decode(buffer->dtype, image + (size_t)e * size);
     }
 }
 
@@ -399,7 +401,7 @@ static void compare_buffer(const plan_builder *b, const plan_memory *m, int i, c
     const plan_buffer *buffer = &b->buffers[i];
     int64_t size = (int64_t)clg_dtype_size(buffer->dtype), guard = b->guards[i], end = buffer->count - guard;
     for (int64_t e = guard; e < end; e++) {
-        double value = plan_reference_decode(buffer->dtype, got + e * size), want = m->values[i][e];
+        double value = support_decode(buffer->dtype, got + e * size), want = m->values[i][e];
         if (!close_enough(value, want, tolerance))
             fail_msg("buffer %d (random step %llu) element %lld of %lld: got %.9g, want %.9g", i,
                      (unsigned long long)b->steps_seeds[i], (long long)(e - guard), (long long)(end - guard), value,

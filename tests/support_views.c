@@ -1,6 +1,8 @@
 /* Random chains of views against plain index arithmetic: the arrays and the views. */
 #include "support_views.h"
 
+#include "support_dtype.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,26 +12,15 @@
 
 double views_from_bits(clg_dtype dtype, uint64_t bits)
 {
-    float f32;
-    double f64;
-    memcpy(&f32, &(uint32_t){(uint32_t)bits}, sizeof f32);
-    memcpy(&f64, &bits, sizeof f64);
-    return dtype == CLG_F32 ? (double)f32 : dtype == CLG_F64 ? f64 : dtype == CLG_I32 ? (int32_t)bits : (uint8_t)bits;
+    return support_decode(dtype, &bits); /* little-endian, as support.h asks */
 }
-
-static double between(double lo, double x, double hi) { return x < lo ? lo : x > hi ? hi : x; }
 
 /* A number as an element: integers truncate and saturate, and have 0 for NaN. */
 uint64_t views_to_bits(clg_dtype dtype, double value)
 {
-    uint32_t small;
-    uint64_t wide;
-    memcpy(&small, &(float){(float)value}, sizeof small);
-    memcpy(&wide, &value, sizeof wide);
-    if (dtype == CLG_F32 || dtype == CLG_F64)
-        return dtype == CLG_F32 ? small : wide;
-    value = isnan(value) ? 0 : dtype == CLG_I32 ? between(INT32_MIN, value, INT32_MAX) : between(0, value, 255);
-    return dtype == CLG_I32 ? (uint32_t)(int32_t)value : (uint8_t)value;
+    uint64_t bits = 0;
+    support_encode(dtype, support_cast(CLG_F64, dtype, value), &bits);
+    return bits;
 }
 
 void views_cast(host *h, clg_dtype dtype)
@@ -82,12 +73,14 @@ bool views_fit(clg_shape shape) { return shape.rank <= CLG_MAX_RANK && clg_shape
 static uint64_t random_element(chain *c, clg_dtype dtype)
 {
     static const double wild[] = {-0.0, INFINITY, -INFINITY, INT32_MIN, INT32_MAX, 255};
-    if (views_chance(c, 8) && dtype != CLG_U8)
+    if (views_chance(c, 8) && dtype != CLG_U8 && dtype != CLG_BOOL)
         return views_to_bits(dtype, wild[views_below(c, 6)]);
     if (views_chance(c, 16) && (dtype == CLG_F32 || dtype == CLG_F64)) /* a quiet NaN with a payload */
         return dtype == CLG_F32 ? 0x7fc00000u + views_below(c, 1000) : 0x7ff8000000000000u + views_below(c, 1000);
-    double value = dtype == CLG_U8 ? views_below(c, 256) : (double)views_below(c, 100) - 50;
-    return views_to_bits(dtype, dtype == CLG_F32 || dtype == CLG_F64 ? value / 8 : value);
+    double value = dtype == CLG_U8     ? views_below(c, 256)
+                   : dtype == CLG_BOOL ? views_below(c, 2)
+                                       : (double)views_below(c, 100) - 50;
+    return views_to_bits(dtype, clg_dtype_is_real(dtype) ? value / 8 : value);
 }
 
 clg_dtype views_dtype(chain *c)
@@ -106,13 +99,7 @@ static clg_var random_leaf(chain *c, clg_dtype dtype, clg_shape shape, bool orig
         h->bits[i] = random_element(c, dtype);
         h->origin[i] = original ? i : -1;
         h->slope[i] = original;
-        const uint32_t low = (uint32_t)h->bits[i];
-        const uint8_t lowest = (uint8_t)h->bits[i];
-        memcpy(data + (size_t)i * size,
-               size == 8   ? (const void *)&h->bits[i]
-               : size == 4 ? (const void *)&low
-                           : &lowest,
-               size);
+        memcpy(data + (size_t)i * size, &h->bits[i], size);
     }
     return clg_array(c->g, dtype, shape, data);
 }

@@ -2,6 +2,7 @@
  * that are written and indices that are computed, in range and out of range, on every device and strategy. */
 #define _POSIX_C_SOURCE 200809L
 #include "support.h"
+#include "support_dtype.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static gather_case make_case(clg_device *device, clg_random *random)
         c.row *= c.table_shape.dim[c.table_shape.rank++] = tails[below(random, d == 2 ? 4 : 8)];
     for (int d = (int)below(random, 3); d > 0; d--)
         c.count *= c.index_shape.dim[c.index_shape.rank++] = 1 + below(random, 20);
-    c.table = random_values(c.rows * c.row, 256, random);
+    c.table = random_values(c.rows * c.row, c.dtype == CLG_BOOL ? 2 : 256, random);
     clg_var table = support_leaf(c.g, c.dtype, c.table_shape, c.table);
     c.gathered = clg_gather(table, make_indices(&c, below(random, 2), random));
     return c;
@@ -73,7 +74,7 @@ static double expected(const gather_case *c, int64_t i, int64_t j)
 {
     if (c->indices[i] >= 0 && c->indices[i] < (double)c->rows)
         return c->table[(int64_t)c->indices[i] * c->row + j];
-    return c->dtype == CLG_F32 || c->dtype == CLG_F64 ? NAN : 0;
+    return clg_dtype_is_real(c->dtype) ? NAN : 0;
 }
 
 /* The rows scaled, then with a value of each row and one of each column added, all in one program; and the columns'

@@ -68,7 +68,7 @@ static void test_products(void **state)
     support_expect_error(clg_kron(m, a), "must be of rank 2");
     support_expect_error(clg_one_hot(CLG_NONE, 3, CLG_F32), "one_hot: operand 0 is not a variable");
     support_expect_error(clg_cross(x, CLG_NONE, 1), "cross: operand 1 is not a variable of the graph of operand 0");
-    support_expect_error(clg_one_hot(a, 3, CLG_F32), "one_hot: labels must be i32 or u8, not f32");
+    support_expect_error(clg_one_hot(a, 3, CLG_F32), "one_hot: labels must be i32, i64 or u8, not f32");
     expect(clg_cross(x, flipped, 1), CLG_SHAPE(2, 3),
            (double[]){2 * 1 - 3 * 2, 3 * 3 - 1 * 1, 1 * 2 - 2 * 3, 5 * 4 - 6 * 5, 6 * 6 - 4 * 4, 4 * 5 - 5 * 6},
            "cross");

@@ -2,6 +2,7 @@
  * directions, the first few of many; their gradients, which follow the elements. */
 #define _POSIX_C_SOURCE 200809L
 #include "support_gradients.h"
+#include "support_dtype.h"
 
 #include <clgrad/functions.h>
 
@@ -41,14 +42,16 @@ static void plain_order(const double *line, int length, bool descending, int *or
 static void fill(double *x, int count, clg_dtype dtype, clg_random *random)
 {
     static const double few[] = {0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 2.5, -1e30, 1e-30};
-    const bool real = dtype == CLG_F32 || dtype == CLG_F64, ties = clg_random_below(random, 2);
+    const bool real = clg_dtype_is_real(dtype), ties = clg_random_below(random, 2);
     for (int i = 0; i < count; i++) {
         const double wide = ldexp(2 * clg_random_uniform(random) - 1, (int)clg_random_below(random, 60) - 30);
         const uint32_t word = clg_random_below(random, UINT32_MAX);
         if (real)
-            x[i] = (float)(ties ? few[clg_random_below(random, 10)] : wide);
-        else if (dtype == CLG_I32)
-            x[i] = ties ? (double)(word % 7) - 3 : (int32_t)word;
+            x[i] = support_cast(CLG_F32, dtype, (double)(float)(ties ? few[clg_random_below(random, 10)] : wide));
+        else if (dtype == CLG_BOOL)
+            x[i] = word % 2;
+        else if (dtype == CLG_I32 || dtype == CLG_I64)
+            x[i] = ties ? (double)(word % 7) - 3 : (int32_t)word * (dtype == CLG_I64 ? 1048576.0 : 1.0);
         else
             x[i] = ties ? word % 3 + 126 : word % 256;
     }
@@ -106,7 +109,7 @@ static void test_sort(void **state)
 {
     (void)state;
     static const int lengths[] = {1, 2, 23, 24, 25, 127, 128, 129, 1000, 2999, 3000, 3001, 20000};
-    static const int few[] = {2, 25, 3001, 257};
+    static const int few[CLG_DTYPE_COUNT] = {2, 25, 3001, 257, 300, 40, 50, 129};
     clg_random random = clg_random_new(support_seed(), 1);
     for (int d = 0; d < CLG_DTYPE_COUNT; d++) {
         const clg_dtype dtype = (clg_dtype)d;

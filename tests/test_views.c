@@ -14,9 +14,7 @@ static clg_device *device; /* of the group that runs now */
 
 /* ---------------------------------------------------------------- steps of a chain that are no views */
 
-static int promotion(clg_dtype dtype) { return dtype == CLG_U8 ? 0 : dtype == CLG_I32 ? 1 : dtype == CLG_F32 ? 2 : 3; }
 
-static bool is_real(clg_dtype dtype) { return dtype == CLG_F32 || dtype == CLG_F64; }
 
 /* A part that goes with x along an axis: x, a piece of it, or another array, of another dtype perhaps. */
 static clg_var random_part(chain *c, int axis, bool stack, host *part)
@@ -72,7 +70,7 @@ static void join_step(chain *c, bool stack)
     int64_t length = 0;
     for (int i = 0; i < count; i++) {
         vars[i] = random_part(c, axis, stack, &c->parts[i]);
-        dtype = promotion(c->parts[i].dtype) > promotion(dtype) ? c->parts[i].dtype : dtype;
+        dtype = clg_dtype_promote(c->parts[i].dtype, dtype); /* test_dtypes.c has the table */
         length += stack ? 1 : c->parts[i].shape.dim[axis];
     }
     if (stack) {
@@ -103,13 +101,17 @@ static void function_step(chain *c)
     host *h = c->now;
     int which = (int)views_below(c, c->approximate ? 2 : 3);
     clg_dtype dtype = h->dtype;
-    bool real = is_real(dtype);
+    bool real = clg_dtype_is_real(dtype);
     if (which == 2)
         views_cast(h, real ? dtype : CLG_F32);
     for (int64_t i = 0; i < clg_shape_count(h->shape); i++) {
         double x = views_from_bits(h->dtype, h->bits[i]), y = which == 0 ? -x : which == 1 ? 1 - x : exp(x);
-        uint32_t wrapped = (uint32_t)(which == 1) - (uint32_t)h->bits[i];
-        h->bits[i] = real || which == 2 ? views_to_bits(h->dtype, y) : dtype == CLG_I32 ? wrapped : (uint8_t)wrapped;
+        uint64_t wrapped = (uint64_t)(which == 1) - h->bits[i];
+        h->bits[i] = real || which == 2   ? views_to_bits(h->dtype, y)
+                     : dtype == CLG_I32   ? (uint32_t)wrapped
+                     : dtype == CLG_I64   ? wrapped
+                     : dtype == CLG_BOOL  ? (wrapped & 255) != 0
+                                          : (uint8_t)wrapped;
         h->slope[i] = -h->slope[i];
     }
     clg_var one = clg_full(c->g, dtype, CLG_SCALAR, 1);
@@ -133,13 +135,8 @@ static void expect_elements(chain *c, int round)
         fail_msg("round %d: %s: %s %s", round, c->log, clg_dtype_name(clg_dtype_of(c->x)),
                  views_text(clg_shape_of(c->x)));
     for (int64_t i = 0; i < count; i++) {
-        uint32_t low = (uint8_t)data[i];
         uint64_t bits = 0;
-        if (size == 4)
-            memcpy(&low, data + 4 * i, sizeof low);
-        bits = low;
-        if (size == 8)
-            memcpy(&bits, data + 8 * i, sizeof bits);
+        memcpy(&bits, data + (size_t)i * size, size);
         double got = views_from_bits(h->dtype, bits), want = views_from_bits(h->dtype, h->bits[i]);
         if (bits != h->bits[i] && !(c->lenient && isnan(got) && isnan(want)) &&
             !(c->approximate && support_close(got, want, 1e-5)))
@@ -205,7 +202,7 @@ static void test_random_chains(void **state)
                 views_step(c);
         }
         expect_elements(c, round);
-        if (is_real(clg_dtype_of(c->leaf)) && is_real(c->now->dtype) && !c->approximate)
+        if (clg_dtype_is_real(clg_dtype_of(c->leaf)) && clg_dtype_is_real(c->now->dtype) && !c->approximate)
             expect_gradients(c, round);
         clg_graph_free(c->g);
         free(c);

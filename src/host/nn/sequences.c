@@ -39,7 +39,7 @@ static bool is_mask(clg_var mask, int64_t heads)
 {
     const clg_shape s = clg_shape_of(mask);
     const int64_t own = s.rank < 3 ? 1 : s.dim[s.rank - 3];
-    return !is_index(mask) && s.rank >= 1 && s.rank <= 4 && (own == 1 || own == heads);
+    return clg_dtype_of(mask) != CLG_I32 && clg_dtype_of(mask) != CLG_I64 && s.rank >= 1 && s.rank <= 4 && (own == 1 || own == heads);
 }
 
 clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_options *options)
@@ -61,7 +61,7 @@ clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_optio
                           words_of(a).text, words_of(b).text, words_of(c).text);
     const int64_t groups = b.dim[2];
     if (masked && !is_mask(o->mask, a.dim[2]))
-        return clg_refuse(q.graph, "attention: mask %s %s must be bool or real, of 1 or %lld heads in axis -3",
+        return clg_refuse(q.graph, "attention: mask %s %s must be bool, u8 or real, of 1 or %lld heads in axis -3",
                           clg_dtype_name(clg_dtype_of(o->mask)), words_of(clg_shape_of(o->mask)).text,
                           (long long)a.dim[2]);
     const int64_t shared = a.dim[2] / groups, t = a.dim[1], s = b.dim[1];
@@ -70,7 +70,7 @@ clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_optio
     clg_var scores = times(clg_einsum("btgrd,bsgd->bgrts", (clg_var[]){heads, k}, 2), scale);
     if (masked) {
         clg_var mask = grouped(o->mask, groups);
-        scores = clg_dtype_of(o->mask) == CLG_BOOL ? shown(scores, mask) : clg_add(scores, mask);
+        scores = !clg_dtype_is_real(clg_dtype_of(o->mask)) ? shown(scores, mask) : clg_add(scores, mask);
     }
     if (o->causal)
         scores = shown(scores, not_later(q.graph, t, s));

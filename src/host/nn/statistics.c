@@ -88,12 +88,10 @@ static clg_var rows_of(clg_var x, clg_axes axes)
 
 clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims)
 {
-    if (clg_is_valid(x) && !clg_dtype_is_real(clg_dtype_of(x)))
-        x = clg_cast(x, CLG_I64);
     const clg_var given = x, whole = clg_max(x, axes, true);
     if (!clg_is_valid(whole))
         return whole;
-    x = as_wide(x);
+    x = clg_dtype_is_real(clg_dtype_of(x)) ? as_wide(x) : clg_cast(x, CLG_I64);
     const clg_shape shape = clg_shape_of(whole);
     clg_var y = rows_of(x, axes), one = clg_scalar_like(x, 1);
     for (int64_t n = clg_shape_of(y).dim[1]; n > 1; n = clg_shape_of(y).dim[1]) {

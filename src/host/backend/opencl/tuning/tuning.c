@@ -63,12 +63,8 @@ static bool parse_choice(const char *word, tuning_entry *entry)
 
 static bool parse_dtype(const char *name, clg_dtype *dtype)
 {
-    for (int i = 0; i < CLG_DTYPE_COUNT; i++)
-        if (strcmp(name, clg_dtype_name((clg_dtype)i)) == 0) {
-            *dtype = (clg_dtype)i;
-            return true;
-        }
-    return false;
+    *dtype = strcmp(name, clg_dtype_name(CLG_F64)) == 0 ? CLG_F64 : CLG_F32; /* of products there are no others */
+    return strcmp(name, clg_dtype_name(*dtype)) == 0;
 }
 
 static void add_product(text *out, const tuning_entry *e)
