@@ -66,7 +66,7 @@ static void join_step(chain *c, bool stack)
     if (stack ? shape.rank == CLG_MAX_RANK : shape.rank == 0)
         return;
     int axis = (int)views_below(c, (uint32_t)(shape.rank + stack)), count = 1 + (int)views_below(c, VIEWS_MAX_PARTS);
-    clg_dtype dtype = CLG_U8;
+    clg_dtype dtype = CLG_BOOL;
     int64_t length = 0;
     for (int i = 0; i < count; i++) {
         vars[i] = random_part(c, axis, stack, &c->parts[i]);
