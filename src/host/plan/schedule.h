@@ -8,7 +8,8 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue, evaluates_all, prologues, window_columns, dense_columns, channels_last;
+    bool fuses_epilogue, evaluates_all, window_columns, dense_columns, channels_last;
+    plan_prologues prologues;
     int32_t max_body, units, contract_block;
 } schedule_traits;
 
