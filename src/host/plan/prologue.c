@@ -71,8 +71,7 @@ static int32_t cast_source(const scheduler *f, int32_t node)
     const sub_node *n = &f->s->nodes[node];
     if (n->op != OP_CAST || n->dtype != CLG_F32)
         return -1;
-    const int dtype = f->s->nodes[n->src[0]].dtype;
-    return dtype == CLG_F16 || dtype == CLG_BF16 ? n->src[0] : -1;
+    return schedule_is_half(f->s->nodes[n->src[0]].dtype) ? n->src[0] : -1;
 }
 
 void prologue_find(scheduler *f)

@@ -194,6 +194,7 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 clg_status fuse_assignments(scheduler *f);
 
 /* Shared helpers. */
+static inline bool schedule_is_half(int dtype) { return dtype == CLG_F16 || dtype == CLG_BF16; }
 bool schedule_push(scheduler *f, int32_t node, int32_t access);
 bool schedule_add(node_list *list, int32_t node); /* false: out of memory */
 /* Slot of a (node, access) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The
