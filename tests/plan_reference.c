@@ -1,6 +1,7 @@
 /* A slow, independent interpreter of plans: no vectors, no blocks, registers are doubles. */
 #include "plan_reference.h"
 
+#include "core/dtypes.h"
 #include "core/ops.h"
 
 #include <math.h>
@@ -48,7 +49,8 @@ void plan_reference_encode(clg_dtype dtype, double value, void *element)
     float f = (float)value;
     int32_t i = dtype == CLG_I32 ? (int32_t)value : 0;
     uint8_t u = dtype == CLG_U8 ? (uint8_t)value : 0;
-    const void *from[CLG_DTYPE_COUNT] = {&f, &value, &i, &u};
+    const dtype_element half = dtype_encode(dtype, value);
+    const void *from[CLG_DTYPE_COUNT] = {&f, &value, &i, &u, [CLG_F16] = &half, [CLG_BF16] = &half};
     memcpy(element, from[dtype], clg_dtype_size(dtype));
 }
 
@@ -67,6 +69,9 @@ double plan_reference_decode(clg_dtype dtype, const void *element)
     case CLG_I32:
         memcpy(&i, element, sizeof i);
         return i;
+    case CLG_F16:
+    case CLG_BF16:
+        return dtype_decode(dtype, element);
     default:
         return *(const uint8_t *)element;
     }

@@ -102,9 +102,44 @@ static void test_stored_operands(void **state)
     clg_graph_free(g);
 }
 
+/* Halves of a network are read as they are, where the device takes casts: each layer is one step, and what the backward
+ * pass needs takes less memory than that of f32. */
+static int64_t arena_of(clg_dtype dtype, int64_t rows)
+{
+    enum { LAYERS = 4, WIDTH = 64 };
+    clg_graph *g = clg_graph_new(device);
+    clg_var x = clg_input(g, dtype, CLG_SHAPE(rows, WIDTH)), h = x, weights[LAYERS], outputs[LAYERS + 1];
+    for (int i = 0; i < LAYERS; i++) {
+        weights[i] = clg_input(g, dtype, CLG_SHAPE(WIDTH, WIDTH));
+        h = clg_relu(clg_matmul(h, weights[i]));
+    }
+    expect_steps(&h, 1, device->traits.prologues == PROLOGUES_NONE && dtype != CLG_F32 ? 2 * LAYERS + 1 : LAYERS,
+                 clg_dtype_name(dtype));
+    outputs[LAYERS] = clg_mean(clg_square(h), CLG_ALL_AXES, false);
+    assert_int_equal(clg_gradients(outputs[LAYERS], weights, LAYERS, outputs), CLG_OK);
+    clg_program *p = clg_compile(g, outputs, LAYERS + 1);
+    if (!p)
+        fail_msg("%s", clg_last_error());
+    const int64_t bytes = clg_program_get_info(p).arena_bytes;
+    clg_program_free(p);
+    clg_graph_free(g);
+    return bytes;
+}
+
+static void test_halves(void **state)
+{
+    enum { ROWS = 2000 };
+    (void)state;
+    const int64_t whole = arena_of(CLG_F32, ROWS), halves[] = {arena_of(CLG_F16, ROWS), arena_of(CLG_BF16, ROWS)};
+    for (int i = 0; i < 2 && device->traits.prologues != PROLOGUES_NONE; i++)
+        if (halves[i] * 10 > whole * 9)
+            fail_msg("%lld bytes of halves, %lld of f32", (long long)halves[i], (long long)whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_halves),
         cmocka_unit_test(test_layer_of_bytes),
         cmocka_unit_test(test_padded_convolution),
         cmocka_unit_test(test_stored_operands),
