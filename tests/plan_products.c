@@ -17,17 +17,22 @@ typedef struct product_case {
     clg_dtype dtype;
     bool a_transposed, b_transposed, a_shared, b_shared;
     bool general;  /* the device is not told that it is a matrix product */
-    int functions; /* bits: operands that are functions of what is in memory, 1: a, 2: b; 4: of bytes */
+    int functions; /* bits: operands that are functions of what is in memory, 1: a, 2: b; 4: of bytes; 8: casts of f16
+                      or bf16 instead, to f32 */
     enum { STORE, RELU, STORES, ACCUMULATE, MASK, EPILOGUES } epilogue;
 } product_case;
 
 static plan_matrix add_matrix(plan_builder *b, const product_case *c, int which, int64_t rows, int64_t columns,
                               bool transposed, bool shared)
 {
-    const bool bytes = c->functions & 4 && c->functions >> which & 1;
+    const bool own = c->functions >> which & 1;
+    const clg_dtype half = (c->m + which) % 2 ? CLG_F16 : CLG_BF16, dtype = own && c->functions & 8   ? half
+                                                                            : own && c->functions & 4 ? CLG_U8
+                                                                                                      : c->dtype;
+    const bool bytes = dtype == CLG_U8;
     int64_t pad = plan_below(3), ld = (transposed ? rows : columns) + pad, lines = transposed ? columns : rows;
     int64_t count = (shared ? 1 : c->batch) * ld * lines;
-    int buffer = bytes ? plan_add_leaf(b, CLG_U8, count, 0, 255) : plan_add_leaf(b, c->dtype, count, -1, 1);
+    int buffer = bytes ? plan_add_leaf(b, CLG_U8, count, 0, 255) : plan_add_leaf(b, dtype, count, -1, 1);
     return (plan_matrix){buffer, 0, shared ? 0 : ld * lines, transposed ? 1 : ld, transposed ? ld : 1};
 }
 
@@ -102,7 +107,11 @@ static void add_product(const plan_target *t, plan_builder *b, product_case c)
     plan_set_operand(b, s, 1, x.b.buffer, plan_matmul_access(&x, 1));
     for (int o = 0; o < 2; o++)
         if (c.functions >> o & 1)
-            plan_set_prologue(b, s, o, c.functions & 4 ? -0.75 / 255 : -0.75, 0.25);
+            plan_set_prologue(b, s, o,
+                              c.functions & 8   ? 1
+                              : c.functions & 4 ? -0.75 / 255
+                                                : -0.75,
+                              c.functions & 8 ? 0 : 0.25);
     int guard = b->guard;
     if (apart) /* the product is dense in its buffer, from its beginning */
         b->guard = 0;
@@ -111,6 +120,16 @@ static void add_product(const plan_target *t, plan_builder *b, product_case c)
     if (apart)
         s->product = out;
     emit_epilogue(b, s, c.epilogue, out);
+}
+
+/* Which operands of a product of a number are functions, of those that the device takes. */
+static int functions_of(const plan_target *t, clg_dtype dtype, int number)
+{
+    if (t->traits.prologues == PROLOGUES_CASTS)
+        return dtype == CLG_F32 ? 8 | number % 4 : 0;
+    if (t->traits.prologues == PROLOGUES_ALL)
+        return number % (dtype == CLG_F32 ? 12 : 8);
+    return 0;
 }
 
 static plan_builder *checked(const plan_target *t, plan_builder *b)
@@ -143,7 +162,7 @@ void plan_case_products(const plan_target *t)
                     add_product(t, b,
                                 (product_case){sizes[i][0], sizes[i][1], sizes[i][2], sizes[i][3], dtype, bits & 1,
                                                bits & 2, bits & 4, bits & 8, general,
-                                               t->traits.prologues ? (i * 5 + bits + epilogue) % 8 : 0, epilogue});
+                                               functions_of(t, dtype, i * 5 + bits + epilogue), epilogue});
                 b = checked(t, b);
             }
     plan_check(t, b, 1e-5, 1e-13);
@@ -159,6 +178,15 @@ void plan_case_products(const plan_target *t)
         add_product(t, b, (product_case){1, 300, 40, 2100, CLG_F64, true, true, .epilogue = RELU}); /* deep */
     }
     plan_check(t, b, 1e-5, 1e-12);
+
+    if (t->traits.prologues == PROLOGUES_NONE)
+        return;
+    b = plan_new_builder(); /* long sums of halves, which are copied as they are cast, or too deep for that */
+    for (int layout = 0; layout < 4; layout++) {
+        add_product(t, b, (product_case){2, 130, 70, 515, CLG_F32, layout & 1, layout & 2, .functions = 8 | 3});
+        add_product(t, b, (product_case){1, 21, 35, 2100, CLG_F32, layout & 1, layout & 2, .functions = 8 | 3});
+    }
+    plan_check(t, b, 1e-4, 0);
 }
 
 void plan_few_products(const plan_target *t, int count)

@@ -194,14 +194,19 @@ void plan_set_prologue(plan_builder *b, plan_step *s, int which, double scale, d
         f->buffers[i] =
             (plan_buffer){BUFFER_ARENA, dtype, LINE, LINE * (int64_t)clg_dtype_size(dtype), 0, -1, -1, 0, 0};
     }
-    plan_begin_section(&f->step, SECTION_ONCE);
-    const int by = plan_emit_constant(&f->step, s->dtype, scale), to = plan_emit_constant(&f->step, s->dtype, shift);
+    const bool casts = scale == 1 && shift == 0;
+    if (!casts)
+        plan_begin_section(&f->step, SECTION_ONCE);
+    const int by = casts ? -1 : plan_emit_constant(&f->step, s->dtype, scale),
+              to = casts ? -1 : plan_emit_constant(&f->step, s->dtype, shift);
     plan_begin_section(&f->step, SECTION_OUTER);
     int x = plan_add_instr(&f->step, (plan_instr){.kind = INSTR_LOAD, .dtype = (uint8_t)from, .src = {-1, -1, -1}});
     if (from != s->dtype)
         x = plan_emit_op(&f->step, OP_CAST, s->dtype, x, -1, -1);
-    x = plan_emit_op(&f->step, OP_MUL, s->dtype, x, by, -1);
-    x = plan_emit_op(&f->step, OP_ADD, s->dtype, x, to, -1);
+    if (!casts) {
+        x = plan_emit_op(&f->step, OP_MUL, s->dtype, x, by, -1);
+        x = plan_emit_op(&f->step, OP_ADD, s->dtype, x, to, -1);
+    }
     plan_add_instr(&f->step,
                    (plan_instr){.kind = INSTR_STORE, .dtype = (uint8_t)s->dtype, .src = {x, -1, -1}, .buffer = 1});
     s->operand[which].prologue = &f->plan;

@@ -64,7 +64,7 @@ int plan_add_arena(plan_builder *b, clg_dtype dtype, int64_t count, int64_t offs
 plan_step *plan_add_step(plan_builder *b, int outer_rank, int inner_rank, const int64_t *extent);
 /* Of a CONTRACT step. */
 void plan_set_operand(const plan_builder *b, plan_step *s, int which, int buffer, plan_access access);
-/* Gives it a prologue: scale * x + shift, converted from the buffer's dtype. */
+/* Gives it a prologue: scale * x + shift, converted from the buffer's dtype; with 1 and 0 the conversion alone. */
 void plan_set_prologue(plan_builder *b, plan_step *s, int which, double scale, double shift);
 void plan_begin_section(plan_step *s, plan_section_kind kind);
 int plan_add_instr(plan_step *s, plan_instr instr);

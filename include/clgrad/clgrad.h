@@ -565,7 +565,7 @@ typedef struct clg_op_info {
     const char *gradient; /* "" where there is none */
     int arity;
     double lo, hi;        /* elementwise operations and reductions: operands at which they are well-conditioned */
-    const char *operands; /* of those, a letter each: r real, c condition (u8), i i32 */
+    const char *operands; /* of those, a letter each: r real, c condition (bool), i i32 */
 } clg_op_info;
 CLG_API int clg_op_count(void);
 CLG_API clg_op_info clg_op_get_info(int op);

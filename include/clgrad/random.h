@@ -23,7 +23,7 @@ CLG_API clg_generator clg_generator_new(clg_graph *graph, uint64_t seed);
 /* dtype: f32 (24 random bits for each number) or f64 (53). */
 CLG_API clg_var clg_draw_uniform(clg_generator *generator, clg_dtype dtype, clg_shape shape); /* in 0 <= u < 1 */
 CLG_API clg_var clg_draw_normal(clg_generator *generator, clg_dtype dtype, clg_shape shape);  /* mean 0, variance 1 */
-/* u8: 1 with a probability (of which 24 bits count), else 0. */
+/* bool: 1 with a probability (of which 24 bits count), else 0. */
 CLG_API clg_var clg_draw_bernoulli(clg_generator *generator, double probability, clg_shape shape);
 /* i32, low <= i < high, each as likely as the others but for one part in 2^24 of the whole; high - low at most 2^24. */
 CLG_API clg_var clg_draw_integers(clg_generator *generator, int32_t low, int32_t high, clg_shape shape);

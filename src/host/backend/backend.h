@@ -23,7 +23,6 @@ typedef struct backend_traits {
                                no product buffer */
     bool evaluates_all;     /* a section evaluates each instruction at all its positions, also where it is the same at
                                many (except what is the same at all of them) */
-    bool prologues;         /* contractions take operands with a prologue (plan_operand) */
     bool window_columns;    /* products read vectors of an operand's windows where they lie, if they are its columns */
     bool dense_columns;     /* contractions read operands where they lie, the second one fast only if its columns are
                                neighbours */
@@ -32,6 +31,8 @@ typedef struct backend_traits {
     int32_t units;          /* independent workers worth having: reductions are split until there are that many. The
                                same for all devices of a kind, since results' bits depend on it */
     int32_t contract_block; /* results of a contraction that keep one of them busy */
+    /* Of operands that contractions take (plan_operand). */
+    plan_prologues prologues;
 } backend_traits;
 
 /* What clgrad/tune.h says, for a device of the backend. */

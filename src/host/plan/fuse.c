@@ -370,8 +370,7 @@ clg_status fuse(scheduler *f)
     for (int32_t i = 0; i < s->count; i++)
         f->state[i] = (node_state){.group = -1, .buffer = -1, .reader = -1, .strays = -1, .source = -1};
     fuse_mark_dense(s, f->dense);
-    if (f->traits.prologues)
-        prologue_find(f);
+    prologue_find(f);
     for (int32_t i = 0; i < s->count && status == CLG_OK; i++) {
         const sub_node *n = &s->nodes[i];
         if (n->op == OP_INPUT) {

@@ -50,6 +50,12 @@ plan_matmul plan_step_matmul(const plan_step *step)
         {step->operand[1].buffer, b->offset, b->stride[MATMUL_BATCH], b->stride[MATMUL_K], b->stride[MATMUL_N]}};
 }
 
+bool plan_is_cast(const plan *prologue)
+{
+    const plan_step *own = prologue->steps; /* load, cast, store */
+    return own->instr_count == 3 && own->instrs[1].kind == INSTR_MAP && own->instrs[1].op == OP_CAST;
+}
+
 plan_access plan_matmul_access(const plan_matmul *x, int operand)
 {
     const plan_matrix *matrix = operand == 0 ? &x->a : &x->b;

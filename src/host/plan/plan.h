@@ -91,6 +91,10 @@ typedef struct plan_axis {
     int64_t offset, stride, lo, hi;
 } plan_axis;
 
+/* Which operands of contractions need not be stored: none; one cast to f32 from a dtype that is for storage alone; any
+ * function that is a prologue. */
+typedef enum plan_prologues { PROLOGUES_NONE, PROLOGUES_CASTS, PROLOGUES_ALL } plan_prologues;
+
 /* An operand of a contraction: what it reads at a position of outer dimensions (of the result) and inner ones (summed).
  */
 typedef struct plan_operand {
@@ -206,6 +210,8 @@ void plan_step_free(const plan_step *step);
 const char *plan_step_name(const plan_step *step);
 /* A CONTRACT step that is a matrix product, and what makes its operands' accesses (which have no bounds). */
 plan_matmul plan_step_matmul(const plan_step *step);
+/* Whether a prologue is one cast. */
+bool plan_is_cast(const struct plan *prologue);
 plan_access plan_matmul_access(const plan_matmul *x, int operand);
 /* Where the step's vector lanes should run: over inner positions (rows reduced one at a time) or over outer
  * positions (columns reduced side by side). true: inner. Shared by the backends so that both agree with print.c. */

@@ -1,5 +1,6 @@
 /* Prologues: what is done with the elements of a contraction's operand as they are read. An operand that is elementwise
- * functions of one array in memory, and of constants, is not stored then. */
+ * functions of one array in memory, and of constants, is not stored then; nor is one that is cast from a dtype for
+ * storage alone, whatever gives that. */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -33,8 +34,9 @@ static bool insert(chain *c, int32_t node)
     return true;
 }
 
-/* Whether node base is such a function. Views and sizes in between, that is, broadcasts, are none. */
-static bool find_chain(const scheduler *f, int32_t base, chain *c)
+/* Whether node base is such a function, down to a source that is chosen already, -1: that is in memory. Views and sizes
+ * in between, that is, broadcasts, are none. */
+static bool find_chain(const scheduler *f, int32_t base, int32_t source, chain *c)
 {
     const sub_node *nodes = f->s->nodes;
     *c = (chain){.node = {base}, .count = 1, .source = -1};
@@ -46,7 +48,7 @@ static bool find_chain(const scheduler *f, int32_t base, chain *c)
             continue;
         if (n->count != nodes[base].count)
             return false;
-        if (n->op == OP_INPUT || (node != base && f->dense[node])) {
+        if (source >= 0 ? node == source : n->op == OP_INPUT || (node != base && f->dense[node])) {
             if (c->source >= 0)
                 return false;
             c->source = node;
@@ -62,15 +64,32 @@ static bool find_chain(const scheduler *f, int32_t base, chain *c)
     return c->source >= 0;
 }
 
+/* What a node is cast to f32 from, if that is of a dtype for storage alone: it is kept in memory itself then, which
+ * takes less than its cast. -1: the node is no such cast. */
+static int32_t cast_source(const scheduler *f, int32_t node)
+{
+    const sub_node *n = &f->s->nodes[node];
+    if (n->op != OP_CAST || n->dtype != CLG_F32)
+        return -1;
+    return schedule_is_half(f->s->nodes[n->src[0]].dtype) ? n->src[0] : -1;
+}
+
 void prologue_find(scheduler *f)
 {
     for (int32_t i = 0; i < f->s->count; i++) {
         chain c;
-        if (f->dense[i] == DENSE_OPERAND && f->s->nodes[i].count > 0 && clg_ops[f->s->nodes[i].op].kind == KIND_MAP &&
-            find_chain(f, i, &c)) {
-            f->dense[i] = 0;
-            f->state[i].source = c.source;
-        }
+        int32_t source = -1;
+        if (f->dense[i] != DENSE_OPERAND || f->s->nodes[i].count == 0 || clg_ops[f->s->nodes[i].op].kind != KIND_MAP)
+            continue;
+        if (f->traits.prologues == PROLOGUES_ALL && find_chain(f, i, -1, &c))
+            source = c.source;
+        else if (f->traits.prologues != PROLOGUES_NONE)
+            source = cast_source(f, i);
+        if (source < 0)
+            continue;
+        f->dense[i] = 0;
+        f->dense[source] |= DENSE_OTHER;
+        f->state[i].source = source;
     }
 }
 
@@ -123,7 +142,7 @@ static void fill_step(const scheduler *f, const chain *c, plan_step *step)
 clg_status prologue_plan(const scheduler *f, int32_t node, plan **out)
 {
     chain c;
-    if (!find_chain(f, node, &c))
+    if (!find_chain(f, node, f->state[node].source, &c))
         return clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s is no prologue", clg_ops[f->s->nodes[node].op].name);
     plan *p = calloc(1, sizeof *p);
     if (!p)

@@ -8,7 +8,8 @@
 
 /* What the scheduler must know of a device; see backend_traits. */
 typedef struct schedule_traits {
-    bool fuses_epilogue, evaluates_all, prologues, window_columns, dense_columns, channels_last;
+    bool fuses_epilogue, evaluates_all, window_columns, dense_columns, channels_last;
+    plan_prologues prologues;
     int32_t max_body, units, contract_block;
 } schedule_traits;
 
@@ -193,6 +194,7 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 clg_status fuse_assignments(scheduler *f);
 
 /* Shared helpers. */
+static inline bool schedule_is_half(int dtype) { return dtype == CLG_F16 || dtype == CLG_BF16; }
 bool schedule_push(scheduler *f, int32_t node, int32_t access);
 bool schedule_add(node_list *list, int32_t node); /* false: out of memory */
 /* Slot of a (node, access) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The

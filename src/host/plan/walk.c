@@ -208,6 +208,17 @@ static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t a
     return positions / OFTEN >= n->count && (positions - n->count) * clg_ops[n->op].cost >= LEAST;
 }
 
+/* Whether a node rounds to f16 or bf16 what an earlier group has made and would have to keep in memory for it: what is
+ * rounded takes less there. */
+static bool is_rounded_product(const scheduler *f, const walk *w, int32_t node)
+{
+    const sub_node *n = &f->s->nodes[node];
+    if (n->op != OP_CAST || !schedule_is_half(n->dtype))
+        return false;
+    const node_state *source = &f->state[n->src[0]];
+    return source->group >= 0 && source->group < w->index && !source->stored && !is_inline(&f->s->nodes[n->src[0]]);
+}
+
 /* One value at one access: read from memory, made in the group already, or evaluated here (then go deeper). */
 static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
 {
@@ -235,7 +246,8 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
         if (!state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS &&
-            !too_often(f, w, node, access) && !is_spread(f, w, node, access) && push_operands(f, w, node, access))
+            !too_often(f, w, node, access) && !is_spread(f, w, node, access) && !is_rounded_product(f, w, node) &&
+            push_operands(f, w, node, access))
             return;
         w->latest = state->group > w->latest ? state->group : w->latest;
         w->cost++;
@@ -247,7 +259,8 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
-    if (too_often(f, w, node, access) || is_spread(f, w, node, access) || !push_operands(f, w, node, access)) {
+    if (too_often(f, w, node, access) || is_spread(f, w, node, access) || is_rounded_product(f, w, node) ||
+        !push_operands(f, w, node, access)) {
         block(f, w, node);
         return;
     }

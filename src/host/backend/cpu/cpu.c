@@ -79,7 +79,7 @@ clg_status backend_cpu_open(backend_device **result, backend_traits *traits, clg
     cpu_matmul_open();
     *traits = (backend_traits){.fuses_epilogue = true,
                                .evaluates_all = true,
-                               .prologues = true,
+                               .prologues = PROLOGUES_ALL,
                                .window_columns = true,
                                .max_body = 1 << 24,
                                .units = UNITS,

@@ -12,7 +12,8 @@ static backend_traits describe_traits(const backend_device *device)
     enum { CPU_UNITS = 64, GPU_UNITS = 1024 };
     backend_traits traits = {0};
     traits.fuses_epilogue = device->matmul == MATMUL_GENERATED;
-    traits.prologues = traits.fuses_epilogue && device->target.strategy == STRATEGY_GPU;
+    if (traits.fuses_epilogue)
+        traits.prologues = device->target.strategy == STRATEGY_GPU ? PROLOGUES_ALL : PROLOGUES_CASTS;
     traits.dense_columns = device->target.strategy == STRATEGY_CPU;
     traits.window_columns = device->target.strategy == STRATEGY_CPU;
     traits.channels_last = device->target.strategy == STRATEGY_CPU;

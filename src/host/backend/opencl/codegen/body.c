@@ -197,6 +197,16 @@ void body_add_operand(const body_printer *p, text *t, int32_t reg, int width)
         text_add(t, "r%d%s", reg, element);
 }
 
+void body_add_cast(text *t, int from, int to, int width, const char *value)
+{
+    if (from == to)
+        text_add(t, "%s", value);
+    else
+        text_add(t, "FN(%s, from_%s)(%s)", body_suffix(to, width).s, body_suffix(from, 1).s, value);
+}
+
+int body_operand_dtype(const body *b, int which) { return b->plan->buffers[b->step->operand[which].buffer].dtype; }
+
 void body_begin_value(const body_printer *p, int32_t reg)
 {
     bool element = p->tile > 1 && p->body->crossing[reg];

@@ -75,6 +75,10 @@ bool body_add_number(const body *b, text *t, kernel_number number);
 /* A register as an operand of so many lanes; "const f32x16_t r7 = ", or "r7[t] = " for an element of an array. */
 void body_add_operand(const body_printer *p, text *t, int32_t reg, int width);
 void body_begin_value(const body_printer *p, int32_t reg);
+/* A value of one dtype as another, "FN(f32x16, from_bf16)(r7)"; of the same dtype the value. */
+void body_add_cast(text *t, int from, int to, int width, const char *value);
+/* The dtype in memory of a contraction's operand, from which it is cast as it is read. */
+int body_operand_dtype(const body *b, int which);
 
 /* ---------------------------------------------------------------- loads.c: instructions that have an access */
 

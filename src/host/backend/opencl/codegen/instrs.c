@@ -31,11 +31,17 @@ static void print_map(const body_printer *p, int32_t reg)
     int width = body_register_width(p, reg);
     int source = step->instrs[instr->src[0]].dtype;
     body_begin_value(p, reg);
-    if (row->types == TYPES_CAST)
-        text_add(p->out, "FN(%s, from_%s)(", body_suffix(instr->dtype, width).s, body_suffix(source, 1).s);
-    else
-        text_add(p->out, "op_%s(%s, ", row->name,
-                 body_suffix(row->types == TYPES_COMPARE ? source : instr->dtype, width).s);
+    if (row->types == TYPES_CAST) {
+        text value = {0};
+        body_add_operand(p, &value, instr->src[0], width);
+        body_add_cast(p->out, source, instr->dtype, width, value.data ? value.data : "");
+        text_add(p->out, ";\n");
+        p->out->failed |= value.failed;
+        text_free(&value);
+        return;
+    }
+    text_add(p->out, "op_%s(%s, ", row->name,
+             body_suffix(row->types == TYPES_COMPARE ? source : instr->dtype, width).s);
     for (int i = 0; i < row->arity; i++) {
         text_add(p->out, i ? ", " : "");
         body_add_operand(p, p->out, instr->src[i], width);

@@ -16,6 +16,19 @@ static void define_vector(text *t, const char *prefix, int dtype, int width)
     text_add(t, "#define %sV %s_t\n#define %sAT(space, p) VECTOR_AT(space, %s, p)\n", prefix, s.s, prefix, s.s);
 }
 
+/* How elements of an operand are read: A_T, their type in memory, and A_VALUE(x), A_VECTOR(p), what is computed with.
+ */
+static void define_operand(text *t, const char *prefix, int stored, int dtype, int width)
+{
+    char vector[64];
+    snprintf(vector, sizeof vector, "VECTOR_AT(global const, %s, p)", body_suffix(stored, width).s);
+    text_add(t, "#define %s_T %s_t\n#define %s_VALUE(x) ", prefix, body_suffix(stored, 1).s, prefix);
+    body_add_cast(t, stored, dtype, 1, "x");
+    text_add(t, "\n#define %s_VECTOR(p) ", prefix);
+    body_add_cast(t, stored, dtype, width, vector);
+    text_add(t, "\n");
+}
+
 /* The macros that walk over a tile: F(0) F(1) ... */
 static void define_tile(text *t, product_tile tile, int dtype)
 {
@@ -120,13 +133,14 @@ static clg_status add_product(product *x, const kernel_numbers *numbers, kernel_
 }
 
 /* A matrix whose rows are neighbours, replaced by a dense (batch, rows, columns) copy in scratch memory. */
-static clg_status add_transpose(product *x, plan_matrix *matrix, int64_t rows, int64_t columns)
+static clg_status add_transpose(product *x, plan_matrix *matrix, int stored, int64_t rows, int64_t columns)
 {
     const plan_matmul *of = &x->of;
     int64_t batch = matrix->batch_stride ? of->batch : 1;
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(of->dtype, 1).s, x->body.index);
     define_vector(&t, "", of->dtype, BLOCK);
+    define_operand(&t, "IN", stored, of->dtype, BLOCK);
     define(&t, "W", BLOCK);
     text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
     kernel_launch *added = NULL;
@@ -151,10 +165,14 @@ static clg_status add_cpu(product *x)
     const plan_matmul *of = &x->of;
     const product_tile tile = x->tile;
     clg_status status = CLG_OK;
+    const int stored_a = body_operand_dtype(&x->body, 0);
+    int stored_b = body_operand_dtype(&x->body, 1);
     /* B is read along its rows */
     x->b_in_scratch = tile_b_transposed(of) && !tile.packed_b;
-    if (x->b_in_scratch)
-        status = add_transpose(x, &x->b, of->k, of->n);
+    if (x->b_in_scratch) {
+        status = add_transpose(x, &x->b, stored_b, of->k, of->n);
+        stored_b = (int)of->dtype;
+    }
     if (status != CLG_OK)
         return status;
     int64_t row_tiles = divide_up(of->m, tile.rows), panels = divide_up(of->n, tile.vectors * tile.width);
@@ -165,17 +183,24 @@ static clg_status add_cpu(product *x)
                         "step %d: a product of batch %lld is more than an OpenCL device counts, %d", x->number,
                         (long long)of->batch, INT32_MAX);
     bool a_transposed = tile_a_transposed(of), b_transposed = tile.packed_b && tile_b_transposed(of);
+    /* each element of A is met by few vectors of B: it is not to be cast for each again */
+    const bool packed_a = tile.packed_a || (stored_a != (int)of->dtype && tile_rows_fit(x->target, of, &tile));
     print_once(x);
     print_epilogue(x);
     print_head(x);
     define_tile(&x->source, tile, of->dtype);
     define(&x->source, "A_TRANSPOSED", a_transposed);
     define(&x->source, "B_TRANSPOSED", b_transposed);
-    define(&x->source, "PACK_A", tile.packed_a ? tile_rows_depth(of) : 0);
+    define(&x->source, "PACK_A", packed_a ? tile_rows_depth(of) : 0);
+    define(&x->source, "PAD", TILE_PAD);
     define(&x->source, "PACK_B", tile.packed_b);
     define(&x->source, "PANELS", tile_panel_limit(x->target, of));
-    if (b_transposed)
+    define_operand(&x->source, "A", stored_a, of->dtype, tile.width);
+    define_operand(&x->source, "B", stored_b, of->dtype, tile.width);
+    if (b_transposed) {
         define_vector(&x->source, "BLOCK_", of->dtype, BLOCK);
+        define_operand(&x->source, "BLOCK", stored_b, of->dtype, BLOCK);
+    }
     const int64_t values[] = {of->m,
                               of->n,
                               of->k,

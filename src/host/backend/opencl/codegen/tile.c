@@ -56,12 +56,12 @@ int64_t tile_rows_depth(const plan_matmul *x)
     return depth;
 }
 
-/* Whether the rows of a tile can be copied to local memory, beside the panels. */
-static bool rows_fit(const kernel_target *target, const plan_matmul *x, const product_tile *t)
+bool tile_rows_fit(const kernel_target *target, const plan_matmul *x, const product_tile *t)
 {
-    int64_t lanes = divide_up(t->rows, t->width) * t->width;
+    const int64_t lanes = divide_up(t->rows, t->width) * t->width, depth = tile_rows_depth(x);
+    const int64_t elements = tile_a_transposed(x) ? depth * lanes : (depth + TILE_PAD) * t->rows;
     int64_t room = target->local_memory / (int64_t)clg_dtype_size(x->dtype);
-    return x->k <= TILE_DEPTH && tile_rows_depth(x) * lanes <= room - (t->packed_b ? tile_panel_limit(target, x) : 0);
+    return x->k <= TILE_DEPTH && elements <= room - (t->packed_b ? tile_panel_limit(target, x) : 0);
 }
 
 /* Lanes of a vector: the narrowest that holds a row, the widest that fits in one if rows cannot be padded. */
@@ -159,7 +159,7 @@ static void try_tiles(const kernel_target *target, const plan_matmul *x, bool pa
                 continue;
             before = rows;
             product_tile t = {.rows = (int)rows, .vectors = across, .width = width, .packed_b = packed_b};
-            for (int copy = 0; copy <= (packs_a && rows_fit(target, x, &t)); copy++) {
+            for (int copy = 0; copy <= (packs_a && tile_rows_fit(target, x, &t)); copy++) {
                 t.packed_a = copy;
                 double cycles = tile_share_out(target, x, &t);
                 if (cycles < *best_cycles) {
@@ -196,7 +196,7 @@ bool tile_is_legal(const kernel_target *target, const plan_matmul *x, const prod
     if (!lanes || (t->width > 1 && t->width > full_width(target, x)) || t->rows < 1 || t->rows > LEGAL_ROWS ||
         t->rows > x->m || t->vectors < 1 || t->vectors > TILE_VECTORS || t->rows * t->vectors > LEGAL_VECTORS)
         return false;
-    if (t->packed_a && (!tile_a_transposed(x) || !rows_fit(target, x, t)))
+    if (t->packed_a && (!tile_a_transposed(x) || !tile_rows_fit(target, x, t)))
         return false;
     return t->packed_b ? x->n > 1 && x->k > 0 && x->k * columns <= tile_panel_limit(target, x) : columns <= x->n;
 }

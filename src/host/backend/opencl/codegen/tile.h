@@ -16,6 +16,7 @@ typedef struct product_tile {
 
 /* For CPU devices. */
 #define TILE_DEPTH 2048 /* of a product of which rows are copied, at the most */
+#define TILE_PAD 16     /* elements between the copied rows of an A that is not transposed */
 
 product_tile tile_choose(const kernel_target *target, const plan_matmul *x);
 /* Sets tiles_each and panels_each; INFINITY if no share is possible, else the cycles that it may take. */
@@ -27,6 +28,8 @@ int tile_candidates(const kernel_target *target, const plan_matmul *x, product_t
 int64_t tile_panel_limit(const kernel_target *target, const plan_matmul *x);
 /* Columns of A for which a copy of the rows of a tile has room. */
 int64_t tile_rows_depth(const plan_matmul *x);
+/* Whether the rows of a tile can be copied to local memory, beside the panels. */
+bool tile_rows_fit(const kernel_target *target, const plan_matmul *x, const product_tile *tile);
 /* Whether columns, not rows, are dense in memory. */
 bool tile_a_transposed(const plan_matmul *x);
 bool tile_b_transposed(const plan_matmul *x);

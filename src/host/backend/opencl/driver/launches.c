@@ -47,8 +47,9 @@ static clg_status add_contraction(const backend_device *device, const plan *sche
     const bool gpu = device->target.strategy == STRATEGY_GPU;
     if (step->outer_count == 0)
         return CLG_OK;
-    if (!gpu && (step->operand[0].prologue || step->operand[1].prologue)) /* see describe_traits */
-        return clg_fail(CLG_ERROR_UNSUPPORTED, "step %d: kernels for CPUs take no operands with a prologue", number);
+    for (int o = 0; o < 2 && !gpu; o++)
+        if (step->operand[o].prologue && !plan_is_cast(step->operand[o].prologue)) /* see describe_traits */
+            return clg_fail(CLG_ERROR_UNSUPPORTED, "step %d: kernels for CPUs take no prologues but casts", number);
     if (step->is_matmul && choice->provider == MATMUL_CLBLAST)
         return add_library(device, schedule, number, list, made);
     if (step->is_matmul && !gpu)
