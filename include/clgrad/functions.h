@@ -78,9 +78,9 @@ CLG_API clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims);
  */
 CLG_API clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims);
 CLG_API clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims); /* i32 */
-CLG_API clg_var clg_any(clg_var x, clg_axes axes, bool keepdims);           /* u8: whether one is not 0; 0 of nothing */
-CLG_API clg_var clg_all(clg_var x, clg_axes axes, bool keepdims);           /* u8: whether none is 0; 1 of nothing */
-CLG_API clg_var clg_argmin(clg_var x, int axis);                            /* as clg_argmax, of the first minimum */
+CLG_API clg_var clg_any(clg_var x, clg_axes axes, bool keepdims); /* bool: whether one is not 0; 0 of nothing */
+CLG_API clg_var clg_all(clg_var x, clg_axes axes, bool keepdims); /* bool: whether none is 0; true of nothing */
+CLG_API clg_var clg_argmin(clg_var x, int axis);                  /* as clg_argmax, of the first minimum */
 
 /* ---------------------------------------------------------------- arrays and matrices
  *
