@@ -35,7 +35,7 @@ expect_error 1 'cannot write none/out.json: No such file' --device cpu --quick -
 "$clgrad" bench --list >list 2>err || fail "bench --list: $(cat err)"
 for name in mlp_b1 mlp_b128 matmul_128x512x784 elementwise_1m softmax_xent_8192x1024 layernorm_8192x1024 launch \
     conv_3x3_c16_32 conv_dw3x3_c128_28_grad_w conv_3x3_c64_56_nhwc_grad_x maxpool_2x2_c64_56_grad \
-    attention_h8_t256_d64 cnn_b128 resnet20_b64 gpt_b16 lstm_b128; do
+    attention_h8_t256_d64 cnn_b128 cnn_b128_bf16 resnet20_b64 gpt_b16 lstm_b128; do
     grep -qx "$name" list || fail "bench --list has no $name"
 done
 names() { "$clgrad" bench --device cpu --quick --only-cases "$@" 2>err | awk 'NR > 1 { print $1 }' | tr '\n' ' '; }

@@ -294,6 +294,9 @@ static void check_sums_and_bool(clg_device *device)
     support_expect(clg_sum(b, CLG_ALL_AXES, false), &(double){3}, 0, "sum of bool");
     support_expect(clg_count_nonzero(u, CLG_ALL_AXES, false), &(double){3}, 0, "count");
     support_expect(b, (double[]){1, 1, 0, 1}, 0, "u8 to bool");
+    support_expect(clg_sub(b, b), (double[]){0, 0, 0, 0}, 0, "true - true");
+    support_expect(clg_cast(clg_array(g, CLG_F32, CLG_SHAPE(2), (float[]){65520, 65519}), CLG_F16),
+                   (double[]){INFINITY, 65504}, 0, "the largest f16");
     support_expect(clg_add(b, c), (double[]){1, 1, 0, 1}, 0, "or");
     support_expect(clg_mul(b, c), (double[]){1, 1, 0, 0}, 0, "and");
     support_expect(clg_sub(b, c), (double[]){0, 0, 0, 1}, 0, "xor");

@@ -67,21 +67,29 @@ static void values_come_back(void **state)
     double f64[1] = {-0.1};
     int32_t i32[3] = {INT32_MIN, 0, INT32_MAX};
     uint8_t u8[5] = {0, 1, 127, 128, 255};
-    clg_var saved[] = {clg_array(graph, CLG_U8, CLG_SHAPE(5), u8), clg_array(graph, CLG_F32, CLG_SHAPE(2, 3), f32),
-                       clg_array(graph, CLG_F64, CLG_SCALAR, f64), clg_array(graph, CLG_I32, CLG_SHAPE(3, 1), i32),
-                       clg_array(graph, CLG_F32, CLG_SHAPE(0, 4), "")};
-    const char *const names[] = {"bytes", "a \"quoted\" name", "scalar", "gr\u00fc\u00dfe", "empty"};
-    assert_int_equal(clg_safetensors_save(path, names, saved, 5), CLG_OK);
+    int64_t i64[2] = {INT64_MIN, INT64_MAX - 1};
+    uint16_t f16[3] = {0x3c00, 0x8001, 0x7e01}, bf16[2] = {0x3f80, 0x7f81};
+    uint8_t truth[3] = {1, 0, 1};
+    clg_var saved[] = {clg_array(graph, CLG_U8, CLG_SHAPE(5), u8),     clg_array(graph, CLG_F32, CLG_SHAPE(2, 3), f32),
+                       clg_array(graph, CLG_F64, CLG_SCALAR, f64),     clg_array(graph, CLG_I32, CLG_SHAPE(3, 1), i32),
+                       clg_array(graph, CLG_F32, CLG_SHAPE(0, 4), ""), clg_array(graph, CLG_I64, CLG_SHAPE(2), i64),
+                       clg_array(graph, CLG_F16, CLG_SHAPE(3), f16),   clg_array(graph, CLG_BF16, CLG_SHAPE(2), bf16),
+                       clg_array(graph, CLG_BOOL, CLG_SHAPE(3), truth)};
+    const char *const names[] = {
+        "bytes", "a \"quoted\" name", "scalar", "gr\u00fc\u00dfe", "empty", "longs", "halves", "brains", "truth"};
+    assert_int_equal(clg_safetensors_save(path, names, saved, 9), CLG_OK);
 
-    clg_var loaded[] = {clg_input(graph, CLG_U8, CLG_SHAPE(5)), clg_input(graph, CLG_F32, CLG_SHAPE(2, 3)),
-                        clg_input(graph, CLG_F64, CLG_SCALAR), clg_input(graph, CLG_I32, CLG_SHAPE(3, 1)),
-                        clg_input(graph, CLG_F32, CLG_SHAPE(0, 4))};
-    if (clg_safetensors_load(path, names, loaded, 5) != CLG_OK)
+    clg_var loaded[] = {clg_input(graph, CLG_U8, CLG_SHAPE(5)),     clg_input(graph, CLG_F32, CLG_SHAPE(2, 3)),
+                        clg_input(graph, CLG_F64, CLG_SCALAR),      clg_input(graph, CLG_I32, CLG_SHAPE(3, 1)),
+                        clg_input(graph, CLG_F32, CLG_SHAPE(0, 4)), clg_input(graph, CLG_I64, CLG_SHAPE(2)),
+                        clg_input(graph, CLG_F16, CLG_SHAPE(3)),    clg_input(graph, CLG_BF16, CLG_SHAPE(2)),
+                        clg_input(graph, CLG_BOOL, CLG_SHAPE(3))};
+    if (clg_safetensors_load(path, names, loaded, 9) != CLG_OK)
         fail_msg("%s", clg_last_error());
     unsigned char back[24];
-    const void *const want[] = {u8, f32, f64, i32};
-    const size_t sizes[] = {5, 24, 8, 12};
-    for (int i = 0; i < 4; i++) {
+    const void *const want[] = {u8, f32, f64, i32, "", i64, f16, bf16, truth};
+    const size_t sizes[] = {5, 24, 8, 12, 0, 16, 6, 4, 3};
+    for (int i = 0; i < 9; i++) {
         assert_int_equal(clg_read(loaded[i], back, sizes[i]), CLG_OK);
         assert_memory_equal(back, want[i], sizes[i]);
     }

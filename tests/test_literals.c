@@ -298,7 +298,8 @@ static void test_no_row_is_left_out(void **state)
         for (int i = 0; i < COUNT(reductions); i++)
             if (strcmp(reductions[i].op, row->name) == 0)
                 cover(&c, reductions[i].dtype, reductions[i].x, reductions[i].count);
-        const bool words = row->types == TYPES_INTEGER || row->types == TYPES_WORD, integers = row->types != TYPES_FLOATING;
+        const bool words = row->types == TYPES_INTEGER || row->types == TYPES_WORD,
+                   integers = row->types != TYPES_FLOATING;
         demand(row->name, c.dtype[CLG_F32] || words, "in f32");
         demand(row->name, c.dtype[CLG_I32] || !integers, "in i32");
         demand(row->name, c.dtype[CLG_U8] || !integers || words, "in u8");

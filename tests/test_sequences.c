@@ -76,7 +76,8 @@ static void test_attention(void **state)
     support_expect_error(clg_attention(clg_slice(x[0], 2, 0, 1, 1), x[1], x[2], NULL), "a multiple of g");
     support_expect_error(clg_attention(x[0], x[1], CLG_NONE, NULL), "attention: operand 2 is not a variable");
     const clg_attention_options odd = {.mask = support_leaf(g, CLG_F32, CLG_SHAPE(2, T, S), m)};
-    support_expect_error(clg_attention(x[0], x[1], x[2], &odd), "attention: mask f32 (2, 4, 5) must be bool, u8 or real");
+    support_expect_error(clg_attention(x[0], x[1], x[2], &odd),
+                         "attention: mask f32 (2, 4, 5) must be bool, u8 or real");
     support_expect_error(clg_attention(x[0], x[1], clg_slice(x[2], 1, 0, 1, 1), NULL), "attention: q ");
     if (on_the_cpu()) {
         clg_var d[] = {support_leaf(g, CLG_F64, CLG_SHAPE(B, T, H, D), q),

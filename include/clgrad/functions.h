@@ -77,10 +77,10 @@ CLG_API clg_var clg_norm(clg_var x, double p, clg_axes axes, bool keepdims);
 /* The product, 1 of nothing; of pairs, of pairs of pairs, ..., so that its derivatives of any order are right at zeros.
  */
 CLG_API clg_var clg_prod(clg_var x, clg_axes axes, bool keepdims);
-CLG_API clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims); /* i32 */
-CLG_API clg_var clg_any(clg_var x, clg_axes axes, bool keepdims);           /* bool: whether one is not 0; 0 of nothing */
-CLG_API clg_var clg_all(clg_var x, clg_axes axes, bool keepdims);           /* bool: whether none is 0; 1 of nothing */
-CLG_API clg_var clg_argmin(clg_var x, int axis);                            /* as clg_argmax, of the first minimum */
+CLG_API clg_var clg_count_nonzero(clg_var x, clg_axes axes, bool keepdims); /* i64 */
+CLG_API clg_var clg_any(clg_var x, clg_axes axes, bool keepdims); /* bool: whether one is not 0; 0 of nothing */
+CLG_API clg_var clg_all(clg_var x, clg_axes axes, bool keepdims); /* bool: whether none is 0; 1 of nothing */
+CLG_API clg_var clg_argmin(clg_var x, int axis);                  /* as clg_argmax, of the first minimum */
 
 /* ---------------------------------------------------------------- arrays and matrices
  *
@@ -102,8 +102,8 @@ CLG_API clg_var clg_cross(clg_var a, clg_var b, int axis); /* of three-vectors a
 
 /* ---------------------------------------------------------------- elements by index
  *
- * Indices are i32, i64 or u8; negative ones count from the end. One that is out of range takes NaN (0 of integers), and puts
- * nothing. Gradients flow to what was taken, and to what was put and is left. */
+ * Indices are i32, i64 or u8; negative ones count from the end. One that is out of range takes NaN (0 of integers), and
+ * puts nothing. Gradients flow to what was taken, and to what was put and is left. */
 
 /* Slices of x along an axis: its shape with the axis replaced by those of indices (ONNX Gather, NumPy's take). */
 CLG_API clg_var clg_take(clg_var x, clg_var indices, int axis);
@@ -137,8 +137,8 @@ CLG_API clg_var clg_topk(clg_var x, int64_t k, int axis, bool largest, clg_var *
 CLG_API clg_var clg_rms_norm(clg_var x, clg_var gain, double epsilon);
 
 typedef struct clg_attention_options {
-    clg_var mask; /* 0 or CLG_NONE: none. bool, u8: 0 where a key is not looked at; real: added to the scores. Broadcasts to
-                     (b, h, t, s) */
+    clg_var mask; /* 0 or CLG_NONE: none. bool, u8: 0 where a key is not looked at; real: added to the scores.
+                     Broadcasts to (b, h, t, s) */
     bool causal;  /* query i of n looks at keys 0 ... i + m - n of m */
     double scale; /* of the scores; 0: 1 / sqrt(d) */
 } clg_attention_options;
@@ -247,8 +247,8 @@ typedef struct clg_cross_entropy_options {
     clg_reduction reduction; /* MEAN: over the sum of the rows' weights */
 } clg_cross_entropy_options;
 
-/* -log softmax(logits) along axis 1 at the labels. logits (n, classes, ...), labels (n, ...) i32, i64 or u8; NaN for a label
- * out of range. options may be NULL. clg_nll_loss takes logarithms of probabilities in place of logits. */
+/* -log softmax(logits) along axis 1 at the labels. logits (n, classes, ...), labels (n, ...) i32, i64 or u8; NaN for a
+ * label out of range. options may be NULL. clg_nll_loss takes logarithms of probabilities in place of logits. */
 CLG_API clg_var clg_cross_entropy(clg_var logits, clg_var labels, const clg_cross_entropy_options *options);
 CLG_API clg_var clg_nll_loss(clg_var log_probability, clg_var labels, const clg_cross_entropy_options *options);
 /* The same against probabilities, of the shape of logits: -sum(target log softmax(logits)) along axis 1. */
@@ -291,9 +291,9 @@ typedef struct clg_ctc_options {
 /* Connectionist temporal classification (Graves et al. 2006, eq. 6 to 8): -log of the probability of all ways to spread
  * a row's labels over its steps, with blanks before, between and behind them, and between equal ones at least one.
  * log_probability (t, n, classes), as of clg_log_softmax along its last axis; labels (n, s), input_lengths (n): of t
- * steps, label_lengths (n): of s labels; these three i32, i64 or u8. Labels and steps beyond a row's lengths are not read.
- * NaN for a row with a label that is no class, or a length that is not in 0..t or 0..s; operands of other shapes or
- * dtypes, and a blank that is no class, are refused. The graph is unrolled: its size grows with t. Where a loss is
+ * steps, label_lengths (n): of s labels; these three i32, i64 or u8. Labels and steps beyond a row's lengths are not
+ * read. NaN for a row with a label that is no class, or a length that is not in 0..t or 0..s; operands of other shapes
+ * or dtypes, and a blank that is no class, are refused. The graph is unrolled: its size grows with t. Where a loss is
  * infinite no gradient flows. The gradient is that of the formula: PyTorch's for log_probability has
  * exp(log_probability) added, of which nothing is left in front of log_softmax. options may be NULL. */
 CLG_API clg_var clg_ctc_loss(clg_var log_probability, clg_var labels, clg_var input_lengths, clg_var label_lengths,

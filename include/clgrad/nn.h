@@ -28,7 +28,8 @@ CLG_API clg_var clg_uniform_init(clg_graph *graph, clg_shape shape, double bound
 /* An f32 leaf with values normal with standard deviation sqrt(2 / fan_in) (He et al. 2015, eq. 10). */
 CLG_API clg_var clg_he_init(clg_graph *graph, clg_shape shape, int64_t fan_in, clg_random *random);
 
-/* A dense layer: y = x W + b. W (in, out) He-initialised, b (out) zero. */
+/* A dense layer: y = x W + b. W (in, out) He-initialised, b (out) zero, both f32. Of an x of f16 or bf16 y is, too: W
+ * and b are cast to its dtype (mixed precision: see optim.h). */
 typedef struct clg_linear {
     clg_var weight, bias;
 } clg_linear;

@@ -52,7 +52,7 @@ enum bench_conv_shape {
 bool bench_conv(bench_context *c, const bench_case *which, bench_result *r);
 bool bench_max_pool(bench_context *c, const bench_case *which, bench_result *r);
 
-/* Cases of bench_models.c; m is the batch. */
+/* Cases of bench_models.c; m is the batch. bench_cnn: variant 1 computes in bf16, with f32 parameters. */
 bool bench_attention(bench_context *c, const bench_case *which, bench_result *r);
 bool bench_cnn(bench_context *c, const bench_case *which, bench_result *r);
 bool bench_resnet(bench_context *c, const bench_case *which, bench_result *r);

@@ -364,6 +364,7 @@ const bench_case bench_cases[] = {
     {"maxpool_2x2_c64_56_grad", bench_max_pool, 16, 0, 0, 1},
     {"attention_h8_t256_d64", bench_attention, 4, 0, 0, 0},
     {"cnn_b128", bench_cnn, 128, 0, 0, 0},
+    {"cnn_b128_bf16", bench_cnn, 128, 0, 0, 1},
     {"resnet20_b64", bench_resnet, 64, 0, 0, 0},
     {"gpt_b16", bench_gpt, 16, 0, 0, 0},
     {"lstm_b128", bench_lstm, 128, 0, 0, 0},

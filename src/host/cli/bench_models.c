@@ -18,7 +18,8 @@ typedef struct model {
     clg_random random;
     clg_var parameters[MAX_PARAMETERS];
     int count;
-    double flops; /* of the products in a training step */
+    double flops;    /* of the products in a training step */
+    clg_dtype dtype; /* in which it computes; parameters are f32 */
 } model;
 
 /* ---------------------------------------------------------------- parameters */
@@ -27,7 +28,8 @@ static clg_var parameter(model *m, clg_var leaf)
 {
     if (m->count == MAX_PARAMETERS)
         return (clg_var){m->graph, -1};
-    return m->parameters[m->count++] = leaf;
+    m->parameters[m->count++] = leaf;
+    return clg_cast(leaf, m->dtype);
 }
 
 static clg_var weights(model *m, clg_shape shape, int64_t inputs)
@@ -146,7 +148,8 @@ bool bench_cnn(bench_context *c, const bench_case *which, bench_result *r)
     model m;
     if (!begin(c, &m))
         return bench_end(c, NULL, false);
-    clg_var x = bench_random_leaf(m.graph, CLG_SHAPE(which->m, 1, 28, 28));
+    m.dtype = which->variant ? CLG_BF16 : CLG_F32;
+    clg_var x = clg_cast(bench_random_leaf(m.graph, CLG_SHAPE(which->m, 1, 28, 28)), m.dtype);
     clg_var labels = bench_label_leaf(m.graph, CLG_SHAPE(which->m), 7, CLASSES);
     for (int i = 0; i < 2; i++) {
         int64_t channels = i == 0 ? 32 : 64;

@@ -44,7 +44,13 @@ clg_linear clg_linear_new(clg_graph *graph, int64_t in, int64_t out, clg_random 
                         filled(graph, CLG_SHAPE(out), zero, 0, 0, random)};
 }
 
-clg_var clg_linear_apply(clg_linear layer, clg_var x) { return clg_add(clg_matmul(x, layer.weight), layer.bias); }
+clg_var clg_linear_apply(clg_linear layer, clg_var x)
+{
+    const clg_dtype dtype = clg_dtype_of(x);
+    if (dtype == CLG_F16 || dtype == CLG_BF16)
+        layer = (clg_linear){clg_cast(layer.weight, dtype), clg_cast(layer.bias, dtype)};
+    return clg_add(clg_matmul(x, layer.weight), layer.bias);
+}
 
 struct clg_mlp {
     int layers;

@@ -1,9 +1,9 @@
 /* Optimizers: their update is a graph. State and learning rate are leaves; the update assigns to them. */
-#include <clgrad/nn.h>
+#include "helpers.h"
+
 #include <clgrad/optim.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef enum optimizer_kind { KIND_SGD, KIND_ADAM } optimizer_kind;
 
@@ -118,23 +118,31 @@ static clg_var constant(clg_var like, double value)
     return clg_full(like.graph, clg_dtype_of(like), CLG_SCALAR, value);
 }
 
+/* leaf becomes value, where condition holds. Returns token, tied to that. */
+static clg_var set(clg_var token, clg_var leaf, clg_var value, clg_var condition)
+{
+    if (condition.id != CLG_NONE.id)
+        value = clg_where(condition, value, leaf);
+    return clg_after(token, clg_assign(leaf, value));
+}
+
 /* Each update returns token, tied to its assignments. */
-static clg_var update_sgd(clg_optimizer *o, int i, clg_var grad, clg_var token)
+static clg_var update_sgd(clg_optimizer *o, int i, clg_var grad, clg_var condition, clg_var token)
 {
     clg_var p = o->params[i], lr = clg_cast(o->lr, clg_dtype_of(p));
     if (o->sgd.weight_decay != 0)
         grad = clg_add(grad, clg_mul(constant(p, o->sgd.weight_decay), p));
     if (o->sgd.momentum != 0) {
         clg_var velocity = clg_add(clg_mul(constant(p, o->sgd.momentum), o->first[i]), grad);
-        token = clg_after(token, clg_assign(o->first[i], velocity));
+        token = set(token, o->first[i], velocity, condition);
         grad = velocity;
     }
-    return clg_after(token, clg_assign(p, clg_sub(p, clg_mul(lr, grad))));
+    return set(token, p, clg_sub(p, clg_mul(lr, grad)), condition);
 }
 
 /* Kingma and Ba 2015, algorithm 1, with the corrections folded into the step size as at the end of section 2 (epsilon
  * is then scaled likewise, so that the result is the algorithm's). count: updates including this one. */
-static clg_var update_adam(clg_optimizer *o, int i, clg_var grad, clg_var count, clg_var token)
+static clg_var update_adam(clg_optimizer *o, int i, clg_var grad, clg_var count, clg_var condition, clg_var token)
 {
     clg_var p = o->params[i], b1 = constant(p, o->adam.beta1), b2 = constant(p, o->adam.beta2), one = constant(p, 1);
     count = clg_cast(count, clg_dtype_of(p));
@@ -143,23 +151,43 @@ static clg_var update_adam(clg_optimizer *o, int i, clg_var grad, clg_var count,
     clg_var root = clg_sqrt(clg_sub(one, clg_pow(b2, count)));
     clg_var rate = clg_div(clg_mul(clg_cast(o->lr, clg_dtype_of(p)), root), clg_sub(one, clg_pow(b1, count)));
     clg_var step = clg_div(clg_mul(rate, m), clg_add(clg_sqrt(v), clg_mul(constant(p, o->adam.epsilon), root)));
-    token = clg_after(token, clg_assign(o->first[i], m));
-    token = clg_after(token, clg_assign(o->second[i], v));
-    return clg_after(token, clg_assign(p, clg_sub(p, step)));
+    token = set(token, o->first[i], m, condition);
+    token = set(token, o->second[i], v, condition);
+    return set(token, p, clg_sub(p, step), condition);
 }
 
-clg_var clg_minimize(clg_optimizer *optimizer, clg_var loss)
+clg_var clg_optimizer_step(clg_optimizer *optimizer, clg_var x, const clg_var *grads, clg_var condition)
 {
     clg_optimizer *o = optimizer;
-    clg_var poison = {loss.graph, -1}, token = loss;
-    clg_var *grads = malloc((size_t)o->count * sizeof *grads);
-    if (!grads || clg_gradients(loss, o->params, o->count, grads) != CLG_OK) {
-        free(grads);
-        return poison;
-    }
+    if (condition.id != CLG_NONE.id && clg_is_valid(condition) && clg_shape_of(condition).rank != 0)
+        return clg_refuse(x.graph, "optimizer_step: the condition has shape %s; right is a scalar",
+                          words_of(clg_shape_of(condition)).text);
     clg_var count = clg_add(o->steps, constant(o->steps, 1));
     for (int i = 0; i < o->count; i++)
-        token = o->kind == KIND_SGD ? update_sgd(o, i, grads[i], token) : update_adam(o, i, grads[i], count, token);
+        x = o->kind == KIND_SGD ? update_sgd(o, i, grads[i], condition, x)
+                                : update_adam(o, i, grads[i], count, condition, x);
+    return set(x, o->steps, count, condition);
+}
+
+/* clg_minimize; with a scale, on the scaled loss. */
+static clg_var minimize(clg_optimizer *o, clg_var loss, const clg_loss_scale *scale)
+{
+    clg_var finite = CLG_NONE, result = {loss.graph, -1}, *grads = malloc((size_t)o->count * sizeof *grads);
+    clg_status status = CLG_ERROR_MEMORY;
+    if (grads)
+        status = scale ? clg_loss_scale_gradients(scale, loss, o->params, o->count, grads, &finite)
+                       : clg_gradients(loss, o->params, o->count, grads);
+    if (status == CLG_OK)
+        result = clg_optimizer_step(o, loss, grads, finite);
+    if (status == CLG_OK && scale)
+        result = clg_loss_scale_update(scale, result, finite);
     free(grads);
-    return clg_after(token, clg_assign(o->steps, count));
+    return result;
+}
+
+clg_var clg_minimize(clg_optimizer *optimizer, clg_var loss) { return minimize(optimizer, loss, NULL); }
+
+clg_var clg_minimize_scaled(clg_optimizer *optimizer, clg_var loss, const clg_loss_scale *scale)
+{
+    return minimize(optimizer, loss, scale);
 }

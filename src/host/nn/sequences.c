@@ -39,7 +39,8 @@ static bool is_mask(clg_var mask, int64_t heads)
 {
     const clg_shape s = clg_shape_of(mask);
     const int64_t own = s.rank < 3 ? 1 : s.dim[s.rank - 3];
-    return clg_dtype_of(mask) != CLG_I32 && clg_dtype_of(mask) != CLG_I64 && s.rank >= 1 && s.rank <= 4 && (own == 1 || own == heads);
+    return clg_dtype_of(mask) != CLG_I32 && clg_dtype_of(mask) != CLG_I64 && s.rank >= 1 && s.rank <= 4 &&
+           (own == 1 || own == heads);
 }
 
 clg_var clg_attention(clg_var q, clg_var k, clg_var v, const clg_attention_options *options)
