@@ -46,13 +46,13 @@ static bool find_chain(const scheduler *f, int32_t base, chain *c)
             continue;
         if (n->count != nodes[base].count)
             return false;
-        if (n->op == OP_INPUT || (node != base && f->dense[node])) {
+        if (n->op == OP_INPUT || (node != base && (f->dense[node] || schedule_rounds(f->s, node)))) {
             if (c->source >= 0)
                 return false;
             c->source = node;
             continue;
         }
-        c->cost += clg_ops[n->op].cost;
+        c->cost += schedule_widens(f->s, node) ? 0 : clg_ops[n->op].cost;
         if (clg_ops[n->op].kind != KIND_MAP || c->cost > MOST_COST)
             return false;
         for (int k = 0; k < 3; k++)
@@ -64,6 +64,9 @@ static bool find_chain(const scheduler *f, int32_t base, chain *c)
 
 void prologue_find(scheduler *f)
 {
+    for (int32_t i = f->s->count; i-- > 0;)
+        if (f->dense[i] == DENSE_OPERAND && schedule_widens(f->s, i))
+            f->dense[f->s->nodes[i].src[0]] |= DENSE_OPERAND;
     for (int32_t i = 0; i < f->s->count; i++) {
         chain c;
         if (f->dense[i] == DENSE_OPERAND && f->s->nodes[i].count > 0 && clg_ops[f->s->nodes[i].op].kind == KIND_MAP &&

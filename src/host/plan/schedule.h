@@ -183,6 +183,19 @@ void arrays_fill(const scheduler *f, int32_t node, plan_step *step);
 /* fuse.c. Marks the nodes that steps of other kinds than loops, or callers, will read from memory; 0: the others. */
 enum { DENSE_OPERAND = 1, /* of a contraction */ DENSE_OTHER = 2 };
 void fuse_mark_dense(const subgraph *s, uint8_t *dense);
+/* Whether a node is the f32 or f64 value of an f16 or bf16 one: better kept in memory as the latter. */
+static inline bool schedule_widens(const subgraph *s, int32_t node)
+{
+    const sub_node *n = &s->nodes[node];
+    return n->op == OP_CAST && dtype_is_half((clg_dtype)s->nodes[n->src[0]].dtype) &&
+           !dtype_is_half((clg_dtype)n->dtype);
+}
+/* Whether a node is a sum of products, rounded to f16 or bf16: that is done where it is made, and only that is kept. */
+static inline bool schedule_rounds(const subgraph *s, int32_t node)
+{
+    const sub_node *n = &s->nodes[node];
+    return n->op == OP_CAST && dtype_is_half((clg_dtype)n->dtype) && s->nodes[n->src[0]].op == OP_CONTRACT;
+}
 /* prologue.c. Finds the operands of contractions that are computed as they are read, which are not dense then. */
 void prologue_find(scheduler *f);
 /* The plan that says how; freed with plan_free, also if it fails. */

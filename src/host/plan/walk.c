@@ -179,7 +179,7 @@ static bool too_often(scheduler *f, const walk *w, int32_t node, int32_t at)
     affine address = access_address(a);
     uint32_t dims = access_bound_dims(a, w->g->sp.rank);
     double times = 1;
-    if (clg_ops[n->op].kind != KIND_MAP || n->count == 0)
+    if (clg_ops[n->op].kind != KIND_MAP || n->count == 0 || schedule_widens(f->s, node))
         return false;
     for (int d = 0; d < w->g->sp.rank; d++)
         if (address.coef[d] || dims >> d & 1)
@@ -200,7 +200,8 @@ static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t a
     uint32_t dims = 0;
     for (int d = 0; d < w->g->sp.rank; d++)
         dims |= address.coef[d] ? 1u << d : 0;
-    if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0)
+    if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0 ||
+        schedule_widens(f->s, node))
         return false;
     int64_t positions = dims & w->g->sp.inner ? w->g->full_count : w->g->outer_count, row;
     if (w->g->kind == STEP_LOOP && !w->g->sp.inner && group_row(f, &w->g->sp, dims, &row))
@@ -234,7 +235,8 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
     if (state->group >= 0) {
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
-        if (!state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS &&
+        const bool cheap = state->cost <= most && state->loads <= CHEAP_LOADS && !schedule_rounds(f->s, node);
+        if (!state->stored && is_inline(n) && (cheap || schedule_widens(f->s, node)) &&
             !too_often(f, w, node, access) && !is_spread(f, w, node, access) && push_operands(f, w, node, access))
             return;
         w->latest = state->group > w->latest ? state->group : w->latest;
