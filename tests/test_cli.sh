@@ -88,7 +88,8 @@ expect_error 2 "--seed is '-1'" train --seed=-1
 expect_error 2 "--hidden is ''" train --hidden ''
 expect_error 2 "--hidden is '0'" train --hidden 16,0
 expect_error 2 "--optimizer is 'lion'; right is adam or sgd" train --optimizer lion
-expect_error 2 "--model is 'cnn'; right is mlp" train --model cnn
+expect_error 2 "--model is 'rnn'; right is mlp or cnn" train --model rnn
+expect_error 2 "--dtype is 'f64'; right is f32, bf16 or f16" train --dtype f64
 expect_error 2 "--dataset is 'cifar'; right is fashion-mnist" train --dataset cifar
 expect_error 2 "--resident is 'there'; right is auto, yes or no" train --resident there
 expect_error 2 "unexpected argument 'now'" train now
@@ -119,7 +120,7 @@ fi
 expect 0 '^ +30 +[0-9.]+ +[0-9.]+ +100\.00%' "${train[@]}" --epochs 30 --lr 0.01 --log a.jsonl --save a.safetensors \
     --losses a.losses
 grep -q $'\r\|\033' out && fail "control characters in output that is not a terminal"
-[ "$(wc -l <out)" -eq 31 ] || fail "not one line an epoch: $(cat out)"
+[ "$(grep -cE "^(epoch| +[0-9]+ )" out)" -eq 31 ] || fail "not one line an epoch: $(cat out)"
 [ "$(wc -l <a.losses)" -eq $((30 * 7)) ] || fail "not one loss a step: $(wc -l <a.losses)"
 [ "$(wc -l <a.jsonl)" -eq 30 ] || fail "not one line of log an epoch"
 number='(-?[0-9.e+-]+|null)'
@@ -133,6 +134,9 @@ expect 0 '^ +1 ' "${train[@]}" --epochs 1 --seed 1 --losses c.losses
 grep -q '"layers.1.bias":{"dtype":"F32","shape":\[10\]' a.safetensors || fail "the parameters' names"
 expect 0 '^ +2 ' "${train[@]}" --epochs 2 --optimizer sgd --batch-size 1000
 expect 0 '^ +1 ' "${train[@]}" --epochs 1 --limit 5
+for dtype in f32 bf16 f16; do
+    expect 0 '100\.00%' "${train[@]}" --epochs 30 --lr 0.01 --model cnn --dtype $dtype --save $dtype.safetensors
+done
 # Where the data set lies changes nothing but the speed.
 for place in yes no; do
     expect 0 '^ +3 ' "${train[@]}" --epochs 3 --resident $place --losses $place.losses --save $place.safetensors

@@ -29,6 +29,7 @@ enum {
     KEY_DATA,
     KEY_MODEL,
     KEY_HIDDEN,
+    KEY_DTYPE,
     KEY_OPTIMIZER,
     KEY_LR,
     KEY_SEED,
@@ -43,8 +44,13 @@ enum {
 static const struct argp_option options[] = {
     {"dataset", KEY_DATASET, "NAME", 0, "The data set (fashion-mnist)", 0},
     {"data", KEY_DATA, "DIR", 0, "Folder with its IDX files, plain or .gz (" DEFAULT_DATA ")", 0},
-    {"model", KEY_MODEL, "NAME", 0, "The model: mlp, dense layers with relu between them (mlp)", 0},
-    {"hidden", KEY_HIDDEN, "N,N,...", 0, "Widths of its hidden layers (512,512)", 0},
+    {"model", KEY_MODEL, "NAME", 0,
+     "The model: mlp, dense layers with relu between them, or cnn, two 3 x 3 convolutions to 32 and 64 channels, each "
+     "with relu and a 2 x 2 maximum pool, before them (mlp)",
+     0},
+    {"hidden", KEY_HIDDEN, "N,N,...", 0, "Widths of its hidden dense layers (512,512)", 0},
+    {"dtype", KEY_DTYPE, "NAME", 0,
+     "The type of what the model computes: f32, bf16, or f16 with a scaled loss; its parameters are f32 (f32)", 0},
     {"epochs", 'e', "N", 0, "Passes over the training set (5)", 0},
     {"batch-size", 'b', "N", 0, "Examples in a step (128)", 0},
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "adam or sgd (adam)", 0},
@@ -91,8 +97,10 @@ static int parse_word(struct argp_state *state, const char *option, const char *
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-    static const char *const datasets[] = {"fashion-mnist", NULL}, *const models[] = {"mlp", NULL},
-                             *const optimizers[] = {"adam", "sgd", NULL}, *const places[] = {"auto", "yes", "no", NULL};
+    static const char *const datasets[] = {"fashion-mnist", NULL}, *const models[] = {"mlp", "cnn", NULL},
+                             *const optimizers[] = {"adam", "sgd", NULL}, *const places[] = {"auto", "yes", "no", NULL},
+                             *const dtypes[] = {"f32", "bf16", "f16", NULL};
+    static const clg_dtype dtype_of[] = {CLG_F32, CLG_BF16, CLG_F16};
     train_options *o = state->input;
     switch (key) {
     case KEY_DATASET:
@@ -102,7 +110,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         o->data = argument;
         break;
     case KEY_MODEL:
-        parse_word(state, "--model", argument, models);
+        o->trainer.cnn = parse_word(state, "--model", argument, models) == 1;
+        break;
+    case KEY_DTYPE:
+        o->trainer.dtype = dtype_of[parse_word(state, "--dtype", argument, dtypes)];
         break;
     case KEY_HIDDEN:
         parse_hidden(state, argument, &o->trainer);
@@ -313,6 +324,16 @@ static int run_epoch(session *s, int64_t epoch)
     return log_epoch(s, epoch, train_loss, test, seconds);
 }
 
+/* What a training step takes of the device's memory. */
+static void print_memory(const session *s)
+{
+    char values[32], leaves[32];
+    const clg_program_info info = clg_program_get_info(s->trainer.train[0].program);
+    printf("memory of a step: %s bytes of intermediate values, %s of parameters, their moments and data\n",
+           cli_group_digits(values, (double)info.arena_bytes), cli_group_digits(leaves, (double)info.parameter_bytes));
+    fflush(stdout);
+}
+
 static int train(session *s)
 {
     const train_options *o = s->options;
@@ -327,6 +348,8 @@ static int train(session *s)
     fflush(stdout);
     for (int64_t epoch = 1; status == EXIT_SUCCESS && epoch <= o->epochs; epoch++)
         status = run_epoch(s, epoch);
+    if (status == EXIT_SUCCESS)
+        print_memory(s);
     if (status == EXIT_SUCCESS && o->save && trainer_save(&s->trainer, o->save) != CLG_OK)
         return cli_library_error("train");
     /* last, because it trains on */

@@ -15,6 +15,23 @@ enum {
 
 /* ---------------------------------------------------------------- programs */
 
+/* A 3 x 3 convolution, relu, and the largest of 2 x 2 each, twice: to 32 and 64 channels. x (n, pixels); the result has
+ * two axes, too. */
+static clg_var apply_convolutions(const trainer *t, const clg_dataset *set, clg_var x)
+{
+    const int64_t size = clg_shape_of(x).dim[0];
+    if (t->convolutions == 0)
+        return x;
+    x = clg_reshape(x, CLG_SHAPE(size, 1, set->rows, set->columns));
+    for (int i = 0; i < t->convolutions; i++) {
+        clg_var weight = clg_cast(t->parameters[2 * i], t->dtype), bias = clg_cast(t->parameters[2 * i + 1], t->dtype);
+        bias = clg_reshape(bias, CLG_SHAPE(-1, 1, 1));
+        x = clg_relu(clg_add(clg_conv(x, weight, (clg_conv_options){.same = true}), bias));
+        x = clg_max_pool(x, (clg_pool_options){.size = CLG_SHAPE(2, 2)});
+    }
+    return clg_reshape(x, CLG_SHAPE(size, -1));
+}
+
 /* A batch of n examples: images (n, pixels) u8 and labels (n). The model's logits (n, classes). *next: an effect to be
  * compiled with them, or nothing. */
 static clg_var apply_model(const trainer *t, const trainer_source *source, trainer_batch *batch, int64_t size,
@@ -29,7 +46,8 @@ static clg_var apply_model(const trainer *t, const trainer_source *source, train
         batch->labels = clg_input(t->graph, CLG_I32, CLG_SHAPE(size));
     }
     clg_var scale = clg_full(t->graph, CLG_F32, CLG_SCALAR, 1.0 / 255);
-    return clg_mlp_apply(t->mlp, clg_mul(clg_cast(batch->images, CLG_F32), scale));
+    clg_var x = clg_cast(clg_mul(clg_cast(batch->images, CLG_F32), scale), t->dtype);
+    return clg_mlp_apply(t->mlp, apply_convolutions(t, set, x));
 }
 
 /* When the program runs, sum grows by size * mean. */
@@ -50,7 +68,8 @@ static clg_status compile_train(trainer *t, trainer_batch *batch, int64_t size)
         return CLG_OK;
     clg_var outputs[4], logits = apply_model(t, &t->train_source, batch, size, &outputs[3]);
     batch->loss = outputs[0] = clg_softmax_cross_entropy(logits, batch->labels);
-    outputs[1] = clg_minimize(t->optimizer, batch->loss);
+    outputs[1] = t->dtype == CLG_F16 ? clg_minimize_scaled(t->optimizer, batch->loss, &t->scale)
+                                     : clg_minimize(t->optimizer, batch->loss);
     outputs[2] = add_to(t->train_sums.loss, batch->loss, size);
     return compile(t, batch, outputs, t->train_source.resident ? 4 : 3);
 }
@@ -67,26 +86,44 @@ static clg_status compile_test(trainer *t, trainer_batch *batch, int64_t size)
     return compile(t, batch, outputs, t->test_source.resident ? 3 : 2);
 }
 
+/* Returns the width of what the dense layers get. */
+static int64_t build_convolutions(trainer *t, clg_random *random)
+{
+    static const float zeros[64] = {0};
+    static const int64_t channels[TRAINER_CONVOLUTIONS + 1] = {1, 32, 64};
+    int64_t rows = t->train_source.set->rows, columns = t->train_source.set->columns;
+    for (int i = 0; i < t->convolutions; i++) {
+        const clg_shape shape = CLG_SHAPE(channels[i + 1], channels[i], 3, 3);
+        t->parameters[2 * i] = clg_he_init(t->graph, shape, 9 * channels[i], random);
+        t->parameters[2 * i + 1] = clg_array(t->graph, CLG_F32, CLG_SHAPE(channels[i + 1]), zeros);
+        rows /= 2, columns /= 2;
+    }
+    return rows * columns * channels[t->convolutions];
+}
+
 static clg_status build_model(trainer *t, const trainer_options *options)
 {
     int64_t widths[TRAINER_MAX_HIDDEN + 2];
     int count = 0;
-    const clg_dataset *set = t->train_source.set;
-    widths[count++] = set->rows * set->columns;
+    clg_random random = clg_random_new(options->seed, 0);
+    t->dtype = options->dtype;
+    t->convolutions = options->cnn ? TRAINER_CONVOLUTIONS : 0;
+    widths[count++] = build_convolutions(t, &random);
     for (int i = 0; i < options->hidden_count; i++)
         widths[count++] = options->hidden[i];
-    widths[count++] = set->classes;
-    clg_random random = clg_random_new(options->seed, 0);
+    widths[count++] = t->train_source.set->classes;
     t->mlp = clg_mlp_new(t->graph, widths, count, &random);
     if (!t->mlp)
         return CLG_ERROR_ARGUMENT;
-    int parameter_count;
-    const clg_var *parameters = clg_mlp_parameters(t->mlp, &parameter_count);
+    const clg_var *dense = clg_mlp_parameters(t->mlp, &count);
+    memcpy(t->parameters + 2 * t->convolutions, dense, (size_t)count * sizeof *dense);
+    count = t->parameter_count = count + 2 * t->convolutions;
     clg_adam_options adam = clg_adam_defaults();
     clg_sgd_options sgd = clg_sgd_defaults();
     adam.lr = sgd.lr = options->lr;
-    t->optimizer =
-        options->adam ? clg_adam(parameters, parameter_count, &adam) : clg_sgd(parameters, parameter_count, &sgd);
+    t->optimizer = options->adam ? clg_adam(t->parameters, count, &adam) : clg_sgd(t->parameters, count, &sgd);
+    if (t->dtype == CLG_F16)
+        t->scale = clg_loss_scale_new(t->graph, NULL);
     t->train_sums.loss = clg_scalar(t->graph, 0);
     t->test_sums = (trainer_sums){clg_scalar(t->graph, 0), clg_scalar(t->graph, 0)};
     return t->optimizer ? CLG_OK : CLG_ERROR_ARGUMENT;
@@ -286,14 +323,12 @@ clg_status trainer_evaluate(trainer *t, trainer_result *result)
 
 clg_status trainer_save(const trainer *t, const char *path)
 {
-    enum { MAX = 2 * (TRAINER_MAX_HIDDEN + 1) };
+    enum { MAX = sizeof t->parameters / sizeof *t->parameters };
     char text[MAX][32];
     const char *names[MAX];
-    int count;
-    const clg_var *parameters = clg_mlp_parameters(t->mlp, &count);
-    for (int i = 0; i < count && i < MAX; i++) {
+    for (int i = 0; i < t->parameter_count; i++) {
         snprintf(text[i], sizeof text[i], "layers.%d.%s", i / 2, i % 2 ? "bias" : "weight");
         names[i] = text[i];
     }
-    return clg_safetensors_save(path, names, parameters, count);
+    return clg_safetensors_save(path, names, t->parameters, t->parameter_count);
 }

@@ -6,7 +6,7 @@
 #include <clgrad/nn.h>
 #include <clgrad/optim.h>
 
-enum { TRAINER_MAX_HIDDEN = 16 };
+enum { TRAINER_MAX_HIDDEN = 16, TRAINER_CONVOLUTIONS = 2 };
 
 /* Where the data sets are during the training: in the device's memory, or on the host, from where each step's batch is
  * sent. AUTO: on devices with memory of their own (GPUs) if they take no more than a quarter of it. A device that
@@ -16,6 +16,8 @@ typedef enum trainer_resident { TRAINER_AUTO, TRAINER_DEVICE, TRAINER_HOST } tra
 typedef struct trainer_options {
     int64_t hidden[TRAINER_MAX_HIDDEN]; /* widths of the hidden layers */
     int hidden_count;
+    bool cnn;        /* convolutions before the dense layers */
+    clg_dtype dtype; /* f32, f16 or bf16, in which the model computes; parameters are f32 */
     int64_t batch_size;
     bool adam; /* else sgd */
     double lr;
@@ -44,8 +46,13 @@ typedef struct trainer_sums {
 
 typedef struct trainer {
     clg_graph *graph;
+    clg_dtype dtype;
+    int convolutions;
     clg_mlp *mlp;
+    clg_var parameters[2 * (TRAINER_CONVOLUTIONS + TRAINER_MAX_HIDDEN + 1)]; /* weight, bias, weight, bias, ... */
+    int parameter_count;
     clg_optimizer *optimizer;
+    clg_loss_scale scale; /* of f16 */
     trainer_sums train_sums, test_sums;
     trainer_batch train[2], test[2]; /* full batches, and the rest of the examples */
     uint64_t seed;

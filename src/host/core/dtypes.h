@@ -15,6 +15,12 @@ typedef struct dtype_row {
 
 extern const dtype_row clg_dtypes[CLG_DTYPE_COUNT];
 
+/* f16 and bf16: real, and smaller than what they are computed in. */
+static inline bool dtype_is_half(clg_dtype dtype)
+{
+    return clg_dtypes[dtype].real && clg_dtypes[dtype].arithmetic != dtype;
+}
+
 /* Room for an element of any dtype. */
 typedef struct dtype_element {
     _Alignas(8) unsigned char bytes[8];

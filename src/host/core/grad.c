@@ -166,9 +166,19 @@ RULE(cast) { gx[0] = clg_cast(gy, clg_dtype_of(x[0])); }
 /* ---------------------------------------------------------------- reductions and views */
 
 RULE(sum) { gx[0] = views_broadcast(gy, clg_shape_of(x[0])); }
+/* y, an extreme of x, by way of x's dtype if that is f16 or bf16, cast: they have it, too, and it is kept in less
+ * memory.
+ */
+static clg_var extreme_as_given(clg_var x, clg_var y)
+{
+    const clg_var given = clg_operand(x, 0);
+    const bool widened = graph_at(x)->op == OP_CAST && dtype_is_half(clg_dtype_of(given));
+    return widened ? clg_cast(clg_cast(y, clg_dtype_of(given)), clg_dtype_of(y)) : y;
+}
+
 RULE(extreme)
 {
-    clg_var chosen = clg_cast(clg_equal(x[0], y), clg_dtype_of(y));
+    clg_var chosen = clg_cast(clg_equal(x[0], extreme_as_given(x[0], y)), clg_dtype_of(y));
     uint32_t mask = (uint32_t)graph_at(y)->attr.integer;
     gx[0] = clg_mul(chosen, clg_div(gy, build_reduce(OP_SUM, chosen, mask)));
 }

@@ -293,6 +293,8 @@ static void estimate(scheduler *f, int32_t node)
 {
     const sub_node *n = &f->s->nodes[node];
     int64_t cost = clg_ops[n->op].kind == KIND_GATHER ? 1 : clg_ops[n->op].cost, loads = 0;
+    if (n->op == OP_CAST && (dtype_is_half((clg_dtype)n->dtype) || schedule_widens(f->s, node)))
+        cost = 0; /* what it would take is less than what the memory for an f32 does */
     for (int s = 0; s < 3; s++) {
         if (n->src[s] < 0)
             continue;
@@ -321,6 +323,8 @@ static clg_status fuse_node(scheduler *f, int32_t i)
     case KIND_MAP:
         if (f->dense[i]) /* now, while the group that computes its operands is the one to join */
             return materialise(f, i);
+        if (schedule_rounds(f->s, i))
+            return fuse_place(f, i, 0);
         estimate(f, i);
         return f->state[i].cost > f->traits.max_body / 4 && f->state[i].cost >= 30 ? fuse_place(f, i, 0) : CLG_OK;
     case KIND_VIEW:

@@ -48,13 +48,14 @@ static bool find_chain(const scheduler *f, int32_t base, int32_t source, chain *
             continue;
         if (n->count != nodes[base].count)
             return false;
-        if (source >= 0 ? node == source : n->op == OP_INPUT || (node != base && f->dense[node])) {
+        const bool kept = f->dense[node] || schedule_rounds(f->s, node);
+        if (source >= 0 ? node == source : n->op == OP_INPUT || (node != base && kept)) {
             if (c->source >= 0)
                 return false;
             c->source = node;
             continue;
         }
-        c->cost += clg_ops[n->op].cost;
+        c->cost += schedule_widens(f->s, node) ? 0 : clg_ops[n->op].cost;
         if (clg_ops[n->op].kind != KIND_MAP || c->cost > MOST_COST)
             return false;
         for (int k = 0; k < 3; k++)
@@ -68,14 +69,14 @@ static bool find_chain(const scheduler *f, int32_t base, int32_t source, chain *
  * takes less than its cast. -1: the node is no such cast. */
 static int32_t cast_source(const scheduler *f, int32_t node)
 {
-    const sub_node *n = &f->s->nodes[node];
-    if (n->op != OP_CAST || n->dtype != CLG_F32)
-        return -1;
-    return schedule_is_half(f->s->nodes[n->src[0]].dtype) ? n->src[0] : -1;
+    return schedule_widens(f->s, node) ? f->s->nodes[node].src[0] : -1;
 }
 
 void prologue_find(scheduler *f)
 {
+    for (int32_t i = f->s->count; i-- > 0;)
+        if (f->dense[i] == DENSE_OPERAND && schedule_widens(f->s, i))
+            f->dense[f->s->nodes[i].src[0]] |= DENSE_OPERAND;
     for (int32_t i = 0; i < f->s->count; i++) {
         chain c;
         int32_t source = -1;

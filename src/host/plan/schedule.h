@@ -184,6 +184,19 @@ void arrays_fill(const scheduler *f, int32_t node, plan_step *step);
 /* fuse.c. Marks the nodes that steps of other kinds than loops, or callers, will read from memory; 0: the others. */
 enum { DENSE_OPERAND = 1, /* of a contraction */ DENSE_OTHER = 2 };
 void fuse_mark_dense(const subgraph *s, uint8_t *dense);
+/* Whether a node is the f32 or f64 value of an f16 or bf16 one: better kept in memory as the latter. */
+static inline bool schedule_widens(const subgraph *s, int32_t node)
+{
+    const sub_node *n = &s->nodes[node];
+    return n->op == OP_CAST && dtype_is_half((clg_dtype)s->nodes[n->src[0]].dtype) &&
+           !dtype_is_half((clg_dtype)n->dtype);
+}
+/* Whether a node is a sum of products, rounded to f16 or bf16: that is done where it is made, and only that is kept. */
+static inline bool schedule_rounds(const subgraph *s, int32_t node)
+{
+    const sub_node *n = &s->nodes[node];
+    return n->op == OP_CAST && dtype_is_half((clg_dtype)n->dtype) && s->nodes[n->src[0]].op == OP_CONTRACT;
+}
 /* prologue.c. Finds the operands of contractions that are computed as they are read, which are not dense then. */
 void prologue_find(scheduler *f);
 /* The plan that says how; freed with plan_free, also if it fails. */
@@ -194,7 +207,6 @@ clg_status fuse_place(scheduler *f, int32_t root, int32_t least);
 clg_status fuse_assignments(scheduler *f);
 
 /* Shared helpers. */
-static inline bool schedule_is_half(int dtype) { return dtype == CLG_F16 || dtype == CLG_BF16; }
 bool schedule_push(scheduler *f, int32_t node, int32_t access);
 bool schedule_add(node_list *list, int32_t node); /* false: out of memory */
 /* Slot of a (node, access) pair in this stamp's table: *found tells whether it was there. NULL: out of memory. The

@@ -179,7 +179,7 @@ static bool too_often(scheduler *f, const walk *w, int32_t node, int32_t at)
     affine address = access_address(a);
     uint32_t dims = access_bound_dims(a, w->g->sp.rank);
     double times = 1;
-    if (clg_ops[n->op].kind != KIND_MAP || n->count == 0)
+    if (clg_ops[n->op].kind != KIND_MAP || n->count == 0 || schedule_widens(f->s, node))
         return false;
     for (int d = 0; d < w->g->sp.rank; d++)
         if (address.coef[d] || dims >> d & 1)
@@ -200,23 +200,13 @@ static bool is_spread(const scheduler *f, const walk *w, int32_t node, int32_t a
     uint32_t dims = 0;
     for (int d = 0; d < w->g->sp.rank; d++)
         dims |= address.coef[d] ? 1u << d : 0;
-    if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0)
+    if (!f->traits.evaluates_all || clg_ops[n->op].kind != KIND_MAP || dims == 0 || a->bound_count > 0 ||
+        schedule_widens(f->s, node))
         return false;
     int64_t positions = dims & w->g->sp.inner ? w->g->full_count : w->g->outer_count, row;
     if (w->g->kind == STEP_LOOP && !w->g->sp.inner && group_row(f, &w->g->sp, dims, &row))
         positions /= row; /* lowering has it evaluated once for the row */
     return positions / OFTEN >= n->count && (positions - n->count) * clg_ops[n->op].cost >= LEAST;
-}
-
-/* Whether a node rounds to f16 or bf16 what an earlier group has made and would have to keep in memory for it: what is
- * rounded takes less there. */
-static bool is_rounded_product(const scheduler *f, const walk *w, int32_t node)
-{
-    const sub_node *n = &f->s->nodes[node];
-    if (n->op != OP_CAST || !schedule_is_half(n->dtype))
-        return false;
-    const node_state *source = &f->state[n->src[0]];
-    return source->group >= 0 && source->group < w->index && !source->stored && !is_inline(&f->s->nodes[n->src[0]]);
 }
 
 /* One value at one access: read from memory, made in the group already, or evaluated here (then go deeper). */
@@ -245,9 +235,9 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
     if (state->group >= 0) {
         /* storing a value much smaller than the space costs next to nothing */
         int most = n->count * 4 >= w->g->full_count ? CHEAP_COST : 2;
-        if (!state->stored && is_inline(n) && state->cost <= most && state->loads <= CHEAP_LOADS &&
-            !too_often(f, w, node, access) && !is_spread(f, w, node, access) && !is_rounded_product(f, w, node) &&
-            push_operands(f, w, node, access))
+        const bool cheap = state->cost <= most && state->loads <= CHEAP_LOADS && !schedule_rounds(f->s, node);
+        if (!state->stored && is_inline(n) && (cheap || schedule_widens(f->s, node)) &&
+            !too_often(f, w, node, access) && !is_spread(f, w, node, access) && push_operands(f, w, node, access))
             return;
         w->latest = state->group > w->latest ? state->group : w->latest;
         w->cost++;
@@ -259,8 +249,7 @@ static void visit(scheduler *f, walk *w, int32_t node, int32_t access)
         w->status = clg_fail(CLG_ERROR_UNSUPPORTED, "schedule: %s used before it was placed", clg_ops[n->op].name);
         return;
     }
-    if (too_often(f, w, node, access) || is_spread(f, w, node, access) || is_rounded_product(f, w, node) ||
-        !push_operands(f, w, node, access)) {
+    if (too_often(f, w, node, access) || is_spread(f, w, node, access) || !push_operands(f, w, node, access)) {
         block(f, w, node);
         return;
     }
