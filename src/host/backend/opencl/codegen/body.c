@@ -205,6 +205,17 @@ void body_add_cast(text *t, int from, int to, int width, const char *value)
         text_add(t, "FN(%s, from_%s)(%s)", body_suffix(to, width).s, body_suffix(from, 1).s, value);
 }
 
+void body_define_operand(text *t, const char *prefix, int stored, int dtype, int width)
+{
+    char vector[64];
+    snprintf(vector, sizeof vector, "VECTOR_AT(global const, %s, p)", body_suffix(stored, width).s);
+    text_add(t, "#define %s_T %s_t\n#define %s_VALUE(x) ", prefix, body_suffix(stored, 1).s, prefix);
+    body_add_cast(t, stored, dtype, 1, "x");
+    text_add(t, "\n#define %s_VECTOR(p) ", prefix);
+    body_add_cast(t, stored, dtype, width, vector);
+    text_add(t, "\n");
+}
+
 int body_operand_dtype(const body *b, int which) { return b->plan->buffers[b->step->operand[which].buffer].dtype; }
 
 void body_begin_value(const body_printer *p, int32_t reg)

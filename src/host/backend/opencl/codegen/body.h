@@ -77,6 +77,9 @@ void body_add_operand(const body_printer *p, text *t, int32_t reg, int width);
 void body_begin_value(const body_printer *p, int32_t reg);
 /* A value of one dtype as another, "FN(f32x16, from_bf16)(r7)"; of the same dtype the value. */
 void body_add_cast(text *t, int from, int to, int width, const char *value);
+/* Macros that read an operand: A_T, the type of its elements in memory; A_VALUE(x), A_VECTOR(p), what is computed with.
+ */
+void body_define_operand(text *t, const char *prefix, int stored, int dtype, int width);
 /* The dtype in memory of a contraction's operand, from which it is cast as it is read. */
 int body_operand_dtype(const body *b, int which);
 

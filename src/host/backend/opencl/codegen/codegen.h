@@ -7,6 +7,7 @@
  *   loads.c     what a body reads, addresses        contract.c        another one
  *   instrs.c    a body's instructions               contract_lines.c  one with long sums
  *   rows.c      rows on CPUs: what keeps them near  contract_gpu.c    a CONTRACT step on a GPU
+ *                                     contract_cast.c   operands that are casts
  *   nest.c      the loops around a body             tile.c            how a CPU device cuts a product up
  *                                                   tile_gpu.c        how a GPU does
  *                                                   arrays.c          an ARRAY step
@@ -27,6 +28,8 @@ clg_status contract_kernels(const kernel_target *target, const plan *schedule, i
 /* Of a contraction whose columns lie apart or whose sums are long, where enough rows meet each line. */
 bool contract_has_lines(const kernel_target *target, const plan_step *step);
 clg_status contract_lines_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
+/* Of operands that are casts, where either of these then reads what was cast. */
+clg_status contract_cast_kernels(const kernel_target *target, const plan *schedule, int32_t step, kernel_list *list);
 clg_status contract_gpu_kernels(const kernel_target *target, const plan *schedule, int32_t step, product_tile tile,
                                 kernel_list *list);
 /* Of a CONTRACT step. */

@@ -140,16 +140,6 @@ static void open_sum(const contract *c, const body_printer *p, int d, bool insid
     text_open(p->out, head);
 }
 
-/* "(f32x8_t)(r0)", what was loaded of an operand as a factor. */
-static void add_factor(const reading *from, text *t, int which, int width)
-{
-    const int dtype = from->body.step->dtype, own = from->body.uniform[which] ? 1 : width;
-    const char *const names[] = {"r0", "r1"};
-    text_add(t, "(%s_t)(", body_suffix(dtype, width).s);
-    body_add_cast(t, from->instrs[which].dtype, dtype, own, names[which]);
-    text_add(t, ")");
-}
-
 /* The sum, then the body on each row's. */
 static void print_block(const contract *c, const reading *from, const body_printer *p)
 {
@@ -162,17 +152,10 @@ static void print_block(const contract *c, const reading *from, const body_print
     for (int d = step->outer_rank; d < step->outer_rank + step->inner_rank; d++)
         open_sum(c, p, d, from == &c->inside);
     body_print_load(&reads, 1);
-    text_indent(p->out);
-    text_add(p->out, "const %s_t x = ", s.s);
-    add_factor(from, p->out, 1, p->width);
-    text_add(p->out, ";\n");
     for (int i = 0; i < c->rows; i++) {
         open_row(c, p->out, i);
         body_print_load(&reads, 0);
-        text_indent(p->out);
-        text_add(p->out, "s%d = fma(", i);
-        add_factor(from, p->out, 0, p->width);
-        text_add(p->out, ", x, s%d);\n", i);
+        text_line(p->out, "s%d = fma((%s_t)(r0), (%s_t)(r1), s%d);", i, s.s, s.s, i);
         text_close(p->out);
     }
     for (int d = 0; d < step->inner_rank; d++)
@@ -309,7 +292,7 @@ static void make_reading(const contract *c, reading *r)
     r->body.crossing = r->crossing;
     for (int o = 0; o < 2; o++) {
         r->instrs[o] = (plan_instr){.kind = INSTR_LOAD,
-                                    .dtype = (uint8_t)body_operand_dtype(&c->n.body, o),
+                                    .dtype = (uint8_t)c->step->dtype,
                                     .src = {-1, -1, -1},
                                     .buffer = c->step->operand[o].buffer,
                                     .access = o};

@@ -156,30 +156,25 @@ static void print_line(const lines *c, const body_printer *p)
 {
     const plan_step *step = c->step;
     const plan_access *b = operand(step, 1);
-    const int stored = body_operand_dtype(p->body, 1);
-    const body_suffix_text v = body_suffix(step->dtype, c->width), own = body_suffix(stored, c->width);
-    text address = {0}, value = {0};
+    const body_suffix_text v = body_suffix(step->dtype, c->width);
+    text address = {0};
     text_line(p->out, "%s_t line[%lld];", v.s, (long long)step->extent[c->last]);
     open_all(c, p, c->last);
     body_add_address(p, &address, b);
     text_line(p->out, "const %s e1 = %s;", p->body->index, address.data ? address.data : "0");
     const int argument = body_argument(p->body, step->operand[1].buffer);
-    if (b->stride[c->column] == 1) {
-        text_add(&value, "VECTOR_AT(global, %s, b%d + e1)", own.s, argument);
-    } else {
-        text_add(&value, "(%s_t)(", own.s);
-        for (int i = 0; i < c->width; i++)
-            text_add(&value, "%sb%d[e1 + %lld]", i ? ", " : "", argument, (long long)(b->stride[c->column] * i));
-        text_add(&value, ")");
-    }
     text_indent(p->out);
-    text_add(p->out, "line[p%d] = ", c->last);
-    body_add_cast(p->out, stored, step->dtype, c->width, value.data ? value.data : "");
-    text_add(p->out, ";\n");
+    if (b->stride[c->column] == 1) {
+        text_add(p->out, "line[p%d] = VECTOR_AT(global, %s, b%d + e1);\n", c->last, v.s, argument);
+    } else {
+        text_add(p->out, "line[p%d] = (%s_t)(", c->last, v.s);
+        for (int i = 0; i < c->width; i++)
+            text_add(p->out, "%sb%d[e1 + %lld]", i ? ", " : "", argument, (long long)(b->stride[c->column] * i));
+        text_add(p->out, ");\n");
+    }
     text_close(p->out);
-    p->out->failed |= address.failed || value.failed;
+    p->out->failed |= address.failed;
     text_free(&address);
-    text_free(&value);
 }
 
 /* The rows of a tile, while the line passes by. */
@@ -204,14 +199,8 @@ static void print_rows(const lines *c, const body_printer *p)
     open_loop(p, c->last, from, to, 1);
     text_line(p->out, "const %s_t x = line[p%d];", v.s, c->last);
     text_line(p->out, "const %s e = e0 + p%d * %lld;", p->body->index, c->last, (long long)a->stride[c->last]);
-    for (int i = 0; i < c->rows; i++) {
-        char element[64];
-        snprintf(element, sizeof element, "b%d[e + %lld]", argument, (long long)(apart * i));
-        text_indent(p->out);
-        text_add(p->out, "s%d = fma((%s_t)(", i, v.s);
-        body_add_cast(p->out, body_operand_dtype(p->body, 0), step->dtype, 1, element);
-        text_add(p->out, "), x, s%d);\n", i);
-    }
+    for (int i = 0; i < c->rows; i++)
+        text_line(p->out, "s%d = fma((%s_t)(b%d[e + %lld]), x, s%d);", i, v.s, argument, (long long)(apart * i), i);
     text_close(p->out);
     for (int i = 0; i < c->rows; i++)
         text_line(p->out, "sums[at + %d] = s%d;", i, i);

@@ -16,19 +16,6 @@ static void define_vector(text *t, const char *prefix, int dtype, int width)
     text_add(t, "#define %sV %s_t\n#define %sAT(space, p) VECTOR_AT(space, %s, p)\n", prefix, s.s, prefix, s.s);
 }
 
-/* How elements of an operand are read: A_T, their type in memory, and A_VALUE(x), A_VECTOR(p), what is computed with.
- */
-static void define_operand(text *t, const char *prefix, int stored, int dtype, int width)
-{
-    char vector[64];
-    snprintf(vector, sizeof vector, "VECTOR_AT(global const, %s, p)", body_suffix(stored, width).s);
-    text_add(t, "#define %s_T %s_t\n#define %s_VALUE(x) ", prefix, body_suffix(stored, 1).s, prefix);
-    body_add_cast(t, stored, dtype, 1, "x");
-    text_add(t, "\n#define %s_VECTOR(p) ", prefix);
-    body_add_cast(t, stored, dtype, width, vector);
-    text_add(t, "\n");
-}
-
 /* The macros that walk over a tile: F(0) F(1) ... */
 static void define_tile(text *t, product_tile tile, int dtype)
 {
@@ -140,7 +127,7 @@ static clg_status add_transpose(product *x, plan_matrix *matrix, int stored, int
     text t = {0};
     text_add(&t, "#define T %s_t\n#define INDEX %s\n", body_suffix(of->dtype, 1).s, x->body.index);
     define_vector(&t, "", of->dtype, BLOCK);
-    define_operand(&t, "IN", stored, of->dtype, BLOCK);
+    body_define_operand(&t, "IN", stored, of->dtype, BLOCK);
     define(&t, "W", BLOCK);
     text_add_skeleton(&t, "transpose.cl", NULL, NULL, 0);
     kernel_launch *added = NULL;
@@ -195,11 +182,11 @@ static clg_status add_cpu(product *x)
     define(&x->source, "PAD", TILE_PAD);
     define(&x->source, "PACK_B", tile.packed_b);
     define(&x->source, "PANELS", tile_panel_limit(x->target, of));
-    define_operand(&x->source, "A", stored_a, of->dtype, tile.width);
-    define_operand(&x->source, "B", stored_b, of->dtype, tile.width);
+    body_define_operand(&x->source, "A", stored_a, of->dtype, tile.width);
+    body_define_operand(&x->source, "B", stored_b, of->dtype, tile.width);
     if (b_transposed) {
         define_vector(&x->source, "BLOCK_", of->dtype, BLOCK);
-        define_operand(&x->source, "BLOCK", stored_b, of->dtype, BLOCK);
+        body_define_operand(&x->source, "BLOCK", stored_b, of->dtype, BLOCK);
     }
     const int64_t values[] = {of->m,
                               of->n,

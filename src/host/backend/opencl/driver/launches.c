@@ -54,6 +54,8 @@ static clg_status add_contraction(const backend_device *device, const plan *sche
         return add_library(device, schedule, number, list, made);
     if (step->is_matmul && !gpu)
         return matmul_kernels(&device->target, schedule, number, choice->tile, made);
+    if (!gpu && (step->operand[0].prologue || step->operand[1].prologue))
+        return contract_cast_kernels(&device->target, schedule, number, made);
     if (!gpu && contract_has_lines(&device->target, step))
         return contract_lines_kernels(&device->target, schedule, number, made);
     if (!gpu)
