@@ -47,8 +47,7 @@ void plan_case_every_map(const plan_target *t)
         for (int k = 0; k < (t->compiles ? 1 : 3) && has_dtype(t, dtype); k++)
             for (int op = 0, most = t->compiles ? 6 : 1, left = 0; op < OP_COUNT; op++) {
                 const op_row *row = &clg_ops[op];
-                if (row->kind != KIND_MAP || row->types == TYPES_CAST ||
-                    !has_map(row->types, (clg_dtype)dtype))
+                if (row->kind != KIND_MAP || row->types == TYPES_CAST || !has_map(row->types, (clg_dtype)dtype))
                     continue;
                 if (left == 0 && b->plan.step_count == FLUSH) {
                     plan_check(t, b, 4e-6, 1e-14);
@@ -230,8 +229,7 @@ void plan_case_integer_reductions(const plan_target *t)
     plan_builder *b = plan_new_builder();
     for (int dtype = 0; dtype < CLG_DTYPE_COUNT; dtype++)
         for (int order = 0; order < 2; order++) {
-            if (!has_dtype(t, dtype) || !support_computes((clg_dtype)dtype) ||
-                (t->compiles && order != dtype / 2 % 2))
+            if (!has_dtype(t, dtype) || !support_computes((clg_dtype)dtype) || (t->compiles && order != dtype / 2 % 2))
                 continue;
             plan_step *s = plan_add_step(b, 1, 1, (int64_t[]){37, 1111});
             plan_access access = {.stride = {order ? 1 : 1111, order ? 37 : 1}};

@@ -14,8 +14,6 @@ static clg_device *device; /* of the group that runs now */
 
 /* ---------------------------------------------------------------- steps of a chain that are no views */
 
-
-
 /* A part that goes with x along an axis: x, a piece of it, or another array, of another dtype perhaps. */
 static clg_var random_part(chain *c, int axis, bool stack, host *part)
 {
@@ -107,11 +105,11 @@ static void function_step(chain *c)
     for (int64_t i = 0; i < clg_shape_count(h->shape); i++) {
         double x = views_from_bits(h->dtype, h->bits[i]), y = which == 0 ? -x : which == 1 ? 1 - x : exp(x);
         uint64_t wrapped = (uint64_t)(which == 1) - h->bits[i];
-        h->bits[i] = real || which == 2   ? views_to_bits(h->dtype, y)
-                     : dtype == CLG_I32   ? (uint32_t)wrapped
-                     : dtype == CLG_I64   ? wrapped
-                     : dtype == CLG_BOOL  ? (wrapped & 255) != 0
-                                          : (uint8_t)wrapped;
+        h->bits[i] = real || which == 2  ? views_to_bits(h->dtype, y)
+                     : dtype == CLG_I32  ? (uint32_t)wrapped
+                     : dtype == CLG_I64  ? wrapped
+                     : dtype == CLG_BOOL ? (wrapped & 255) != 0
+                                         : (uint8_t)wrapped;
         h->slope[i] = -h->slope[i];
     }
     clg_var one = clg_full(c->g, dtype, CLG_SCALAR, 1);

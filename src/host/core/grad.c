@@ -166,21 +166,21 @@ RULE(cast) { gx[0] = clg_cast(gy, clg_dtype_of(x[0])); }
 /* ---------------------------------------------------------------- reductions and views */
 
 RULE(sum) { gx[0] = views_broadcast(gy, clg_shape_of(x[0])); }
-/* y, an extreme of x, by way of x's dtype if that is f16 or bf16, cast: they have it, too, and it is kept in less
- * memory.
- */
-static clg_var extreme_as_given(clg_var x, clg_var y)
+
+/* A value for x's elements by way of x's dtype, if x is f16 or bf16, cast: that is kept in less memory. Extremes of x
+ * are as they were; shares of a gradient, which comes from that dtype too, but for ties of three. */
+static clg_var kept_as_given(clg_var value, clg_var x)
 {
-    const clg_var given = clg_operand(x, 0);
-    const bool widened = graph_at(x)->op == OP_CAST && dtype_is_half(clg_dtype_of(given));
-    return widened ? clg_cast(clg_cast(y, clg_dtype_of(given)), clg_dtype_of(y)) : y;
+    const clg_dtype dtype = clg_dtype_of(clg_operand(x, 0));
+    const bool widened = graph_at(x)->op == OP_CAST && dtype_is_half(dtype);
+    return widened ? clg_cast(clg_cast(value, dtype), clg_dtype_of(value)) : value;
 }
 
 RULE(extreme)
 {
-    clg_var chosen = clg_cast(clg_equal(x[0], extreme_as_given(x[0], y)), clg_dtype_of(y));
+    clg_var chosen = clg_cast(clg_equal(x[0], kept_as_given(y, x[0])), clg_dtype_of(y));
     uint32_t mask = (uint32_t)graph_at(y)->attr.integer;
-    gx[0] = clg_mul(chosen, clg_div(gy, build_reduce(OP_SUM, chosen, mask)));
+    gx[0] = clg_mul(chosen, kept_as_given(clg_div(gy, build_reduce(OP_SUM, chosen, mask)), x[0]));
 }
 RULE(again) { gx[0] = gy; }
 RULE(reshape) { gx[0] = views_reshape(gy, clg_shape_of(x[0])); }
