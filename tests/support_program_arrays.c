@@ -1,6 +1,8 @@
 /* Random programs: views and joins, contractions, pools. */
 #include "support_programs.h"
 
+#include "support_program_source.h"
+
 #include <math.h>
 #include <string.h>
 

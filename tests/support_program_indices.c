@@ -1,7 +1,7 @@
 /* Steps of random programs along one axis: scans, sorts, elements taken and put by index. */
 #include "support_programs.h"
 
-#include <clgrad/functions.h>
+#include "support_program_source.h"
 
 static clg_var ranked(random_program *p) { return programs_ranked(p, 1 + (int)programs_below(p, 3)); }
 

@@ -2,6 +2,8 @@
  * derivative near 1 at most, so that roundings stay comparable over long chains. */
 #include "support_programs.h"
 
+#include "support_program_source.h"
+
 static clg_var constant(clg_var x, double value) { return clg_full(x.graph, clg_dtype_of(x), CLG_SCALAR, value); }
 
 /* In (0.5, 2.5). */

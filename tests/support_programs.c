@@ -1,6 +1,8 @@
 /* Random programs: how one is put together. */
 #include "support_programs.h"
 
+#include "support_program_source.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +34,7 @@ static clg_var new_leaf(random_program *p, clg_shape shape, bool fine)
         values[i] = (double)programs_below(p, 1u << 21) * 0x1p-20 - 1;
         values[i] += fine ? (double)programs_below(p, 1u << 20) * 0x1p-40 : 0;
     }
-    clg_var x = support_leaf(p->g, p->real, shape, values);
+    clg_var x = source_leaf(support_leaf(p->g, p->real, shape, values), values);
     free(values);
     assert_true(p->leaf_count < PROGRAM_LEAVES);
     p->leaves[p->leaf_count++] = x;
@@ -202,6 +204,7 @@ void programs_make(random_program *p, clg_device *device, clg_dtype real, uint64
     p->random = stream(seed, 101);
     if (!clg_graph_error(p->g))
         end(p);
+    source_end(p->outputs, p->output_count);
     if (clg_graph_error(p->g))
         fail_msg("seed %llu, steps %x:%s: %s", (unsigned long long)seed, steps, p->log, clg_graph_error(p->g));
 }

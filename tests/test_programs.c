@@ -4,8 +4,11 @@
  * does the same program built again.
  *
  * CLGRAD_TEST_PROGRAMS: how many programs there are on each device; CLGRAD_TEST_SEED: the seed of the first; the next
- * ones follow by 1. A program that fails is made smaller while it still fails, and printed. */
+ * ones follow by 1. A program that fails is made smaller while it still fails, and
+ * printed as C. */
 #define _POSIX_C_SOURCE 200809L
+#define SUPPORT_PROGRAM_SOURCE_PLAIN
+#include "support_program_source.h"
 #include "support_programs.h"
 
 #include <float.h>
@@ -225,8 +228,8 @@ static void report(clg_device *device, clg_device *reference, clg_dtype real, ui
     verdict v = check(device, reference, real, seed, steps = shrink(device, reference, real, seed, steps));
     random_program *p = malloc(sizeof *p);
     assert_non_null(p);
+    source_begin(stderr);
     programs_make(p, device, real, seed, steps);
-    clg_graph_print(p->g, stderr);
     print_error("seed %llu, %s on %s, steps %x:%s: %s; the first node that differs alone: %d\n",
                 (unsigned long long)seed, clg_dtype_name(real), clg_device_get_info(device)->spec, steps, p->log,
                 v.what, (int)first_difference(device, reference, real, seed, steps));
@@ -249,6 +252,25 @@ static void check_programs(clg_device *device, clg_device *reference, int usual)
         }
     }
     assert_int_equal(failed, 0);
+}
+
+/* CLGRAD_TEST_SOURCE: a file to which the first program is written as C (tests/test_program_source.sh). */
+static void test_source(void **state)
+{
+    (void)state;
+    const char *path = getenv("CLGRAD_TEST_SOURCE");
+    if (!path)
+        skip();
+    clg_device *device = support_open("cpu");
+    random_program *p = malloc(sizeof *p);
+    FILE *file = fopen(path, "w");
+    assert_true(p && file);
+    source_begin(file);
+    programs_make(p, device, CLG_F64, support_seed(), (1u << programs_steps(support_seed())) - 1);
+    assert_int_equal(fclose(file), 0);
+    clg_graph_free(p->g);
+    free(p);
+    clg_device_close(device);
 }
 
 static void test_programs_on_the_cpu_path(void **state)
@@ -277,7 +299,7 @@ static void test_programs_on_opencl(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_programs_on_the_cpu_path),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_source), cmocka_unit_test(test_programs_on_the_cpu_path),
                                        cmocka_unit_test(test_programs_on_opencl)};
     cmocka_set_test_filter(getenv("CLGRAD_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
