@@ -172,6 +172,36 @@ static clg_var casts(random_program *p)
     return clg_cast(clg_cast(x, CLG_F64), CLG_F32);
 }
 
+/* Through what is stored and not computed with, and through long integers: of what is exact alone, and without a
+ * gradient, which would be rounded to few digits after a computation. */
+static clg_var stored(random_program *p)
+{
+    static const clg_dtype dtypes[] = {CLG_F16, CLG_BF16, CLG_I64, CLG_BOOL};
+    const clg_dtype dtype = dtypes[programs_below(p, 4)];
+    clg_var x = programs_pick(p);
+    if (!p->pure)
+        return CLG_NONE;
+    const bool turned = clg_shape_of(x).rank > 0 && programs_chance(p, 2);
+    x = clg_stop_gradient(x);
+    x = clg_cast(dtype == CLG_I64 ? programs_scaled(x, 1000) : x, dtype);
+    clg_var y = turned ? clg_flip(x, CLG_ALL_AXES) : x;
+    switch (programs_below(p, 4)) {
+    case 0:
+        y = clg_maximum(x, y);
+        break;
+    case 1:
+        y = clg_where(clg_less(x, y), y, clg_neg(x));
+        break;
+    case 2:
+        y = clg_max(y, some_axes(p, y), true);
+        break;
+    default:
+        y = clg_abs(y);
+    }
+    y = clg_cast(y, p->real);
+    return dtype == CLG_I64 ? programs_scaled(y, 0.0009765625) : y;
+}
+
 static clg_var rows_of_table(random_program *p)
 {
     clg_var table = programs_ranked(p, 1 + (int)programs_below(p, 3));
@@ -257,6 +287,7 @@ const program_step program_steps[] = {
     {"max", largest, true},
     {"integers", integers, false},
     {"casts", casts, true},
+    {"stored", stored, true},
     {"gather", rows_of_table, true},
     {"scatter_add", rows_added, false},
     {"scan", programs_scan, false},
