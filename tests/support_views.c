@@ -10,17 +10,42 @@
 
 /* ---------------------------------------------------------------- arrays in plain C */
 
+void views_put(void *element, size_t size, uint64_t bits)
+{
+    const uint8_t byte = (uint8_t)bits;
+    const uint16_t half = (uint16_t)bits;
+    const uint32_t word = (uint32_t)bits;
+    memcpy(element,
+           size == 8   ? (const void *)&bits
+           : size == 4 ? (const void *)&word
+           : size == 2 ? (const void *)&half
+                       : &byte,
+           size);
+}
+
+uint64_t views_get(const void *element, size_t size)
+{
+    uint8_t byte;
+    uint16_t half;
+    uint32_t word;
+    uint64_t bits;
+    memcpy(size == 8 ? (void *)&bits : size == 4 ? (void *)&word : size == 2 ? (void *)&half : &byte, element, size);
+    return size == 8 ? bits : size == 4 ? word : size == 2 ? half : byte;
+}
+
 double views_from_bits(clg_dtype dtype, uint64_t bits)
 {
-    return support_decode(dtype, &bits); /* little-endian, as support.h asks */
+    char element[8];
+    views_put(element, clg_dtype_size(dtype), bits);
+    return support_decode(dtype, element);
 }
 
 /* A number as an element: integers truncate and saturate, and have 0 for NaN. */
 uint64_t views_to_bits(clg_dtype dtype, double value)
 {
-    uint64_t bits = 0;
-    support_encode(dtype, support_cast(CLG_F64, dtype, value), &bits);
-    return bits;
+    char element[8];
+    support_encode(dtype, support_cast(CLG_F64, dtype, value), element);
+    return views_get(element, clg_dtype_size(dtype));
 }
 
 void views_cast(host *h, clg_dtype dtype)
@@ -99,7 +124,7 @@ static clg_var random_leaf(chain *c, clg_dtype dtype, clg_shape shape, bool orig
         h->bits[i] = random_element(c, dtype);
         h->origin[i] = original ? i : -1;
         h->slope[i] = original;
-        memcpy(data + (size_t)i * size, &h->bits[i], size);
+        views_put(data + (size_t)i * size, size, h->bits[i]);
     }
     return clg_array(c->g, dtype, shape, data);
 }

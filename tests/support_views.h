@@ -43,6 +43,9 @@ clg_var views_other(chain *c, clg_dtype dtype, clg_shape shape, host *h);
 /* next becomes now, x's elements. */
 void views_take(chain *c, clg_var x);
 
+/* An element of so many bytes as a word, and back. */
+void views_put(void *element, size_t size, uint64_t bits);
+uint64_t views_get(const void *element, size_t size);
 double views_from_bits(clg_dtype dtype, uint64_t bits);
 uint64_t views_to_bits(clg_dtype dtype, double value);
 /* dtype may only be larger (u8 < i32 < f32 < f64) */

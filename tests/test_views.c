@@ -133,8 +133,7 @@ static void expect_elements(chain *c, int round)
         fail_msg("round %d: %s: %s %s", round, c->log, clg_dtype_name(clg_dtype_of(c->x)),
                  views_text(clg_shape_of(c->x)));
     for (int64_t i = 0; i < count; i++) {
-        uint64_t bits = 0;
-        memcpy(&bits, data + (size_t)i * size, size);
+        const uint64_t bits = views_get(data + (size_t)i * size, size);
         double got = views_from_bits(h->dtype, bits), want = views_from_bits(h->dtype, h->bits[i]);
         if (bits != h->bits[i] && !(c->lenient && isnan(got) && isnan(want)) &&
             !(c->approximate && support_close(got, want, 1e-5)))
