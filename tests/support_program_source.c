@@ -1,3 +1,4 @@
+/* Random programs as C: the text of each call, and of the program around them. */
 #define SUPPORT_PROGRAM_SOURCE_PLAIN
 #include "support_program_source.h"
 

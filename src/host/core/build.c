@@ -189,7 +189,7 @@ clg_var build_wide(clg_var x)
 clg_var build_back(clg_var y, clg_var x)
 {
     const clg_dtype dtype = clg_dtype_of(x);
-    return clg_dtype_is_real(dtype) && clg_dtypes[dtype].arithmetic != dtype ? clg_cast(y, dtype) : y;
+    return dtype_is_half(dtype) ? clg_cast(y, dtype) : y;
 }
 
 clg_var build_index(clg_var x)

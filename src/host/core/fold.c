@@ -134,10 +134,11 @@ static bool holds(clg_dtype wide, clg_dtype narrow)
 /* There and back. */
 static bool simplify_cast(fold_form *form, fold_terms terms)
 {
-    const clg_var x = form->x[0], inner = clg_operand(x, 0);
-    if (graph_at(x)->op != OP_CAST || clg_dtype_of(inner) != terms.dtype || !holds(clg_dtype_of(x), terms.dtype))
+    const clg_var x = form->x[0];
+    if (graph_at(x)->op != OP_CAST || !holds(clg_dtype_of(x), terms.dtype))
         return false;
-    return becomes(form, OP_SAME, inner, inner);
+    const clg_var inner = clg_operand(x, 0);
+    return clg_dtype_of(inner) == terms.dtype && becomes(form, OP_SAME, inner, inner);
 }
 
 static fold_rule *const rules[OP_COUNT] = {
