@@ -58,6 +58,7 @@ static void test_promotion(void **state)
             assert_int_equal(clg_dtype_of(real[n]), i < 4 ? CLG_F32 : order[i]);
         }
     }
+    assert_int_equal(clg_dtype_promote(CLG_F32, CLG_DTYPE_COUNT), CLG_DTYPE_COUNT);
     clg_var real = clg_input(g, CLG_F32, CLG_SHAPE(2));
     support_expect_error(clg_bit_and(real, real), "bit_and: operands must be integers or bool, not f32");
     clg_graph_free(g);

@@ -51,7 +51,8 @@ CLG_API bool clg_dtype_is_real(clg_dtype dtype);     /* f32, f64, f16, bf16: wha
  *
  * As PyTorch and JAX have it; NumPy makes f64 of integers and f32. Functions of real variables (exp, divide, mean, ...)
  * make f32 of integers. Comparisons give bool. Sums and products of integers and bool, running ones too, are i64, as
- * NumPy's. Arithmetic of bool is that of u8, as bool again: add is "or", multiply "and", subtract "xor". */
+ * NumPy's. Arithmetic of bool is that of u8, as bool again: add is "or", multiply "and", subtract "xor".
+ * CLG_DTYPE_COUNT if one of them is none. */
 CLG_API clg_dtype clg_dtype_promote(clg_dtype a, clg_dtype b);
 
 /* count elements of x, of dtype from, as dtype to in y, as clg_cast makes them. The arrays must not overlap. */

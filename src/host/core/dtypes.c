@@ -41,6 +41,8 @@ bool clg_dtype_is_real(clg_dtype dtype) { return (unsigned)dtype < CLG_DTYPE_COU
 
 clg_dtype clg_dtype_promote(clg_dtype a, clg_dtype b)
 {
+    if (clg_dtype_size(a) == 0 || clg_dtype_size(b) == 0)
+        return CLG_DTYPE_COUNT;
     const int difference = clg_dtypes[a].rank - clg_dtypes[b].rank;
     return a == b ? a : difference == 0 ? CLG_F32 : difference > 0 ? a : b;
 }

@@ -39,6 +39,8 @@ clg_status clg_loss_scale_gradients(const clg_loss_scale *scale, clg_var loss, c
                                     clg_var *gxs, clg_var *finite)
 {
     clg_var scaled = clg_mul(loss, scale->scale), inverse = clg_div(clg_scalar_like(scale->scale, 1), scale->scale);
+    if (count < 1)
+        clg_refuse(loss.graph, "loss_scale_gradients: of %d variables; right are 1 and more", count);
     clg_status status = count > 0 ? clg_gradients(scaled, xs, count, gxs) : CLG_ERROR_ARGUMENT;
     if (status != CLG_OK) {
         poison_all(loss.graph, gxs, count, finite);

@@ -134,7 +134,7 @@ static bool fits(const char *op, clg_var x, const char *name, clg_var given, clg
     const clg_shape s = clg_shape_of(given);
     if (!are_operands(op, (clg_var[]){x, given}, 2))
         return false;
-    const bool real = clg_dtype_is_real(clg_dtype_of(given));
+    const bool real = clg_dtype_of(given) == CLG_F32 || clg_dtype_of(given) == CLG_F64;
     if (real && clg_shape_equal(s, shape))
         return true;
     clg_refuse(x.graph, "%s: %s %s %s must be f32 or f64 %s", op, name, clg_dtype_name(clg_dtype_of(given)),
